@@ -1,0 +1,140 @@
+package share
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+const bodyType = "cairn/keyring-body/1"
+
+type (
+	bodyItem struct {
+		_ struct{} `cbor:",toarray"`
+
+		Type                             string
+		LogSeed, Nonce, TagKey, LocalKey [32]byte
+
+		Compartments []compartmentItem
+		Secrets      []secretItem
+	}
+	compartmentItem struct {
+		_    struct{} `cbor:",toarray"`
+		ID   uint32
+		Name string
+		Tree []byte
+	}
+	secretItem struct {
+		_     struct{} `cbor:",toarray"`
+		Name  string
+		Value []byte
+	}
+)
+
+var bodyEncoding, bodyDecoding = func() (cbor.EncMode, cbor.DecMode) {
+	eo := cbor.CoreDetEncOptions()
+	eo.NilContainers = cbor.NilContainerAsEmpty // null is never written, so it is never accepted
+	enc, err := eo.EncMode()
+	if err != nil {
+		panic("share: " + err.Error())
+	}
+	dec, err := cbor.DecOptions{
+		IndefLength:      cbor.IndefLengthForbidden,
+		TagsMd:           cbor.TagsForbidden,
+		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
+		MaxArrayElements: max(maxCompartments, maxSecrets),
+		MaxMapPairs:      16,
+		MaxNestedLevels:  4,
+	}.DecMode()
+	if err != nil {
+		panic("share: " + err.Error())
+	}
+	return enc, dec
+}()
+
+// encode returns the body. It holds every secret: the caller overwrites it.
+func (s *state) encode() ([]byte, error) {
+	b := bodyItem{Type: bodyType, LogSeed: s.logSeed, Nonce: s.nonce, TagKey: s.tagKey, LocalKey: s.localKey}
+	for _, c := range s.compartments {
+		tree := c.Tree.Append(nil)
+		defer clear(tree)
+		b.Compartments = append(b.Compartments, compartmentItem{ID: c.ID, Name: c.Name, Tree: tree})
+	}
+	for name, value := range s.secrets {
+		b.Secrets = append(b.Secrets, secretItem{Name: name, Value: value})
+	}
+	slices.SortFunc(b.Secrets, func(x, y secretItem) int { return strings.Compare(x.Name, y.Name) })
+	out, err := bodyEncoding.Marshal(&b)
+	if err != nil {
+		return nil, fmt.Errorf("encode keyring: %w", err)
+	}
+	return out, nil
+}
+
+// parseState reads a body strictly: what it accepts encodes to the same bytes.
+// Errors name the place, never a value.
+func parseState(body []byte) (*state, error) {
+	var b bodyItem
+	if err := bodyDecoding.Unmarshal(body, &b); err != nil {
+		return nil, fmt.Errorf("%w: body is not a keyring", ErrDamaged)
+	}
+	if b.Type != bodyType {
+		return nil, fmt.Errorf("%w: body does not begin with %q", ErrDamaged, bodyType)
+	}
+	s := &state{
+		logSeed: b.LogSeed, nonce: b.Nonce, tagKey: b.TagKey, localKey: b.LocalKey,
+		secrets: make(map[string][]byte, len(b.Secrets)),
+	}
+	if err := s.takeCompartments(b.Compartments); err != nil {
+		return nil, err
+	}
+	if err := s.takeSecrets(b.Secrets); err != nil {
+		return nil, err
+	}
+	again, err := s.encode()
+	if err != nil {
+		return nil, err
+	}
+	defer clear(again)
+	if !bytes.Equal(again, body) {
+		return nil, fmt.Errorf("%w: body is not in its shortest form", ErrDamaged)
+	}
+	return s, nil
+}
+
+func (s *state) takeCompartments(items []compartmentItem) error {
+	if len(items) < 2 || len(items) > maxCompartments || items[0].Name != "ledger" || items[1].Name != "site" {
+		return fmt.Errorf("%w: compartments ledger and site are not in place", ErrDamaged)
+	}
+	names := make(map[string]bool, len(items))
+	for i, c := range items {
+		if c.ID != uint32(i+1) || !validName(c.Name) || names[c.Name] {
+			return fmt.Errorf("%w: compartment %d: id or name", ErrDamaged, i+1)
+		}
+		names[c.Name] = true
+		t, err := ParseTree(c.Tree)
+		clear(c.Tree)
+		if err != nil {
+			return fmt.Errorf("%w: compartment %d: %w", ErrDamaged, i+1, err)
+		}
+		t.owned = true
+		s.compartments = append(s.compartments, Compartment{ID: c.ID, Name: c.Name, Tree: t})
+	}
+	return nil
+}
+
+func (s *state) takeSecrets(items []secretItem) error {
+	if len(items) > maxSecrets {
+		return fmt.Errorf("%w: %d secrets", ErrDamaged, len(items))
+	}
+	for i, v := range items {
+		if !validName(v.Name) || len(v.Value) > maxSecret || i > 0 && v.Name <= items[i-1].Name {
+			return fmt.Errorf("%w: secret %d: name, order or length", ErrDamaged, i+1)
+		}
+		s.secrets[v.Name] = v.Value
+	}
+	return nil
+}

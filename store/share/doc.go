@@ -1,0 +1,82 @@
+// Package share holds the secrets of a site and everything derived from them:
+// the key tree of each compartment, the keys of each hour, the salts, the
+// sealing of bytes for storage and sharing, and the keyring file.
+//
+// # Hours
+//
+// An hour is a quarter hour of Unix time: hour h spans the seconds 900·h to
+// 900·(h+1). There are 2^22 hours, from 1970 to the year 2089.
+//
+// # Key tree
+//
+// Each compartment has one binary tree of 32-byte nodes (Goldreich, Goldwasser
+// and Micali, "How to construct random functions", 1986), 22 levels deep; leaf h
+// belongs to hour h. The root is random, all else derived:
+//
+//	left child  = HMAC-SHA256(key: node, "cairn/left/1")
+//	right child = HMAC-SHA256(key: node, "cairn/right/1")
+//	seal key    = HMAC-SHA256(key: leaf, "cairn/seal/1")
+//	salt key    = HMAC-SHA256(key: leaf, "cairn/salt-key/1")
+//
+// Who has a node has all hours below it and no other. A grant is the smallest
+// set of nodes that spans its hours ([Tree.Cover]). Shredding replaces nodes by
+// those children that stay and forgets the rest ([Tree.Puncture]); neither can
+// be taken back.
+//
+// A tree on disk, all integers big-endian:
+//
+//	"cairn/tree/1" (12) ‖ count (2) ‖ count × ( level (1) ‖ index (4) ‖ node (32) )
+//
+// Level 0 is the root; the node (level, index) spans the hours
+// index·2^(22−level) up to (index+1)·2^(22−level). Nodes are in order of their
+// hours and do not overlap.
+//
+// # Salts
+//
+// The salt of a committed item is one AES-256 block encryption under
+//
+//	HMAC-SHA256(key: salt key, "cairn/salt/1" ‖ length of label (1) ‖ label ‖ slot (8) ‖ incarnation (16))
+//
+// of a block that the label's owner defines (for a field: sequence (8) ‖ index (8)).
+// Salts that belong to no stream use the slot [NoStream].
+//
+// # Sealing
+//
+//	key    = HKDF-SHA256(secret: seal key, salt: random (32), info: "cairn/seal/1 " ‖ purpose), 32 bytes
+//	sealed = AES-256-GCM(key, nonce: 12 zero bytes, plain, additional data)    // ciphertext ‖ tag (16)
+//
+// The random bytes are kept beside the sealed ones. They are drawn anew for each
+// message, so that a key seals one message only; that is what makes the fixed
+// nonce safe.
+//
+// # Keyring file
+//
+//	"cairn/keyring/1 " ‖ "passphrase" or "identity" ‖ " " ‖ length of wrapped (decimal) ‖ "\n"
+//	wrapped     an age file; its plaintext is an X25519 identity in age's text form ("AGE-SECRET-KEY-1…")
+//	body        an age file encrypted to that identity alone
+//	checksum    SHA-256 of all before it (32)
+//
+// The wrapped part is encrypted with a passphrase (scrypt) or to all identities
+// of an age identity file. It is made once: a change of the keyring encrypts a
+// new body and needs neither the passphrase nor the scrypt work, see [Rewrap] for
+// a new passphrase. The checksum tells damage from a wrong passphrase before any
+// work is done.
+//
+// The body is deterministic CBOR (RFC 8949 §4.2.1):
+//
+//	["cairn/keyring-body/1", log seed bstr32, nonce bstr32, tag key bstr32, local key bstr32,
+//	  [[id uint, name tstr, tree bstr] …],     // id = 1, 2, 3 …; 1 is "ledger", 2 is "site"; names unique
+//	  [[name tstr, value bstr] …]]             // in order of names, unique
+//
+// The log seed is the private key seed of RFC 8032.
+//
+// A change writes PATH.new in the same folder (mode 0600), syncs it, renames it
+// over PATH and syncs the folder. A crash before the rename leaves the old
+// keyring and perhaps PATH.new, which is never read and goes with the next open;
+// a crash after it leaves the new one.
+//
+// What the file does not do: shredding and deleting act on the keyring as it is
+// now. Copies of the file made earlier, and blocks that the disk has freed but
+// not reused, still hold what they held, and open with the passphrase of their
+// time.
+package share
