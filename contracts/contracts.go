@@ -48,11 +48,11 @@ func ParseAnchored(contract common.Address, log *types.Log) (*RegistryAnchored, 
 	case log.Address != contract:
 		return nil, fmt.Errorf("log is of contract %s, want %s", log.Address, contract)
 	case len(log.Topics) != 3 || log.Topics[0] != AnchoredTopic:
-		return nil, errors.New("log is not an Anchored event")
+		return nil, errors.New("log is not of the event Anchored")
 	case len(log.Data) != 32:
-		return nil, fmt.Errorf("Anchored event has %d bytes of data, want 32", len(log.Data))
+		return nil, fmt.Errorf("log of Anchored has %d bytes of data, want 32", len(log.Data))
 	case !bytes.Equal(log.Topics[1][:12], make([]byte, 12)):
-		return nil, errors.New("Anchored event's sender is not an address")
+		return nil, errors.New("log of Anchored has a sender that is no address")
 	}
 	return &RegistryAnchored{
 		Sender: common.BytesToAddress(log.Topics[1][:]),

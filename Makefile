@@ -1,0 +1,49 @@
+# Needs Go, Node.js 20 and npm; the other tools come pinned into .tools by scripts/tools.sh.
+
+SHELL := /bin/bash
+export CGO_ENABLED := 0
+
+GO      ?= go
+TIMEOUT ?= 15m
+FORGE    = .tools/bin/forge
+
+.DEFAULT_GOAL := help
+.PHONY: help tools build test demo bench lint fuzz generate check
+
+help: ## print these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+tools: ## install the pinned anvil, forge and solc into .tools
+	@scripts/tools.sh
+
+build: ## build bin/cairn, bin/cairn-verify and bin/cairn-demo
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+test: tools build ## run every test: the contract's, then the code's and the stories
+	$(FORGE) test --offline --use $(CURDIR)/.tools/bin/solc --root contracts
+	$(GO) vet ./...
+	$(GO) test -timeout $(TIMEOUT) ./...
+
+demo: build ## a gateway, a chain and a few radio nodes: from a frame to a verified proof
+	bin/cairn-demo
+
+bench: ## measure speed, memory and disk beside their targets (COUNT=3)
+	scripts/bench.sh
+
+lint: ## gofmt, go vet and staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+		if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+fuzz: ## run each fuzz target for a while (FUZZTIME=10s)
+	scripts/fuzz.sh
+
+generate: tools ## write the contract's generated Go files
+	scripts/generate.sh
+
+check: tools lint ## generated files unchanged, lint, builds for ARM and WebAssembly
+	scripts/check-generated.sh
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/...
+	GOOS=linux GOARCH=arm GOARM=6 $(GO) build -o /dev/null ./cmd/...
+	GOOS=js GOARCH=wasm $(GO) build -o /dev/null ./cmd/cairn-verify
