@@ -48,4 +48,12 @@ func Example() {
 	fmt.Println(merkle.VerifyInclusion(merkle.LeafHash([]byte("second")), 1, head.Size, path, head.Root))
 	fmt.Println(merkle.VerifyInclusion(merkle.LeafHash([]byte("forged")), 1, head.Size, path, head.Root) != nil)
 	// Output:
+	// example.org/canteen
+	// 3
+	// w2UeVBcUxT1kjsx7rsp/4sNu9PplvM4ksdcShkN95WY=
+	//
+	// — example.org/canteen xggCfqRSRqyCgXjNTJrjkgnkkj/8L6Jd9+gIWoAo+q562O+6pJX8icf5q1mflyVuNjxYBJoKHdn/49ATilLq4yOokwA=
+	//
+	// <nil>
+	// true
 }

@@ -47,21 +47,20 @@ func EmptyRoot() Hash { return emptyRoot }
 
 var emptyRoot Hash = sha256.Sum256(nil)
 
-// shortEntry is the longest entry whose leaf hash takes two blocks: with its
-// prefix, the bit 1 and the length of eight bytes it would fill 129 otherwise.
-const shortEntry = 119
+// shortEntry is the longest entry whose leaf hash takes two blocks of 64 bytes:
+// the prefix, the padding's first byte and the length take the other ten.
+const shortEntry = 118
 
-// LeafHash returns SHA256(00 ‖ entry), the leaf hash of RFC 6962. It allocates
-// nothing for entries of up to 119 bytes; an entry of up to 54 bytes costs one
-// block.
-func LeafHash(entry []byte) Hash {
+// LeafHash returns SHA256(00 ‖ entry), the leaf hash of RFC 6962, and allocates
+// nothing. An entry of up to 54 bytes costs one block, one of up to 118 two.
+func LeafHash(entry []byte) (h Hash) {
 	if len(entry) > shortEntry {
 		return longLeafHash(entry)
 	}
-	var b [1 + shortEntry]byte
+	var b [2 * sha256.BlockSize]byte
 	b[0] = leafPrefix
-	n := copy(b[1:], entry)
-	return sha256.Sum256(b[:1+n])
+	sumShort(&h, &b, 1+copy(b[1:], entry))
+	return h
 }
 
 func longLeafHash(entry []byte) (h Hash) {
@@ -79,8 +78,8 @@ func NodeHash(l, r Hash) Hash {
 	return l
 }
 
-// nodeHash sets *dst to the node over *l and *r; dst may be either of them.
-func nodeHash(dst, l, r *Hash) {
+// slowNodeHash is nodeHash by crypto/sha256 alone.
+func slowNodeHash(dst, l, r *Hash) {
 	var b [1 + 2*HashSize]byte
 	b[0] = nodePrefix
 	copy(b[1:], l[:])
