@@ -58,8 +58,9 @@ var layout = map[string][]string{
 	"scripts/contractgen": nil,
 }
 
-// topLevel is every folder that the module's root may hold; those that begin with a dot are not looked at.
-var topLevel = []string{"cmd", "anchor", "contracts", "merkle", "ingest", "store", "scripts", "bin"}
+// topLevel is every folder that the module's root may hold, with the two that builds and demos write; those that
+// begin with a dot are not looked at.
+var topLevel = []string{"cmd", "anchor", "contracts", "merkle", "ingest", "store", "scripts", "bin", "demo-data"}
 
 // heavy is a dependency and the only rooms whose code may import it. A room with /... takes in those below it.
 type heavy struct {
