@@ -104,7 +104,9 @@ func openFile(path string, w Wrap) (*file, *state, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f.path = path
+	if f.path, err = filepath.EvalSymlinks(path); err != nil { // a rewrite replaces the file, not a link to it
+		return nil, nil, err
+	}
 	return f, s, nil
 }
 

@@ -91,6 +91,34 @@ func TestFileRoundTrip(t *testing.T) {
 	}
 }
 
+func TestThroughLink(t *testing.T) {
+	_, path := create(t, quick)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	k := reopen(t, link, quick)
+	change(t, k, func(e *Edit) { e.SetSecret("a", []byte("b")) })
+	same(t, "behind the link", reopen(t, path, quick), k)
+	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link: got %v, %v, want a link still", info.Mode(), err)
+	}
+}
+
+// TestDefaultWorkFactor: what a Wrap without one writes opens, and age's stanza
+// says 16.
+func TestDefaultWorkFactor(t *testing.T) {
+	w := Wrap{Passphrase: quick.Passphrase}
+	k, path := create(t, w)
+	b, _ := os.ReadFile(path)
+	_, stanza, _ := bytes.Cut(b, []byte("-> scrypt "))
+	stanza, _, _ = bytes.Cut(stanza, []byte("\n"))
+	if !bytes.HasSuffix(stanza, []byte(" 16")) {
+		t.Errorf("scrypt stanza: got %q, want work factor 16", stanza)
+	}
+	same(t, "default work factor", reopen(t, path, quick), k)
+}
+
 func TestUnchangedIsNotWritten(t *testing.T) {
 	k, path := create(t, quick)
 	change(t, k, func(e *Edit) { e.Puncture(Site, 10); e.SetSecret("a", []byte("a")) })
@@ -219,11 +247,17 @@ func TestDamage(t *testing.T) {
 		}
 	}
 	for n := range good {
-		damaged(fmt.Sprintf("cut to %d", n), good[:n])
+		if _, _, err := splitFile(good[:n]); !errors.Is(err, ErrDamaged) {
+			t.Errorf("cut to %d: got %v, want ErrDamaged", n, err)
+		}
 		flipped := bytes.Clone(good)
 		flipped[n] ^= 0x20
-		damaged(fmt.Sprintf("flip in byte %d", n), flipped)
+		if _, _, err := splitFile(flipped); !errors.Is(err, ErrDamaged) {
+			t.Errorf("flip in byte %d: got %v, want ErrDamaged", n, err)
+		}
 	}
+	damaged("empty", nil)
+	damaged("half", good[:len(good)/2])
 	damaged("longer", append(bytes.Clone(good), 0))
 	// Damage under a right checksum, as a bad writer would leave it.
 	sum := func(b []byte) []byte {
@@ -421,7 +455,7 @@ func FuzzSplitFile(f *testing.F) {
 	})
 }
 
-// BenchmarkChange adds a stream's two compartments to a keyring of 400.
+// BenchmarkChange sets a secret in a keyring of 400 punctured compartments.
 func BenchmarkChange(b *testing.B) {
 	k, _ := create(b, quick)
 	change(b, k, func(e *Edit) {
