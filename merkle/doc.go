@@ -34,6 +34,10 @@
 //	range        the roots of the largest subtrees without a leaf of
 //	             the range, from left to right
 //
+// A root does not fix its tree's size: one path can lead to the same root at
+// another size. Take size and root together, from a checkpoint or from an entry
+// that names both.
+//
 // Proofs are made from a [NodeReader], which has complete subtrees only, and
 // checked against hashes alone.
 //

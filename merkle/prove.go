@@ -53,7 +53,7 @@ func ProveInclusion(r NodeReader, index, size uint64) ([]Hash, error) {
 	if index >= size {
 		return nil, fmt.Errorf("prove inclusion: leaf %d of %d: %w", index, size, ErrRange)
 	}
-	var path []Hash
+	path := make([]Hash, 0, bits.Len64(size-1))
 	for level := 0; (size-1)>>level != 0; level++ {
 		// The sibling's leaves; in the last column there may be fewer, or none.
 		begin := (index>>level ^ 1) << level
@@ -82,7 +82,7 @@ func ProveConsistency(r NodeReader, old, size uint64) ([]Hash, error) {
 	if old == 0 || old == size {
 		return nil, nil
 	}
-	var proof []Hash
+	proof := make([]Hash, 0, bits.Len64(size))
 	add := func(begin, end uint64) error {
 		h, err := spanRoot(r, begin, end)
 		proof = append(proof, h)

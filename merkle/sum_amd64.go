@@ -3,6 +3,7 @@
 package merkle
 
 import (
+	"crypto/fips140"
 	"crypto/sha256"
 	"encoding/binary"
 )
@@ -11,8 +12,8 @@ import (
 // costs as much again around it, and a tree is nothing but calls of one or two
 // blocks. So where the processor has the SHA extensions, sumShort pads the
 // message where it lies and goes straight to the rounds. The build tag purego
-// leaves this out; the results are the same.
-var hasSHA = detectSHA()
+// leaves this out, as does Go's FIPS 140 mode; the results are the same.
+var hasSHA = detectSHA() && !fips140.Enabled()
 
 // sumShort sets *dst to the SHA-256 of b[:n], n ≤ 119. It uses the rest of b,
 // which must be zero, for the padding.

@@ -3,6 +3,7 @@ package merkle
 import (
 	"bytes"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -73,7 +74,7 @@ func TestTileWidth(t *testing.T) {
 			t.Errorf("size %d: first bundle has %d entries, want %d", size, got, want)
 		}
 	}
-	for _, level := range []int{-2, 8, 63, 64, 1 << 40} {
+	for _, level := range []int{-2, 8, 63, 64, math.MaxInt} {
 		if got := TileWidth(level, 0, MaxSize); got != 0 {
 			t.Errorf("level %d: got width %d, want 0", level, got)
 		}
