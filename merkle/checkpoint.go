@@ -167,13 +167,13 @@ func OpenCheckpoint(signed []byte, origin string, pub ed25519.PublicKey) (Checkp
 	}
 	n, err := note.Open(signed, note.VerifierList(noteVerifier{origin, pub}))
 	if err != nil {
-		return Checkpoint{}, openError(err)
+		return Checkpoint{}, openError(signed, err)
 	}
 	return ParseCheckpoint(n.Text)
 }
 
-// openError names what note.Open found.
-func openError(err error) error {
+// openError names what note.Open found in signed.
+func openError(signed []byte, err error) error {
 	var unverified *note.UnverifiedNoteError
 	var invalid *note.InvalidSignatureError
 	switch {
@@ -181,6 +181,14 @@ func openError(err error) error {
 		return ErrUnsigned
 	case errors.As(err, &invalid):
 		return ErrSignature
+	}
+	// A checkpoint's text alone, or with the empty line after it, is no note.
+	text := string(signed)
+	if strings.HasSuffix(text, "\n\n") {
+		text = text[:len(text)-1]
+	}
+	if _, bad := ParseCheckpoint(text); bad == nil {
+		return ErrUnsigned
 	}
 	return fmt.Errorf("%w: %w", ErrCheckpoint, err)
 }
