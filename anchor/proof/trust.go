@@ -1,0 +1,184 @@
+package proof
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// HeaderTrust knows which blocks are final on a chain. Nothing in a proof can
+// say that.
+type HeaderTrust interface {
+	// Trusted reports whether the chain's final block of this number has this
+	// hash, and in words how that is known. ok is false, without an error, both
+	// when it has another and when this source does not know: neither gives a
+	// level. An error says that the question could not be asked.
+	Trusted(chainID, number uint64, hash [32]byte) (how string, ok bool, err error)
+}
+
+// BlockTimer is a HeaderTrust that can also tell the time of a block which it
+// trusts, in Unix milliseconds.
+type BlockTimer interface {
+	BlockTime(chainID uint64, hash [32]byte) (ms int64, ok bool)
+}
+
+// Pinned trusts the blocks with these hashes, of whatever chain: someone looked
+// them up.
+type Pinned [][32]byte
+
+// Trusted implements HeaderTrust.
+func (p Pinned) Trusted(_, _ uint64, hash [32]byte) (string, bool, error) {
+	for _, h := range p {
+		if h == hash {
+			return "its hash was given with the question", true, nil
+		}
+	}
+	return "", false, nil
+}
+
+// AnyTrust trusts a block that one of several sources trusts. It fails only
+// when none trusts it and some could not be asked.
+type AnyTrust []HeaderTrust
+
+// Trusted implements HeaderTrust.
+func (a AnyTrust) Trusted(chainID, number uint64, hash [32]byte) (string, bool, error) {
+	var errs []error
+	for _, t := range a {
+		how, ok, err := t.Trusted(chainID, number, hash)
+		if err != nil {
+			errs = append(errs, err)
+		} else if ok {
+			return how, true, nil
+		}
+	}
+	return "", false, errors.Join(errs...)
+}
+
+// BlockTime implements BlockTimer by those sources that do.
+func (a AnyTrust) BlockTime(chainID uint64, hash [32]byte) (int64, bool) {
+	for _, t := range a {
+		if bt, ok := t.(BlockTimer); ok {
+			if ms, ok := bt.BlockTime(chainID, hash); ok {
+				return ms, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// headersMagic is the first line of a headers file.
+const headersMagic = "cairn-headers 1"
+
+// Limits of a headers file.
+const (
+	maxHeaders     = 32 << 20
+	maxHeaderLines = 100_000
+)
+
+// ErrHeaders says that a text is no headers file. The error names the line.
+var ErrHeaders = errors.New("malformed headers file")
+
+// Headers is a set of block headers that somebody vouches for. The package doc
+// has the text form that it is read from.
+type Headers struct {
+	known map[headerKey]ethereumHeader
+}
+
+type headerKey struct {
+	chain uint64
+	hash  [32]byte
+}
+
+// ParseHeaders reads a headers file. A line that it does not know is an error.
+func ParseHeaders(b []byte) (*Headers, error) {
+	if len(b) > maxHeaders {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrHeaders, len(b), maxHeaders)
+	}
+	h := &Headers{known: make(map[headerKey]ethereumHeader)}
+	first, n := true, 0
+	for line := range bytes.Lines(b) {
+		n++
+		words := strings.Fields(string(line))
+		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+			continue
+		}
+		var err error
+		if first {
+			first = false
+			if strings.Join(words, " ") != headersMagic {
+				err = fmt.Errorf("begins with %.40q, want %q", line, headersMagic)
+			}
+		} else {
+			err = h.line(words)
+		}
+		if err == nil && n > maxHeaderLines {
+			err = fmt.Errorf("over %d lines", maxHeaderLines)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: line %d: %w", ErrHeaders, n, err)
+		}
+	}
+	if first {
+		return nil, fmt.Errorf("%w: it is empty", ErrHeaders)
+	}
+	return h, nil
+}
+
+func (h *Headers) line(words []string) error {
+	if len(words) != 3 || words[0] != "ethereum" {
+		return errors.New("want: ethereum <chain id> <header as 0x… RLP>")
+	}
+	chain, err := parseDecimal(words[1])
+	if err != nil {
+		return fmt.Errorf("chain id: %w", err)
+	}
+	digits, ok := strings.CutPrefix(words[2], "0x")
+	if !ok || len(digits) > 2*maxEthHeader {
+		return fmt.Errorf("%.20q… is no header of at most %d bytes", words[2], maxEthHeader)
+	}
+	raw, err := hex.DecodeString(digits)
+	if err != nil {
+		return fmt.Errorf("header: %w", err)
+	}
+	header, err := parseEthereumHeader(raw)
+	if err != nil {
+		return fmt.Errorf("header: %w", err)
+	}
+	h.known[headerKey{chain, keccak256(raw)}] = header
+	return nil
+}
+
+// AppendHeader appends a headers file's line for a block to dst, and before it
+// the first line if dst is empty.
+func AppendHeader(dst []byte, chainID uint64, headerRLP []byte) []byte {
+	if len(dst) == 0 {
+		dst = append(dst, headersMagic+"\n"...)
+	}
+	return fmt.Appendf(dst, "ethereum %d 0x%x\n", chainID, headerRLP)
+}
+
+// Len returns the number of headers.
+func (h *Headers) Len() int { return len(h.known) }
+
+// Trusted implements HeaderTrust.
+func (h *Headers) Trusted(chainID, number uint64, hash [32]byte) (string, bool, error) {
+	got, ok := h.known[headerKey{chainID, hash}]
+	if !ok || got.number != number {
+		return "", false, nil
+	}
+	return "it is in the headers file", true, nil
+}
+
+// BlockTime implements BlockTimer.
+func (h *Headers) BlockTime(chainID uint64, hash [32]byte) (int64, bool) {
+	got, ok := h.known[headerKey{chainID, hash}]
+	return int64(got.time) * 1000, ok
+}
+
+// timeText writes Unix milliseconds as RFC 3339 in UTC.
+func timeText(ms int64) string {
+	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z")
+}

@@ -1,0 +1,284 @@
+package proof
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"cairn/merkle"
+	"cairn/merkle/ledger"
+)
+
+// Options say against what a file is checked. The zero value checks it against
+// itself alone, and requires that it is anchored.
+type Options struct {
+	Policy  *Policy     // whose ledger it must be; nil: not checked
+	Trust   HeaderTrust // which blocks are final; nil: none is trusted
+	Require Level       // for the outcome; LevelNone stands for LevelAnchored
+}
+
+// fault is why a file is false.
+type fault struct {
+	code Code
+	err  error
+}
+
+func faultf(code Code, format string, args ...any) *fault {
+	return &fault{code, fmt.Errorf(format, args...)}
+}
+
+// VerifyBytes decodes a proof file and verifies it. It never fails otherwise than by
+// its verdict.
+func VerifyBytes(b []byte, o Options) Verdict {
+	f, err := Decode(b)
+	if err == nil {
+		return Verify(f, o)
+	}
+	var v Verdict
+	v.Reason = err.Error()
+	asked := true
+	switch {
+	case errors.Is(err, ErrNotProof):
+		v.Code, v.Next, asked = CodeNotProof, "give the file that the prover wrote", false
+	case errors.Is(err, ErrVersion):
+		v.Code, v.Next, asked = CodeVersion, "get a newer cairn-verify", false
+	case errors.Is(err, ErrDamaged):
+		v.Code, v.Next = CodeDamaged, "ask for the file again"
+	default:
+		v.Code, v.Next = CodeMalformed, "ask for the file again"
+	}
+	v.Checks = []Check{{1, stepNames[1], false, v.Reason}}
+	v.NotChecked = []string{"anything: the file could not be read"}
+	v.conclude(o.Require, asked)
+	return v
+}
+
+// Verify checks all that a file says, in the steps of the package doc, and
+// stops at the first that is false.
+func Verify(f *File, o Options) Verdict {
+	c := checker{f: f, o: o}
+	steps := [...]func() (string, *fault){
+		1: c.file, 2: c.ledger, 3: c.checkpoints, 4: c.headers, 5: c.hidden, 6: c.summaryEntries,
+		7: c.records, 8: c.runs, 9: c.statements, 10: c.receiptProofs, 11: c.blocks, 12: c.levels,
+	}
+	for n := 1; n < len(steps); n++ {
+		detail, bad := steps[n]()
+		if bad != nil {
+			c.v.Checks = append(c.v.Checks, Check{n, stepNames[n], false, bad.err.Error()})
+			return c.refuse(bad)
+		}
+		if detail != "" {
+			c.v.Checks = append(c.v.Checks, Check{n, stepNames[n], true, detail})
+		}
+	}
+	c.notChecked()
+	c.v.conclude(o.Require, c.v.Code != CodeTrustFailed)
+	return c.v
+}
+
+var stepNames = [...]string{
+	1: "file", 2: "ledger", 3: "checkpoint", 4: "log", 5: "header", 6: "batch", 7: "record", 8: "run",
+	9: "statements", 10: "receipt", 11: "block", 12: "anchor",
+}
+
+// checker carries what one step found to the next. Positions are the file's.
+type checker struct {
+	f *File
+	o Options
+	v Verdict
+
+	id        merkle.Hash
+	heads     []merkle.Checkpoint
+	batches   []batchState
+	summaries []ledger.Summary
+	receipts  []receiptState
+	trustErr  error // the first question about a receipt's block that could not be asked
+	ahead     int64 // ms, by which a window ended after the block that anchors it
+	seen      seenBlocks
+}
+
+type batchState struct {
+	header     ledger.Header
+	depth      int // of the batch tree
+	statements ledger.StatementsHead
+}
+
+// refuse turns the verdict into one that proves nothing.
+func (c *checker) refuse(bad *fault) Verdict {
+	v := Verdict{
+		Level: LevelNone, Code: bad.code, Reason: bad.err.Error(),
+		Next:   "do not rely on this file; ask for it again, and keep this one if the next differs",
+		Ledger: c.v.Ledger, Key: c.v.Key, Identity: c.v.Identity, Checks: c.v.Checks,
+		NotChecked: []string{"what comes after the step that failed"},
+	}
+	if bad.code == CodeIdentity {
+		v.Next = "do not rely on this file: another ledger than the policy's made it"
+	}
+	if c.o.Policy == nil {
+		v.NotChecked = append([]string{notIdentity}, v.NotChecked...)
+	}
+	v.conclude(c.o.Require, true)
+	return v
+}
+
+// Step 1: the form. Decode has done it; a File made by hand has not been.
+func (c *checker) file() (string, *fault) {
+	if err := c.f.check(); err != nil {
+		return "", &fault{CodeMalformed, err}
+	}
+	return fmt.Sprintf("%s, %s", count(len(c.f.Readings), "reading"), count(len(c.f.Batches), "batch")), nil
+}
+
+// Step 2: the ledger's id, and whether it is the policy's.
+func (c *checker) ledger() (string, *fault) {
+	key := ed25519.PublicKey(c.f.Ledger.Key[:])
+	c.id = ledger.ID(key, c.f.Ledger.Nonce)
+	c.v.Ledger, c.v.Key = c.id.String(), merkle.VerifierKey(ledger.Origin(c.id), key)
+	p := c.o.Policy
+	if p == nil {
+		return "id follows from log key and nonce; whose it is was not asked", nil
+	}
+	if p.Ledger != c.id || !p.Key.Equal(key) {
+		return "", faultf(CodeIdentity, "ledger %v is not the policy's, %v", c.id, p.Ledger)
+	}
+	c.v.Identity = true
+	return "log key and id are the policy's", nil
+}
+
+// Step 3: every head is a checkpoint of this log, signed by its key. A second
+// signature would be bytes that nobody checks, so version 0 has none.
+func (c *checker) checkpoints() (string, *fault) {
+	origin, key := ledger.Origin(c.id), ed25519.PublicKey(c.f.Ledger.Key[:])
+	c.heads = make([]merkle.Checkpoint, len(c.f.Heads))
+	for i, h := range c.f.Heads {
+		cp, err := merkle.OpenCheckpoint(h.Note, origin, key)
+		if err != nil {
+			return "", &fault{checkpointCode(err), fmt.Errorf("head %d: %w", i, err)}
+		}
+		if !plainNote(h.Note, cp, origin) {
+			return "", faultf(CodeCosigned, "head %d: it has other lines than the log's one signature", i)
+		}
+		c.heads[i] = cp
+	}
+	return fmt.Sprintf("%s signed by the log's key", count(len(c.heads), "head")), nil
+}
+
+func checkpointCode(err error) Code {
+	switch {
+	case errors.Is(err, merkle.ErrOrigin):
+		return CodeOrigin
+	case errors.Is(err, merkle.ErrUnsigned):
+		return CodeUnsigned
+	case errors.Is(err, merkle.ErrSignature):
+		return CodeSignature
+	}
+	return CodeHead
+}
+
+// Step 4: every header is this ledger's, and stands at its own index in the
+// log under each head that is said to cover it.
+func (c *checker) headers() (string, *fault) {
+	c.batches = make([]batchState, len(c.f.Batches))
+	for i := range c.f.Batches {
+		b := &c.f.Batches[i]
+		h, err := ledger.ParseHeader(b.Header)
+		if err != nil {
+			return "", &fault{CodeHeader, fmt.Errorf("batch %d: %w", i, err)}
+		}
+		if h.Ledger != c.id {
+			return "", faultf(CodeHeaderLedger, "batch %d: its header is of ledger %v", i, h.Ledger)
+		}
+		leaf := merkle.LeafHash(b.Header)
+		for _, p := range b.Heads {
+			head := &c.heads[p.Head]
+			if err := merkle.VerifyInclusion(leaf, h.Index, head.Size, p.Path, head.Root); err != nil {
+				return "", &fault{CodeLog, fmt.Errorf("batch %d under head %d: %w", i, p.Head, err)}
+			}
+		}
+		c.batches[i].header = h
+	}
+	return fmt.Sprintf("%s in the log", count(len(c.batches), "header")), nil
+}
+
+// Step 5: the values shown of each header are those that it hides.
+func (c *checker) hidden() (string, *fault) {
+	shown := 0
+	for i := range c.f.Batches {
+		b, s := &c.f.Batches[i], &c.batches[i]
+		if ledger.Hide(b.Slots.Item, b.Slots.Salt) != s.header.Hidden[ledger.HiddenSlots] {
+			return "", faultf(CodeHidden, "batch %d: slots are not what the header hides", i)
+		}
+		slots, err := ledger.ParseSlots(b.Slots.Item)
+		if err != nil {
+			return "", &fault{CodeSlots, fmt.Errorf("batch %d: %w", i, err)}
+		}
+		s.depth = slots.Depth
+		shown++
+		if b.Statements == nil {
+			continue
+		}
+		if ledger.Hide(b.Statements.Item, b.Statements.Salt) != s.header.Hidden[ledger.HiddenStatements] {
+			return "", faultf(CodeHidden, "batch %d: statements are not what the header hides", i)
+		}
+		if s.statements, err = ledger.ParseStatementsHead(b.Statements.Item); err != nil {
+			return "", &fault{CodeStatement, fmt.Errorf("batch %d: %w", i, err)}
+		}
+		shown++
+	}
+	return fmt.Sprintf("%s shown as hidden there", count(shown, "value")), nil
+}
+
+// Step 6: every summary is of its batch's window and stands at its own slot in
+// the batch tree, so no batch can hold two of one stream.
+func (c *checker) summaryEntries() (string, *fault) {
+	c.summaries = make([]ledger.Summary, len(c.f.Summaries))
+	for i := range c.f.Summaries {
+		s := &c.f.Summaries[i]
+		b := &c.batches[s.Batch]
+		sum, err := ledger.ParseSummary(s.Item)
+		if err != nil {
+			return "", &fault{CodeSummary, fmt.Errorf("summary %d: %w", i, err)}
+		}
+		if sum.From != b.header.From || sum.To != b.header.To {
+			return "", faultf(CodeWindow, "summary %d: its window is not the header's", i)
+		}
+		if len(s.Path) != b.depth || sum.Slot>>b.depth != 0 {
+			return "", faultf(CodeSlot, "summary %d: slot %d with a path of %d in a tree of depth %d", i, sum.Slot, len(s.Path), b.depth)
+		}
+		entry := ledger.SummaryEntry(s.Tag, s.Item, s.Salt)
+		root, err := merkle.RootFromPerfectPath(merkle.LeafHash(entry[:]), sum.Slot, s.Path)
+		if err != nil || root != b.header.Root {
+			return "", faultf(CodeBatchRoot, "summary %d does not lead to the batch root", i)
+		}
+		c.summaries[i] = sum
+	}
+	return fmt.Sprintf("%s at the slot of its stream", count(len(c.summaries), "summary")), nil
+}
+
+// plainNote reports whether note is the checkpoint with one signature line in
+// plain base64. The note format itself is more generous, and lets bits change
+// that say nothing.
+func plainNote(note []byte, cp merkle.Checkpoint, origin string) bool {
+	rest, ok := bytes.CutPrefix(note, []byte(cp.Text()+"\n\u2014 "+origin+" "))
+	if !ok || !bytes.HasSuffix(rest, []byte("\n")) {
+		return false
+	}
+	line := string(rest[:len(rest)-1])
+	sig, err := base64.StdEncoding.DecodeString(line)
+	return err == nil && base64.StdEncoding.EncodeToString(sig) == line
+}
+
+// count writes a number of things: "1 batch", "2 batches".
+func count(n int, what string) string {
+	switch {
+	case n == 1:
+		return "1 " + what
+	case what[len(what)-1] == 'y':
+		return fmt.Sprintf("%d %sies", n, what[:len(what)-1])
+	case what[len(what)-1] == 'h':
+		return fmt.Sprintf("%d %ses", n, what)
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

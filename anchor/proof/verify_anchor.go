@@ -1,0 +1,329 @@
+package proof
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// maxSeenAsked bounds how many blocks that headers only name are asked about:
+// each may cost a question over the network.
+const maxSeenAsked = 16
+
+// receiptState is a receipt whose own proofs hold.
+type receiptState struct {
+	head    int
+	data    EthereumReceipt
+	facts   EthereumFacts
+	counts  bool // its place is one of the policy's, or there is no policy
+	trusted bool // its block is final, says somebody trusted
+}
+
+type seenBlock struct {
+	route  string
+	height uint64
+	hash   [32]byte
+}
+
+// seenBlocks remembers the answers about blocks that headers name: the time of
+// those that are trusted.
+type seenBlocks map[seenBlock]*int64
+
+// Step 10: each receipt is of its head's root and this ledger, and its proofs
+// lead from there to the header that it holds.
+func (c *checker) receiptProofs() (string, *fault) {
+	for i := range c.f.Receipts {
+		r := &c.f.Receipts[i]
+		s, bad := c.receipt(r)
+		if bad != nil {
+			return "", &fault{bad.code, fmt.Errorf("receipt %d: %w", i, bad.err)}
+		}
+		c.receipts = append(c.receipts, s)
+	}
+	if len(c.receipts) == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("%s with account, storage or log proof up to a block header", count(len(c.receipts), "receipt")), nil
+}
+
+func (c *checker) receipt(r *Receipt) (s receiptState, _ *fault) {
+	if r.Kind != KindEthereum {
+		return s, faultf(CodeReceiptKind, "kind %.40q is not known; a newer program may know it", r.Kind)
+	}
+	e, err := ParseEthereumReceipt(r.Data)
+	if err != nil {
+		return s, &fault{CodeReceipt, err}
+	}
+	head := &c.heads[r.Head]
+	switch {
+	case r.Route != ethereumRoute(e.ChainID):
+		return s, faultf(CodeReceiptRoute, "route %.80q, its chain id is %d", r.Route, e.ChainID)
+	case e.Root != head.Root:
+		return s, faultf(CodeReceiptRoot, "root %x, the head's is %v", e.Root, head.Root)
+	case e.Ledger != c.id:
+		return s, faultf(CodeReceiptLog, "ledger %x, this one is %v", e.Ledger, c.id)
+	}
+	facts, err := VerifyEthereum(e)
+	if err != nil {
+		return s, &fault{ethereumCode(err), err}
+	}
+	p := c.o.Policy
+	return receiptState{head: r.Head, data: e, facts: facts, counts: p == nil || p.counts(&e, facts.CodeHash)}, nil
+}
+
+func ethereumRoute(chainID uint64) string { return fmt.Sprintf("ethereum:%d", chainID) }
+
+func ethereumCode(err error) Code {
+	switch {
+	case errors.Is(err, ErrEthereumAccount):
+		return CodeAccount
+	case errors.Is(err, ErrEthereumStorage), errors.Is(err, ErrEthereumHead):
+		return CodeStorage
+	case errors.Is(err, ErrEthereumReceipt), errors.Is(err, ErrEthereumReverted), errors.Is(err, ErrEthereumLog):
+		return CodeEvent
+	}
+	return CodeReceipt
+}
+
+// Step 11: which of the receipts' blocks are final, by the word of whoever the
+// verifier trusts. Receipts that do not count are not worth a question.
+func (c *checker) blocks() (string, *fault) {
+	trusted, hows := 0, map[string]bool{}
+	for i := range c.receipts {
+		s := &c.receipts[i]
+		how := ""
+		if s.counts && c.o.Trust != nil {
+			var err error
+			how, s.trusted, err = c.o.Trust.Trusted(s.data.ChainID, s.facts.Number, s.facts.BlockHash)
+			if err != nil {
+				s.trusted = false
+				if c.trustErr == nil {
+					c.trustErr = err
+				}
+			}
+		}
+		c.v.Anchors = append(c.v.Anchors, c.describeAnchor(s, how))
+		if s.trusted {
+			trusted++
+			hows[how] = true
+		}
+	}
+	if trusted == 0 {
+		return "", nil
+	}
+	var words []string
+	for how := range hows {
+		words = append(words, how)
+	}
+	return fmt.Sprintf("%s trusted: %s", count(trusted, "block"), strings.Join(words, "; ")), nil
+}
+
+func (c *checker) describeAnchor(s *receiptState, how string) AnchorVerdict {
+	head := &c.heads[s.head]
+	v := AnchorVerdict{
+		Route: ethereumRoute(s.data.ChainID), Block: s.facts.Number, Hash: hex0x(s.facts.BlockHash[:]), Time: timeText(s.facts.Time),
+		Contract: hex0x(s.data.Contract[:]), Code: hex0x(s.facts.CodeHash[:]), Sender: hex0x(s.data.Sender[:]),
+		Size: head.Size, Root: head.Root.String(), InPolicy: c.o.Policy != nil && s.counts, Trusted: s.trusted,
+		Stored: s.facts.Stored, Logged: s.facts.Logged, Index: s.facts.LogIndex, TxIndex: s.data.TxIndex,
+	}
+	if s.trusted {
+		v.How = how
+	}
+	return v
+}
+
+func hex0x(b []byte) string { return fmt.Sprintf("0x%x", b) }
+
+// Step 12: each reading's level is the best that one of its batch's heads has;
+// the file's is the least of its readings'.
+func (c *checker) levels() (string, *fault) {
+	byHead := make([][]*receiptState, len(c.f.Heads))
+	for i := range c.receipts {
+		s := &c.receipts[i]
+		byHead[s.head] = append(byHead[s.head], s)
+	}
+	c.v.Level = LevelAnchored
+	for i := range c.v.Readings {
+		v := &c.v.Readings[i]
+		batch := c.f.Summaries[c.f.Readings[i].Summary].Batch
+		level, code, best := c.levelOf(batch, byHead)
+		v.Level = level
+		if best != nil && level >= LevelLate {
+			v.NotAfter = &Bound{
+				Time: timeText(best.facts.Time), Route: ethereumRoute(best.data.ChainID), Block: best.facts.Number,
+				Hash: hex0x(best.facts.BlockHash[:]), Confirmed: true, ms: best.facts.Time,
+			}
+			c.ahead = max(c.ahead, c.batches[batch].header.To-best.facts.Time)
+		}
+		v.NotBefore = c.notBefore(batch, best)
+		if level < c.v.Level {
+			c.v.Level = level
+			c.explain(code, batch, best)
+		}
+	}
+	c.bounds()
+	if c.v.Level < LevelLate {
+		return "", nil
+	}
+	return "not later than " + c.v.NotAfter.Time + c.lateness(), nil
+}
+
+func (c *checker) lateness() string {
+	if p := c.o.Policy; p != nil && p.Late != 0 {
+		if c.v.Level == LevelLate {
+			return fmt.Sprintf(", over %v after the window's end", p.Late)
+		}
+		return fmt.Sprintf(", at most %v after the window's end", p.Late)
+	}
+	return ""
+}
+
+// levelOf returns a batch's level, why it is not higher, and the receipt that
+// it rests on: of the best the earliest.
+func (c *checker) levelOf(batch int, byHead [][]*receiptState) (level Level, code Code, best *receiptState) {
+	level, code = LevelLogged, CodeNoReceipt
+	for _, p := range c.f.Batches[batch].Heads {
+		for _, s := range byHead[p.Head] {
+			l, why := c.receiptLevel(batch, s)
+			if l > level || l == level && best != nil && s.facts.Time < best.facts.Time {
+				level, code, best = l, why, s
+			}
+			if l == LevelLogged && level == LevelLogged {
+				code = why
+			}
+		}
+	}
+	return level, code, best
+}
+
+func (c *checker) receiptLevel(batch int, s *receiptState) (Level, Code) {
+	switch p := c.o.Policy; {
+	case !s.counts:
+		return LevelLogged, CodeNoRoute
+	case !s.trusted && c.trustErr != nil:
+		return LevelPending, CodeTrustFailed
+	case !s.trusted:
+		return LevelPending, CodeNotTrusted
+	case p != nil && p.Late != 0 && s.facts.Time-c.batches[batch].header.To > p.Late.Milliseconds():
+		return LevelLate, CodeLate
+	}
+	return LevelAnchored, ""
+}
+
+// explain says why the level is not higher, and what to do.
+func (c *checker) explain(code Code, batch int, s *receiptState) {
+	v := &c.v
+	v.Code = code
+	switch code {
+	case CodeNoReceipt:
+		v.Reason = "the file holds no receipt that this batch was anchored"
+		v.Next = "ask for the proof again once the anchor is final"
+	case CodeNoRoute:
+		v.Reason = "it is anchored, but not where the policy says: another chain, contract, code or sender"
+		v.Next = "ask the ledger's owner for its newest policy"
+	case CodeNotTrusted:
+		v.Reason = fmt.Sprintf("nobody trusted says that block %d of %s with hash 0x%x is final", s.facts.Number, ethereumRoute(s.data.ChainID), s.facts.BlockHash)
+		v.Next = "look that block up and give its hash by --block, or a headers file by --headers, or nodes to ask by --rpc"
+	case CodeTrustFailed:
+		v.Reason = fmt.Sprintf("block %d of %s could not be checked: %v", s.facts.Number, ethereumRoute(s.data.ChainID), c.trustErr)
+		v.Next = "try again later or with other nodes, or give the block's hash by --block"
+	case CodeLate:
+		late := time.Duration(s.facts.Time-c.batches[batch].header.To) * time.Millisecond
+		v.Reason = fmt.Sprintf("it was anchored %v after its window's end, the policy allows %v", late, c.o.Policy.Late)
+		v.Next = "ask the ledger's owner what delayed the anchor"
+	}
+}
+
+// notBefore returns the bound that a batch's header gives by naming a block: of
+// several the latest. It is confirmed if that block is trusted with this time.
+// A block that is not before the anchor's own bounds nothing: the chain was
+// rewritten in between.
+func (c *checker) notBefore(batch int, best *receiptState) (b *Bound) {
+	for _, s := range c.batches[batch].header.Seen {
+		if best != nil && s.Route == ethereumRoute(best.data.ChainID) && (s.Height >= best.facts.Number || s.Time > best.facts.Time) {
+			continue
+		}
+		if b == nil || s.Time > b.ms {
+			b = &Bound{Time: timeText(s.Time), Route: s.Route, Block: s.Height, Hash: hex0x(s.Hash[:]), ms: s.Time}
+			t := c.seenTime(seenBlock{s.Route, s.Height, s.Hash})
+			b.Confirmed = t != nil && *t == s.Time
+		}
+	}
+	return b
+}
+
+// seenTime returns the time of a block if it is trusted and its time known.
+func (c *checker) seenTime(b seenBlock) *int64 {
+	if t, ok := c.seen[b]; ok {
+		return t
+	}
+	timer, ok := c.o.Trust.(BlockTimer)
+	digits, isEthereum := strings.CutPrefix(b.route, "ethereum:")
+	chain, err := parseDecimal(digits)
+	if !ok || !isEthereum || err != nil || len(c.seen) == maxSeenAsked {
+		return nil
+	}
+	if c.seen == nil {
+		c.seen = make(seenBlocks)
+	}
+	c.seen[b] = nil
+	if _, ok, err := c.o.Trust.Trusted(chain, b.height, b.hash); ok && err == nil {
+		if t, ok := timer.BlockTime(chain, b.hash); ok {
+			c.seen[b] = &t
+		}
+	}
+	return c.seen[b]
+}
+
+// bounds sets the file's bounds from its readings': the widest.
+func (c *checker) bounds() {
+	first, last := c.v.Readings[0].NotBefore, c.v.Readings[0].NotAfter
+	for i := range c.v.Readings {
+		r := &c.v.Readings[i]
+		if first != nil && (r.NotBefore == nil || r.NotBefore.ms < first.ms) {
+			first = r.NotBefore
+		}
+		if last != nil && (r.NotAfter == nil || r.NotAfter.ms > last.ms) {
+			last = r.NotAfter
+		}
+	}
+	c.v.NotBefore, c.v.NotAfter = first, last
+}
+
+const notIdentity = "IDENTITY: whose ledger this is, and whether it is anchored where its owner says. No policy was given, and anyone can make a ledger, a contract and an anchor of their own"
+
+// notChecked lists in plain words what the verdict says nothing about.
+func (c *checker) notChecked() {
+	add := func(words string) { c.v.NotChecked = append(c.v.NotChecked, words) }
+	p := c.o.Policy
+	if p == nil {
+		add(notIdentity)
+	}
+	if c.ahead > 0 {
+		add(fmt.Sprintf("the gateway's clock: it ran at least %v ahead of the chain's", time.Duration(c.ahead)*time.Millisecond))
+	}
+	if len(c.receipts) != 0 && (p == nil || p.Late == 0) {
+		add("lateness: no policy sets how long after a window's end its anchor may come")
+	}
+	if b := c.v.NotBefore; b != nil && !b.Confirmed {
+		add(fmt.Sprintf("the block seen when the window opened (%s block %d): it is named by the ledger, not confirmed", b.Route, b.Block))
+	}
+	if c.v.NotBefore != nil {
+		add("when a reading was made: \"not before\" says that its batch was closed after that block, no more")
+	}
+	add("times inside the readings: received is the gateway's clock, measured the device's")
+	add("readings dropped before they were numbered: nobody can see those")
+	add("completeness: that the stream has no other readings than those shown here")
+	add("a second history by the same key: no witness or mirror speaks in this file")
+	if len(c.heads) > 1 {
+		add("that the file's heads extend one another")
+	}
+	add("who made a frame: a key that a building's devices share authenticates it, and cannot prove it to others (no non-repudiation)")
+	for i := range c.receipts {
+		if s := &c.receipts[i]; !s.facts.Stored || !s.facts.Logged {
+			add("one half of a receipt: it shows the contract's storage or the transaction's log, not both")
+			break
+		}
+	}
+}

@@ -1,0 +1,268 @@
+package proof
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cairn/ingest/reading"
+	"cairn/merkle"
+	"cairn/merkle/ledger"
+)
+
+// Step 7: from the items shown, leaf by leaf, to the record root; and what the
+// items say agrees with where they stand.
+func (c *checker) records() (string, *fault) {
+	c.v.Readings = make([]ReadingVerdict, len(c.f.Readings))
+	fields := 0
+	type place struct {
+		tag [12]byte
+		seq uint64
+	}
+	seen := make(map[place]bool, len(c.f.Readings))
+	for i := range c.f.Readings {
+		r := &c.f.Readings[i]
+		s := &c.f.Summaries[r.Summary]
+		at := place{s.Tag, r.Seq}
+		if seen[at] {
+			return "", faultf(CodeTwice, "reading %d: sequence %d of its stream is shown twice", i, r.Seq)
+		}
+		seen[at] = true
+		shown, bad := c.record(r)
+		if bad != nil {
+			return "", &fault{bad.code, fmt.Errorf("reading %d (sequence %d): %w", i, r.Seq, bad.err)}
+		}
+		c.v.Readings[i] = c.describe(r, shown)
+		fields += len(r.Fields)
+	}
+	return fmt.Sprintf("%s hashed up to %s", count(fields, "field"), count(len(c.f.Readings), "record root")), nil
+}
+
+// record recomputes one record root, and returns the fields shown, parsed.
+func (c *checker) record(r *Reading) (*reading.Reading, *fault) {
+	shown, bad := parseFields(r)
+	if bad != nil {
+		return nil, bad
+	}
+	sum := &c.summaries[r.Summary]
+	for _, f := range r.Fields {
+		if f.Index == reading.IndexSequence && shown.Sequence != r.Seq {
+			return nil, faultf(CodeSequence, "field sequence says %d", shown.Sequence)
+		}
+		if f.Index == reading.IndexReceived && (shown.Received < sum.From || shown.Received >= sum.To) {
+			return nil, faultf(CodeReceived, "received %s, the window is %s to %s", timeText(shown.Received), timeText(sum.From), timeText(sum.To))
+		}
+	}
+	whole, bad := wholeItem(r)
+	if bad != nil {
+		return nil, bad
+	}
+	rec := record{hidden: r.Hidden}
+	for _, f := range r.Fields {
+		item := f.Item
+		if f.Index == reading.IndexReading {
+			item = whole
+		}
+		entry := reading.HiddenEntry(item, f.Salt)
+		rec.leaves[f.Index] = merkle.LeafHash(entry[:])
+		rec.known |= 1 << f.Index
+	}
+	root, ok := rec.root(r.Width)
+	if !ok {
+		return nil, faultf(CodeRecordRoot, "%d hidden hashes do not fit the fields shown", len(r.Hidden))
+	}
+	if root != r.Root {
+		return nil, faultf(CodeRecordRoot, "the fields shown hash to record root %v, not %v", root, r.Root)
+	}
+	return shown, nil
+}
+
+func parseFields(r *Reading) (*reading.Reading, *fault) {
+	var shown reading.Reading
+	for _, f := range r.Fields {
+		if f.Index == reading.IndexReading {
+			continue
+		}
+		if err := shown.SetItem(f.Index, f.Item); err != nil {
+			return nil, &fault{CodeItem, err}
+		}
+	}
+	return &shown, nil
+}
+
+// wholeItem returns item 0, made of the others, if field 0 is shown: then all
+// fields must be there, and the reading they make must be a valid one.
+func wholeItem(r *Reading) ([]byte, *fault) {
+	if r.Fields[0].Index != reading.IndexReading {
+		return nil, nil
+	}
+	parts := make([]any, 1, len(r.Fields))
+	parts[0] = "cairn/reading/1"
+	for i, f := range r.Fields[1:] {
+		if f.Index != i+1 {
+			return nil, faultf(CodeWhole, "field 0 is shown, field %d is not", i+1)
+		}
+		parts = append(parts, f.Item)
+	}
+	item, err := marshal(parts)
+	if err == nil {
+		_, _, err = reading.ParseAll(item)
+	}
+	if err != nil {
+		return nil, &fault{CodeWhole, err}
+	}
+	if w := reading.Width(len(r.Fields)); w != r.Width {
+		return nil, faultf(CodeWhole, "%d items make a tree of %d leaves, not %d", len(r.Fields), w, r.Width)
+	}
+	return item, nil
+}
+
+// Step 8: the reading entry stands in its run at the place of its number.
+func (c *checker) runs() (string, *fault) {
+	for i := range c.f.Readings {
+		r := &c.f.Readings[i]
+		sum, tag := &c.summaries[r.Summary], c.f.Summaries[r.Summary].Tag
+		if r.Seq < sum.First || r.Seq >= sum.Next {
+			return "", faultf(CodeRunRange, "reading %d: sequence %d is not of the run %d to %d", i, r.Seq, sum.First, sum.Next)
+		}
+		leaf := reading.EntryLeaf(tag, r.Seq, r.Root)
+		if err := merkle.VerifyInclusion(leaf, r.Seq-sum.First, sum.Next-sum.First, r.Run, sum.Run); err != nil {
+			return "", &fault{CodeRunRoot, fmt.Errorf("reading %d (sequence %d): %w", i, r.Seq, err)}
+		}
+	}
+	return fmt.Sprintf("%s at the place of its number in its window", count(len(c.f.Readings), "reading")), nil
+}
+
+// Step 9: each statement stands in the tree of statements. A genesis must be
+// this ledger's, and a binding fit the device that its stream's readings name.
+func (c *checker) statements() (string, *fault) {
+	for i := range c.f.Statements {
+		s := &c.f.Statements[i]
+		st, err := ledger.ParseStatement(s.Item)
+		if err != nil {
+			return "", &fault{CodeStatement, fmt.Errorf("statement %d: %w", i, err)}
+		}
+		entry := ledger.HiddenEntry(s.Item, s.Salt)
+		tree := &c.batches[s.Batch].statements
+		if err := merkle.VerifyInclusion(merkle.LeafHash(entry[:]), s.Index, tree.Size, s.Path, tree.Root); err != nil {
+			return "", &fault{CodeStatements, fmt.Errorf("statement %d: %w", i, err)}
+		}
+		if bad := c.agrees(s.Index, &st); bad != nil {
+			return "", &fault{bad.code, fmt.Errorf("statement %d: %w", i, bad.err)}
+		}
+		c.v.Statements = append(c.v.Statements, StatementVerdict{s.Index, st.Kind, timeText(st.At), bodyText(st.Body)})
+	}
+	if len(c.f.Statements) == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("%s in the ledger's tree of statements", count(len(c.f.Statements), "statement")), nil
+}
+
+func (c *checker) agrees(index uint64, st *ledger.Statement) *fault {
+	switch st.Kind {
+	case ledger.KindGenesis:
+		key, _ := st.Bytes("log-key")
+		nonce, _ := st.Bytes("nonce")
+		if index != 0 || !bytes.Equal(key, c.f.Ledger.Key[:]) || !bytes.Equal(nonce, c.f.Ledger.Nonce[:]) {
+			return faultf(CodeGenesis, "genesis with number %d, or of another log key or nonce", index)
+		}
+	case ledger.KindBind:
+		slot, ok := st.Uint("slot")
+		device, _ := st.Text("device")
+		name, _ := st.Text("name")
+		for i := range c.v.Readings {
+			r := &c.v.Readings[i]
+			if !ok || r.Stream != slot {
+				continue
+			}
+			if r.Device != "" && r.Device != device {
+				return faultf(CodeBinding, "stream %d is bound to device %.32q, a reading of it names %q", slot, device, r.Device)
+			}
+			r.BoundAs = name
+		}
+	}
+	return nil
+}
+
+func (c *checker) describe(r *Reading, shown *reading.Reading) ReadingVerdict {
+	sum := &c.summaries[r.Summary]
+	batch := &c.batches[c.f.Summaries[r.Summary].Batch].header
+	v := ReadingVerdict{
+		Stream: sum.Slot, Sequence: r.Seq, Device: shown.Device, Batch: batch.Index,
+		From: timeText(batch.From), To: timeText(batch.To),
+		Whole:         r.Fields[0].Index == reading.IndexReading,
+		Authenticated: shown.Origin.Verdict.DeviceAuthenticated(),
+		Fields:        make([]FieldVerdict, 0, len(r.Fields)),
+	}
+	for _, f := range r.Fields {
+		if f.Index != reading.IndexReading {
+			v.Fields = append(v.Fields, fieldText(f.Index, shown))
+		}
+	}
+	return v
+}
+
+// fieldText puts a field in words. Texts are quoted: they come from outside,
+// and a terminal must not obey them.
+func fieldText(index int, r *reading.Reading) FieldVerdict {
+	v := FieldVerdict{Index: index, Name: reading.ItemName(index)}
+	switch index {
+	case reading.IndexDevice:
+		v.Value = r.Device
+	case reading.IndexMeasured:
+		v.Value = "not said"
+		if r.HasMeasured {
+			v.Value = timeText(r.Measured)
+		}
+	case reading.IndexReceived:
+		v.Value = timeText(r.Received) + ", clock " + r.Clock.String()
+	case reading.IndexSequence:
+		v.Value = strconv.FormatUint(r.Sequence, 10)
+	case reading.IndexOrigin:
+		v.Value = r.Origin.Transport + ", " + r.Origin.Verdict.String()
+		if r.Origin.HasCounter {
+			v.Value += fmt.Sprintf(", counter %d", r.Origin.Counter)
+		}
+	case reading.IndexFrame:
+		v.Value = "not kept"
+		if r.HasFrame {
+			v.Value = "SHA-256 " + r.Frame.String()
+		}
+	default:
+		m := &r.Measurements[index-reading.IndexData]
+		v.Name, v.Unit, v.Value = m.Name, m.Unit, m.Value.String()
+		if m.Value.Kind == reading.KindText {
+			v.Value = strconv.Quote(v.Value)
+		}
+	}
+	return v
+}
+
+// bodyText writes a statement's body as key=value, sorted, texts quoted.
+func bodyText(body map[string]any) string {
+	var words []string
+	for _, key := range slices.Sorted(maps.Keys(body)) {
+		words = append(words, key+"="+valueText(body[key]))
+	}
+	return strings.Join(words, " ")
+}
+
+func valueText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return strconv.Quote(v)
+	case []byte:
+		return "0x" + hex.EncodeToString(v)
+	case []any:
+		var words []string
+		for _, e := range v {
+			words = append(words, valueText(e))
+		}
+		return "[" + strings.Join(words, " ") + "]"
+	}
+	return fmt.Sprint(v)
+}
