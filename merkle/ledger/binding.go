@@ -76,7 +76,8 @@ func BindingFrom(s Statement) (Binding, error) {
 
 // Apply returns b after a rotate or unbind statement about it. It returns an
 // ErrItem for any other statement and an ErrInvalid for one that contradicts
-// b: about another device or slot, before b began, or after it ended.
+// b: about another device or slot, or after b ended. Their times decide nothing,
+// for a clock that was wrong may have been put back in between.
 func (b Binding) Apply(s Statement) (Binding, error) {
 	if s.Kind != KindUnbind {
 		return b.applyRotate(s)
@@ -111,8 +112,6 @@ func (b Binding) concerns(s Statement, body map[string]any) error {
 		return fmt.Errorf("statement: %w: a %s about another binding", ErrInvalid, s.Kind)
 	case b.Closed:
 		return fmt.Errorf("statement: %w: a %s after the binding's end", ErrInvalid, s.Kind)
-	case s.At < b.From:
-		return fmt.Errorf("statement: %w: a %s before the binding's begin", ErrInvalid, s.Kind)
 	}
 	return nil
 }

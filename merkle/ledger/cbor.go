@@ -106,14 +106,14 @@ type decoder struct {
 // so many elements, its type first.
 func decode(item string, b []byte, limit, elements int, kind string) *decoder {
 	d := &decoder{item: item, b: b}
-	if len(b) > limit {
-		d.fail(ErrInvalid, "over %d bytes", limit)
-	}
 	if n := d.expect(majorArray, "it"); d.err == nil && n != uint64(elements) {
 		d.fail(ErrItem, "%d elements, not %d", n, elements)
 	}
 	if s := d.text(64, "the type"); d.err == nil && s != kind {
 		d.fail(ErrItem, "its type is not %q", kind)
+	}
+	if len(b) > limit {
+		d.fail(ErrInvalid, "over %d bytes", limit)
 	}
 	return d
 }
