@@ -1,0 +1,329 @@
+package anchor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Config makes a Route. Chain, Source and Journal must be set; the zero value
+// of everything else is its default.
+type Config struct {
+	Chain   Chain
+	Source  Source
+	Journal Journal // of this route alone
+
+	// Every is the cadence: one anchor in each Every of the clock, if the head
+	// changed. Default 10 minutes. Jitter is the length of the part at the
+	// start of each slot in which the anchor falls at random: default a quarter
+	// of Every, negative for none, at most Every.
+	Every, Jitter time.Duration
+
+	// Poll is the time between looks at the chain, default 12 s. Timeout ends
+	// each call of the chain, default 30 s; SignTimeout and ReceiptTimeout end
+	// the two that may take longer, default 2 minutes.
+	Poll, Timeout, SignTimeout, ReceiptTimeout time.Duration
+
+	// Resend is how long a transaction may stay unmined before the same is sent
+	// again, default 1 minute; Reprice before one at a higher fee takes its
+	// place, default 10 minutes, negative for never, and no more than
+	// MaxPrices attempts are made like this, default 8. The chain's own ceiling
+	// holds for each.
+	Resend, Reprice time.Duration
+	MaxPrices       int
+
+	// Check is the time between pre-flights while all is well, default 5
+	// minutes. Recheck is the time between looks at the newest finals, in case
+	// the chain undid what it had called final; default 10 minutes.
+	Check, Recheck time.Duration
+
+	// RedAfter is the age of the oldest window that no final anchor covers at
+	// which Status turns unhealthy; default four times Every plus 30 minutes.
+	RedAfter time.Duration
+
+	// Guard, if not nil, is told whether our log contains the head that the
+	// chain holds, when that is first known and whenever it changes. Until it
+	// was told true, a gateway that may have been rolled back signs nothing.
+	Guard func(ok bool, reason string)
+
+	// Logger gets what an operator wants to know, default none.
+	Logger *slog.Logger
+
+	// Fault, if not nil, is called between every two effects; an error stops
+	// Run on the spot, as a crash would. For tests.
+	Fault func(Point) error
+}
+
+// Point names a place between two effects.
+type Point string
+
+// The points, in the order in which an anchor passes them.
+const (
+	PointSigned    Point = "signed"    // an attempt is signed, the journal does not have it
+	PointJournaled Point = "journaled" // the journal has the anchor's new state
+	PointSent      Point = "sent"      // the chain has an attempt, the journal does not say so
+	PointFound     Point = "found"     // an attempt was looked for, the journal does not say so
+	PointReceipt   Point = "receipt"   // the receipt is taken, the journal does not have it
+	PointFiled     Point = "filed"     // the final record is written, "current" is not
+)
+
+// Points returns all points.
+func Points() []Point {
+	return []Point{PointSigned, PointJournaled, PointSent, PointFound, PointReceipt, PointFiled}
+}
+
+const (
+	recheckFinals = 4   // of the newest
+	finalityLag   = 192 // blocks, six epochs, above which status speaks of it
+)
+
+// Route anchors one ledger on one chain.
+type Route struct {
+	cfg      Config
+	log      *slog.Logger
+	schedule schedule
+
+	// Owned by Run.
+	m         *machine
+	lastSign  time.Time // when the newest anchor was first signed
+	number    uint64    // of the next anchor
+	recent    []uint64  // sizes of the newest finals, oldest first, at most maxRecent
+	checked   time.Time // last good pre-flight
+	rechecked time.Time
+	guarded   bool // Guard was told
+	guardOK   bool
+
+	mu     sync.Mutex // covers what follows
+	status Status
+	flying *Anchor  // the one on its way
+	finals []Anchor // the newest, oldest first, without receipts, at most maxRecent
+	latest Block
+	seen   bool
+	held   error // why the machine stands
+	down   error // the last pre-flight's or poll's error
+}
+
+// New checks the configuration and returns the route. It reads nothing yet.
+func New(cfg Config) (*Route, error) {
+	if cfg.Chain == nil || cfg.Source == nil || cfg.Journal == nil {
+		return nil, errors.New("anchor: chain, source and journal must be set")
+	}
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&cfg.Every, 10*time.Minute)
+	def(&cfg.Jitter, cfg.Every/4)
+	def(&cfg.Poll, 12*time.Second)
+	def(&cfg.Timeout, 30*time.Second)
+	def(&cfg.SignTimeout, 2*time.Minute)
+	def(&cfg.ReceiptTimeout, 2*time.Minute)
+	def(&cfg.Resend, time.Minute)
+	def(&cfg.Reprice, 10*time.Minute)
+	def(&cfg.Check, 5*time.Minute)
+	def(&cfg.Recheck, 10*time.Minute)
+	def(&cfg.RedAfter, 4*cfg.Every+30*time.Minute)
+	if cfg.MaxPrices == 0 {
+		cfg.MaxPrices = 8
+	}
+	for _, d := range []time.Duration{cfg.Every, cfg.Poll, cfg.Timeout, cfg.SignTimeout, cfg.ReceiptTimeout, cfg.Resend, cfg.Check, cfg.Recheck, cfg.RedAfter} {
+		if d < 0 {
+			return nil, fmt.Errorf("anchor: negative duration %s", d)
+		}
+	}
+	if cfg.Jitter > cfg.Every {
+		return nil, fmt.Errorf("anchor: jitter %s is longer than the cadence %s", cfg.Jitter, cfg.Every)
+	}
+	log := cfg.Logger
+	if log == nil {
+		log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	return &Route{
+		cfg: cfg, log: log.With("route", cfg.Chain.Name()),
+		schedule: schedule{every: cfg.Every, jitter: cfg.Jitter, random: rand.Int64N},
+		status:   Status{Route: cfg.Chain.Name()},
+	}, nil
+}
+
+func (r *Route) pace() pace {
+	return pace{poll: r.cfg.Poll, resend: r.cfg.Resend, reprice: r.cfg.Reprice, prices: r.cfg.MaxPrices}
+}
+
+// Run resumes what the journal holds and anchors until ctx ends, then returns
+// nil. It returns an error only if the journal cannot be read; whatever goes
+// wrong later is in Status. It must be called once.
+func (r *Route) Run(ctx context.Context) error {
+	if err := r.load(); err != nil {
+		return fmt.Errorf("route %s: %w", r.cfg.Chain.Name(), err)
+	}
+	tick := time.NewTicker(r.cfg.Poll)
+	defer tick.Stop()
+	for {
+		err := r.round(ctx)
+		r.publish()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// round is one look at everything. Only Fault makes it fail.
+func (r *Route) round(ctx context.Context) error {
+	up := r.poll(ctx)
+	if up && r.due(time.Now()) {
+		r.start()
+	}
+	if r.m == nil {
+		return nil
+	}
+	if len(r.m.a.Attempts) == 0 {
+		r.refresh()
+	}
+	return r.drive(ctx)
+}
+
+// poll looks at the tips, the pre-flight, the guard and the newest finals. It
+// reports whether a new anchor may be started.
+func (r *Route) poll(ctx context.Context) bool {
+	now := time.Now()
+	tips, err := call(ctx, r.cfg.Timeout, r.cfg.Chain.Tips)
+	if err != nil {
+		r.setDown(fmt.Errorf("look at the chain: %w", err))
+		return false
+	}
+	r.setTips(tips)
+	if r.m != nil {
+		r.m.on(now, evTips{tips})
+	}
+	if r.checked.IsZero() || now.Sub(r.checked) >= r.cfg.Check {
+		err := call0(ctx, r.cfg.Timeout, r.cfg.Chain.Ready)
+		r.setDown(err)
+		switch {
+		case err == nil:
+			r.checked = now
+		case errors.Is(err, ErrFunds):
+			r.checked = time.Time{} // it is said in time: what is left is spent
+		default:
+			r.checked = time.Time{}
+			return false
+		}
+	} else {
+		r.setDown(nil)
+	}
+	if !r.guard(ctx) {
+		return false
+	}
+	r.recheck(ctx, now)
+	return true
+}
+
+// due reports whether a new anchor is due: none is on its way, its time has
+// come, and the head is not the last anchor's.
+func (r *Route) due(now time.Time) bool {
+	if r.m != nil || now.Before(r.schedule.due(r.lastSign)) {
+		return false
+	}
+	size, _, _, ok := r.cfg.Source.Head()
+	return ok && size > r.anchored()
+}
+
+// anchored returns the size of the newest final, 0 if there is none.
+func (r *Route) anchored() uint64 {
+	for i := len(r.finals) - 1; i >= 0; i-- { // written by Run alone
+		if r.finals[i].State == Final {
+			return r.finals[i].Size
+		}
+	}
+	return 0
+}
+
+func (r *Route) start() {
+	size, root, note, _ := r.cfg.Source.Head()
+	r.m = queue(r.number, size, root, note, r.pace())
+}
+
+// refresh gives an anchor that is not signed for yet the newest head.
+func (r *Route) refresh() {
+	if size, root, note, ok := r.cfg.Source.Head(); ok && size > r.m.a.Size {
+		r.m.a.Size, r.m.a.Root, r.m.a.Note = size, root, note
+		r.m.stored = nil
+	}
+}
+
+// load reads the journal: the anchor on its way, if any, and the newest finals.
+func (r *Route) load() error {
+	key, value, ok, err := r.cfg.Journal.Seek(currentKey)
+	if err != nil {
+		return fmt.Errorf("read anchor journal: %w", err)
+	}
+	if !ok || key != currentKey {
+		return nil
+	}
+	rec, err := parseRecord(value)
+	if err != nil {
+		return fmt.Errorf("read anchor journal: %w", err)
+	}
+	a := rec.Anchor
+	r.number = a.Number + 1
+	r.lastSign = time.UnixMilli(a.Attempts[0].SignedAt)
+	for _, size := range rec.Recent {
+		f, ok, err := r.final(size)
+		if err != nil {
+			return err
+		}
+		if ok {
+			r.remember(f)
+		}
+	}
+	if a.State != Final {
+		r.m = resume(a, r.pace())
+		r.log.Info("resuming anchor", "size", a.Size, "state", string(a.State))
+	}
+	r.publish()
+	return nil
+}
+
+// remember adds a final to the recent ones, or replaces it.
+func (r *Route) remember(a Anchor) {
+	a = a.clone()
+	a.Receipt = nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.finals {
+		if r.finals[i].Size == a.Size {
+			r.finals[i] = a
+			return
+		}
+	}
+	r.finals = append(r.finals, a)
+	r.recent = append(r.recent, a.Size)
+	if n := len(r.finals) - maxRecent; n > 0 {
+		r.finals = append([]Anchor(nil), r.finals[n:]...)
+		r.recent = append([]uint64(nil), r.recent[n:]...)
+	}
+}
+
+func call[T any](ctx context.Context, d time.Duration, f func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return f(ctx)
+}
+
+func call0(ctx context.Context, d time.Duration, f func(context.Context) error) error {
+	_, err := call(ctx, d, func(ctx context.Context) (struct{}, error) { return struct{}{}, f(ctx) })
+	return err
+}
