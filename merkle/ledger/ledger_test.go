@@ -112,8 +112,7 @@ func TestLimitsFit(t *testing.T) {
 		t.Errorf("greatest header: %v", err)
 	}
 	r := Rest{From: most, To: most, HasReceived: true, Seen: ^uint64(0), Lost: ^uint64(0), LostKnown: true}
-	least := unhex("c438" + "7f" + "3b7ffffffffffffffe") // exponent -128, mantissa -2^63+1
-	least = append([]byte{0xc4, 0x82}, least[1:]...)
+	least := unhex("c482387f3b7ffffffffffffffe") // exponent -128, mantissa -2^63+1
 	for i := range MaxRanges {
 		name := strings.Repeat("n", 30) + string(rune('0'+i/64)) + string(rune('0'+i%64))
 		r.Ranges = append(r.Ranges, Range{name, strings.Repeat("u", 16), least, least})
