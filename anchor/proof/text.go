@@ -6,7 +6,7 @@ import (
 )
 
 // maxTextReadings is how many readings the text shows; the JSON has them all.
-const maxTextReadings = 4
+const maxTextReadings = 2
 
 // Text returns the verdict for people, about one screen. Its first line is the
 // answer: VERIFIED, REFUSED or COULD NOT CHECK.

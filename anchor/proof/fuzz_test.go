@@ -1,0 +1,75 @@
+package proof
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"testing"
+)
+
+// FuzzDecode gives the decoder a body, and puts magic and checksum around it,
+// so that it is not the checksum that is tested.
+func FuzzDecode(f *testing.F) {
+	s := newSite("a").build(5)
+	b := mustEncode(f, s.file(f, 5, pick{window: 3, slot: 2, at: 1}))
+	f.Add(b[len(Magic) : len(b)-sha256.Size])
+	f.Add([]byte{0x87, 0x82, 0x40, 0x40, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80})
+	o := s.options(f, 5)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		b := append([]byte(Magic), body...)
+		sum := sha256.Sum256(b)
+		b = append(b, sum[:]...)
+		file, err := Decode(b)
+		if err != nil {
+			if !errors.Is(err, ErrFile) {
+				t.Errorf("error without a name: %v", err)
+			}
+			return
+		}
+		if again, err := file.Encode(); err != nil || !bytes.Equal(again, b) {
+			t.Errorf("accepted bytes are not written again: %v", err)
+		}
+		v := Verify(file, o)
+		if v.Text() == "" || len(v.JSON()) == 0 || v.Level < LevelAnchored && v.Code == "" {
+			t.Errorf("verdict without words: %+v", v)
+		}
+	})
+}
+
+func FuzzParsePolicy(f *testing.F) {
+	f.Add(newSite("a").policy().Append(nil))
+	f.Add([]byte("cairn-policy 1\nlate 1h\n# x\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := ParsePolicy(b)
+		if err != nil {
+			if !errors.Is(err, ErrPolicy) {
+				t.Errorf("error without a name: %v", err)
+			}
+			return
+		}
+		text := p.Append(nil)
+		again, err := ParsePolicy(text)
+		if err != nil || !bytes.Equal(again.Append(nil), text) {
+			t.Errorf("%v for what was written:\n%s", err, text)
+		}
+	})
+}
+
+func FuzzParseHeaders(f *testing.F) {
+	f.Add(AppendHeader(nil, 1, aBlock().receipt(f).Header))
+	f.Add([]byte("cairn-headers 1\n# x\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := ParseHeaders(b)
+		if err != nil {
+			if !errors.Is(err, ErrHeaders) {
+				t.Errorf("error without a name: %v", err)
+			}
+			return
+		}
+		for k, v := range h.known {
+			if _, ok, _ := h.Trusted(k.chain, v.number, k.hash); !ok {
+				t.Errorf("header %x was read and is not trusted", k.hash)
+			}
+		}
+	})
+}
