@@ -27,6 +27,7 @@ const (
 
 	dropInterval = 5 * time.Second
 	errorPause   = 100 * time.Millisecond
+	lastReads    = 50 * time.Millisecond
 )
 
 // UDPConfig is a UDP source's. Zero is the default.
@@ -120,9 +121,9 @@ func (u *UDP) Run(ctx context.Context, sink Sink) error {
 		defer close(watched)
 		u.watch(watching, sink)
 	}()
-	// A deadline ends the read; the socket stays open until the last count of
-	// drops was read from it.
-	wake := context.AfterFunc(ctx, func() { _ = u.conn.SetReadDeadline(time.Unix(1, 0)) })
+	// A deadline ends the read, once what had arrived is read; the socket stays
+	// open until the last count of drops was read from it.
+	wake := context.AfterFunc(ctx, func() { _ = u.conn.SetReadDeadline(time.Now().Add(lastReads)) })
 	defer func() {
 		wake()
 		stop()
@@ -139,7 +140,7 @@ func (u *UDP) receive(ctx context.Context, sink Sink) error {
 	for {
 		n, from, err := u.conn.ReadFromUDPAddrPort(buf[:])
 		switch {
-		case ctx.Err() != nil:
+		case err != nil && ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("receive frames: %w", err)
