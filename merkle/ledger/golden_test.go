@@ -159,7 +159,7 @@ func TestGolden(t *testing.T) {
 // is then accepted has to be encoded to the very same bytes again.
 func TestDamage(t *testing.T) {
 	for _, s := range samples {
-		c, item := codecs[s.kind], c(s)
+		c, item := codecs[s.kind], encode(s)
 		for n := range item {
 			if _, err := c.parse(item[:n]); !named(err) {
 				t.Errorf("%s cut to %d of %d bytes: got %v, want a named error", s.name, n, len(item), err)
@@ -176,7 +176,7 @@ func TestDamage(t *testing.T) {
 	}
 }
 
-func c(s sample) []byte { return codecs[s.kind].append(s.value) }
+func encode(s sample) []byte { return codecs[s.kind].append(s.value) }
 
 // checkAccepted parses foreign bytes: they have to be refused with a named
 // error, or be what the value that was read is encoded to.
@@ -204,7 +204,7 @@ func TestOthersRefused(t *testing.T) {
 			if s.kind == kind {
 				continue
 			}
-			if _, err := codecs[kind].parse(c(s)); !errors.Is(err, ErrItem) {
+			if _, err := codecs[kind].parse(encode(s)); !errors.Is(err, ErrItem) {
 				t.Errorf("a %s parsed as %s: got %v, want %v", s.name, kind, err, ErrItem)
 			}
 		}
@@ -213,7 +213,7 @@ func TestOthersRefused(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, s := range samples {
-		f.Add(c(s))
+		f.Add(encode(s))
 	}
 	f.Add(NoIntake())
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -269,7 +269,8 @@ func TestRefused(t *testing.T) {
 		{"indefinite", "counts", append([]byte{0x9f}, appendText(nil, countsType)...), ErrEncoding, "indefinite"},
 		{"float", "counts", append(appendOpen(nil, 4, countsType), 0xf9, 0, 0), ErrEncoding, "float"},
 		{"huge array", "counts", unhex("9bffffffffffffffff"), ErrItem, "elements"},
-		{"next version", "counts", Header{}.Append(nil)[:0:0], ErrEncoding, "ends early"},
+		{"nothing", "counts", nil, ErrEncoding, "ends early"},
+		{"next version", "counts", appendOpen(nil, 4, "cairn/counts/2"), ErrItem, "its type"},
 	} {
 		_, err := codecs[c.kind].parse(c.item)
 		if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
