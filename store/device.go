@@ -1,0 +1,253 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"cairn/ingest/frame"
+	"cairn/merkle"
+	"cairn/merkle/ledger"
+	"cairn/store/share"
+)
+
+// NewDevice is what registering a device takes.
+type NewDevice struct {
+	ID    frame.ID
+	Name  string        // free text; "" for none
+	Kind  string        // "secure", "opaque" or "text"
+	Floor frame.Counter // counters up to here are refused: guards a fresh association against old recordings
+	Key   *frame.Key    // for a secure device
+}
+
+// ErrRefused is bad input about a device; the text says what was wrong.
+var ErrRefused = errors.New("refused")
+
+// Devices lists the bindings, ended ones too, by device number.
+func (s *Store) Devices() []ledger.Binding { return slices.Clone(s.view.Load().devices) }
+
+// DeviceKey gives a secure device's key of an epoch.
+func (s *Store) DeviceKey(number, epoch uint32) (key frame.Key, ok bool) {
+	b, ok := s.opt.Keyring.Secret(keyName(number, epoch))
+	if !ok || len(b) != len(key) {
+		return key, false
+	}
+	copy(key[:], b)
+	return key, true
+}
+
+func keyName(number, epoch uint32) string { return fmt.Sprintf("device/%d/%d", number, epoch) }
+
+// AddDevice registers a device and opens its stream. It returns when both are
+// durable: the key in the keyring first, then the statement and the stream. A
+// crash in between leaves a key that no device uses, and the next device with
+// this number takes its place.
+func (s *Store) AddDevice(ctx context.Context, n NewDevice) (ledger.Binding, error) {
+	var out ledger.Binding
+	err := s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
+		for _, d := range c.devices {
+			if d.binding.ID == n.ID && !d.binding.Closed && d.binding.Name == n.Name {
+				return fmt.Errorf("%w: device %s named %q is registered already, as number %d", ErrRefused, n.ID, n.Name, d.binding.Number)
+			}
+		}
+		if (n.Kind == ledger.BindSecure) != (n.Key != nil) {
+			return fmt.Errorf("%w: a secure device needs a key, and only it has one", ErrRefused)
+		}
+		d := &device{binding: ledger.Binding{
+			Number: c.state.Devices + 1, ID: n.ID, Name: n.Name, Epoch: 1, Kind: n.Kind, Floor: uint64(n.Floor), From: now,
+		}}
+		d.text = d.binding.Device()
+		if err := d.binding.Statement().Validate(); err != nil {
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		if n.Key != nil {
+			key := *n.Key
+			if err := s.opt.Keyring.Change(func(e *share.Edit) error {
+				e.SetSecret(keyName(d.binding.Number, 1), key[:])
+				return nil
+			}); err != nil {
+				return fmt.Errorf("store the device's key: %w", err)
+			}
+		}
+		if err := c.bind(b, d, now); err != nil {
+			return err
+		}
+		c.state.Devices = d.binding.Number
+		c.devices[d.binding.Number] = d
+		out = d.binding
+		return nil
+	})
+	return out, err
+}
+
+// bind opens a stream for a device from now on, with compartments of its own.
+func (c *committer) bind(b *pebble.Batch, d *device, now int64) error {
+	slot := c.state.Slots
+	st := &stream{slot: slot, device: d, number: d.binding.Number, opened: c.logTree.Size(), dirty: true, runBatch: c.logTree.Size()}
+	envelope, data := fmt.Sprintf("stream/%d/envelope", slot), fmt.Sprintf("stream/%d/data", slot)
+	kr := c.s.opt.Keyring
+	if _, ok := kr.CompartmentNamed(data); !ok {
+		if err := kr.Change(func(e *share.Edit) error {
+			e.AddCompartment(envelope)
+			e.AddCompartment(data)
+			return nil
+		}); err != nil {
+			return fmt.Errorf("compartments of stream %d: %w", slot, err)
+		}
+	}
+	ce, okE := kr.CompartmentNamed(envelope)
+	cd, okD := kr.CompartmentNamed(data)
+	if !okE || !okD {
+		return fmt.Errorf("compartments of stream %d are not in the keyring", slot)
+	}
+	st.envelope, st.data = ce.ID, cd.ID
+	st.envCur, st.datCur = share.NewCursor(ce.Tree), share.NewCursor(cd.Tree)
+	st.tag = ledger.Tag(kr.TagKey(), c.s.keys.id, slot)
+	c.state.Slots++
+	d.binding.Slot, d.binding.From, d.stream, d.dirty = slot, now, st, true
+	c.streams = append(c.streams, st)
+	c.active = append(c.active, st)
+	c.infos, c.bindings = nil, nil
+	return c.appendStatement(b, d.binding.Statement())
+}
+
+// RotateDevice gives a device its next key. Counters begin above floor; those
+// of the old key stay refused.
+func (s *Store) RotateDevice(ctx context.Context, number uint32, key *frame.Key, floor frame.Counter) (ledger.Binding, error) {
+	var out ledger.Binding
+	err := s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
+		d, err := c.open(number)
+		if err != nil {
+			return err
+		}
+		if d.binding.Kind != ledger.BindSecure || key == nil {
+			return fmt.Errorf("%w: only a secure device has a key to rotate, and it needs the new one", ErrRefused)
+		}
+		for e := uint32(1); e <= d.binding.Epoch; e++ {
+			if old, ok := s.DeviceKey(number, e); ok && old == *key {
+				return fmt.Errorf("%w: device %d has had this key before: its counters must not begin anew", ErrRefused, number)
+			}
+		}
+		next := d.binding
+		next.Epoch, next.Floor = next.Epoch+1, uint64(floor)
+		st := next.Rotate(now)
+		if err := st.Validate(); err != nil {
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		k := *key
+		if err := s.opt.Keyring.Change(func(e *share.Edit) error {
+			e.SetSecret(keyName(number, next.Epoch), k[:])
+			return nil
+		}); err != nil {
+			return fmt.Errorf("store the device's key: %w", err)
+		}
+		d.binding, d.dirty, c.bindings = next, true, nil
+		out = next
+		return c.appendStatement(b, st)
+	})
+	return out, err
+}
+
+// RemoveDevice ends a binding: the stream's next summary says that it is closed.
+func (s *Store) RemoveDevice(ctx context.Context, number uint32) error {
+	return s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
+		d, err := c.open(number)
+		if err != nil {
+			return err
+		}
+		d.binding.Closed, d.binding.Until, d.dirty = true, max(now, d.binding.From), true
+		d.stream.closing, d.stream.dirty = true, true
+		d.stream = nil
+		c.bindings = nil
+		return c.appendStatement(b, d.binding.Unbind())
+	})
+}
+
+func (c *committer) open(number uint32) (*device, error) {
+	d := c.devices[number]
+	if d == nil || d.binding.Closed {
+		return nil, fmt.Errorf("device %d: %w", number, ErrUnknown)
+	}
+	return d, nil
+}
+
+// AddStatement records a statement and returns its number.
+func (s *Store) AddStatement(ctx context.Context, st ledger.Statement) (n uint64, err error) {
+	err = s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
+		n = c.stTree.Size()
+		st.At = now
+		return c.appendStatement(b, st)
+	})
+	return n, err
+}
+
+// change runs fn in the committer, writes what it put into the batch together
+// with the rows it made dirty, and waits until that is durable. A bad request
+// fails before it has changed anything; a failure after that stops the store.
+func (s *Store) change(ctx context.Context, fn func(c *committer, b *pebble.Batch, now int64) error) error {
+	durable := make(chan error, 1)
+	err := s.do(ctx, func() error {
+		c := s.com
+		b := s.db.NewBatch()
+		slots, statements := c.state.Slots, c.stTree.Size()
+		now, _ := c.stamp()
+		err := fn(c, b, now)
+		if err == nil {
+			err = c.snapshot(b)
+		} else if c.state.Slots != slots || c.stTree.Size() != statements {
+			s.die(err)
+		}
+		if err != nil {
+			b.Close()
+			return err
+		}
+		c.write(b, nil, func(err error) { durable <- err })
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return <-durable
+}
+
+// StatementAt gives a statement, its salt, and its path in the tree of the first
+// size statements.
+func (s *Store) StatementAt(n, size uint64) (item []byte, salt [16]byte, path []merkle.Hash, err error) {
+	var r statementRow
+	key := s.keys.u64(kindStatement, n)
+	if err := row(s.db, s.local, key, &r); err != nil {
+		return nil, salt, nil, notFound(err, "statement %d", n)
+	}
+	inc, err := s.start(r.Start)
+	if err != nil {
+		return nil, salt, nil, err
+	}
+	if salt, err = s.statementSalt(n, r.At, inc, s.cursor(share.Ledger)); err != nil {
+		return nil, salt, nil, err
+	}
+	path, err = merkle.ProveInclusion(nodeRows{s, kindStateNode}, n, size)
+	return r.Item, salt, path, err
+}
+
+// Statements is how many statements the ledger has.
+func (s *Store) Statements() uint64 { return s.view.Load().state.Statements }
+
+// cursor is a fresh cursor over a compartment's key tree.
+func (s *Store) cursor(compartment uint32) *share.Cursor {
+	c, ok := s.opt.Keyring.Compartment(compartment)
+	if !ok {
+		return share.NewCursor(new(share.Tree))
+	}
+	return share.NewCursor(c.Tree)
+}
+
+// notFound turns Pebble's sentinel into this package's, with what was missing.
+func notFound(err error, format string, a ...any) error {
+	if errors.Is(err, pebble.ErrNotFound) {
+		err = ErrNotFound
+	}
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, a...), err)
+}

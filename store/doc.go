@@ -1,0 +1,59 @@
+// Package store keeps one ledger on disk: it numbers readings, grows their
+// trees, signs what it took, closes windows into batches, and gives back what a
+// proof needs. It is the only package that knows Pebble.
+//
+// # One committer
+//
+// A single goroutine owns everything that is numbered: streams, windows, the
+// log, the statements. It takes what waits in the intake queue as one group
+// commit, decides duplicates and replays by the counters it owns, stamps and
+// numbers, hashes and seals on all cores, signs one intake head, and hands one
+// Pebble batch to the writer, which syncs it and only then answers. A second
+// group is prepared while the first one is being synced; nothing is
+// acknowledged before its own sync returned.
+//
+// A failed sync leaves Pebble's state unknown, so the store stops: it answers
+// ErrDead from then on and the process is expected to start again, which
+// recovers what was acknowledged. A disk that is about to fill is noticed
+// before that: below Options.MinFree readings are refused with ErrDiskFull
+// while windows go on closing.
+//
+// # Keys
+//
+// Every key begins with the ledger's 32-byte id and one byte of kind; numbers
+// are big-endian. Every value begins with a format byte (1). Values marked
+// sealed are AES-256-GCM under the keyring's local key, bound to their key.
+//
+//	S                           ledger state: open window, sizes, last stamp          sealed
+//	s slot(8)                   stream: device, compartments, tree frontiers, counters sealed
+//	d number(4)                 device: binding, last counter, last frame's digest     sealed
+//	I n(8)                      the n-th start's incarnation (16)
+//	c number(8)                 commit record: signed intake head, record roots, sealed columns
+//	k number(8)                 intake head and signature of a commit whose hour is sealed
+//	g hour(4) first batch(8) compartment(4) part(4)   segment: sealed columns of one quarter hour
+//	i slot(8) first seq(8)      where a sealed run of readings lies: hour, first batch, part, count
+//	H first batch(8)            a sealed quarter hour: hour, last batch, the batch that lists it
+//	h batch(8)                  batch header, as hashed
+//	w batch(8)                  window: from, to, commits, incarnation, gap
+//	x from(8) batch(8)          windows by time
+//	n slot(8) batch(8)          non-empty run: count, stream root, summary's leaf
+//	N slot(8) batch(8) level(1) index(8)   run tree nodes, level 6 and up
+//	t slot(8) level(1) index(8)            stream tree nodes, level 6 and up
+//	B batch(8)                  the batch tree's nodes at level min(4, depth)
+//	l level(1) index(8)         log nodes
+//	y number(8)                 statement                                               sealed
+//	Y level(1) index(8)         statement tree nodes
+//	p                           newest signed checkpoint
+//	j len(1) route key          anchor journal
+//
+// # Crashes
+//
+// Each group commit and each window's close is one Pebble batch, so a crash
+// leaves either all of it or none. The frontiers of the trees are written now
+// and then (at a quarter hour's end, and every 200,000 readings); a start reads
+// them and appends the record roots of the commits that came after. Sealing a
+// quarter hour writes its segments first and then, in one batch, their index,
+// the hour's row and the deletion of its commits: a crash before that leaves
+// segments that nothing points to, and the next start writes them again under
+// the same keys.
+package store

@@ -1,0 +1,409 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"cairn/ingest/reading"
+	"cairn/merkle"
+	"cairn/merkle/ledger"
+	"cairn/store/share"
+)
+
+// FsckOptions say what else to compare with.
+type FsckOptions struct {
+	// Progress is told how many of about how many readings and batches are done.
+	Progress func(done, total uint64)
+	Heads    []AnchoredHead // what chains or witnesses hold
+}
+
+// AnchoredHead is a head of the log that somebody else knows.
+type AnchoredHead struct {
+	Size  uint64
+	Root  merkle.Hash
+	Where string // for the report
+}
+
+// FsckReport is what Fsck read, and what it found wrong. No finding means that
+// every hash followed from the readings.
+type FsckReport struct {
+	Readings   uint64   `json:"readings"`
+	Batches    uint64   `json:"batches"`
+	Statements uint64   `json:"statements"`
+	Commits    uint64   `json:"commits"`
+	Heads      int      `json:"heads"`
+	Findings   []string `json:"findings,omitempty"`
+	More       int      `json:"more_findings,omitempty"` // beyond those listed
+}
+
+// OK says whether nothing was found.
+func (r *FsckReport) OK() bool { return len(r.Findings) == 0 }
+
+const maxFindings = 100
+
+// Fsck reads every value again, computes every hash again from the readings up,
+// and compares with what is stored, signed and anchored. An error means that it
+// could not go on; what is wrong with the data stands in the report.
+func (s *Store) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
+	f := &fsck{reader: s.reader(), ctx: ctx, opt: o}
+	defer f.close()
+	for i := range f.v.streams {
+		f.total += f.v.size / uint64(len(f.v.streams))
+		if n, err := f.closedNext(uint64(i)); err == nil {
+			f.total += n
+		}
+	}
+	for _, step := range []func() error{f.streams, f.batches, f.statements, f.commitRecords, f.heads} {
+		if err := step(); err != nil {
+			return f.rep, fmt.Errorf("fsck: %w", err)
+		}
+	}
+	return f.rep, nil
+}
+
+type fsck struct {
+	*reader
+	ctx         context.Context
+	opt         FsckOptions
+	rep         FsckReport
+	done, total uint64
+	hasher      reading.Hasher
+}
+
+func (f *fsck) find(format string, a ...any) {
+	if len(f.rep.Findings) == maxFindings {
+		f.rep.More++
+		return
+	}
+	f.rep.Findings = append(f.rep.Findings, fmt.Sprintf(format, a...))
+}
+
+func (f *fsck) step(n uint64) error {
+	f.done += n
+	if f.opt.Progress != nil {
+		f.opt.Progress(f.done, max(f.total, f.done))
+	}
+	return f.ctx.Err()
+}
+
+// streams computes every closed run of every stream again.
+func (f *fsck) streams() error {
+	for i := range f.v.streams {
+		in := &f.v.streams[i]
+		st := streamCheck{f: f, in: in}
+		err := each(f.snap, f.s.keys.u64(kindRun, in.slot), f.s.keys.pair(kindRun, in.slot, f.v.size), func(key, val []byte) (bool, error) {
+			run, err := parseRun(binary.BigEndian.Uint64(suffix(key)[8:]), val)
+			if err != nil {
+				f.find("stream %d: %v", in.slot, err)
+				return true, nil
+			}
+			if err := st.run(&run); err != nil {
+				f.find("stream %d, batch %d: %v", in.slot, run.batch, err)
+				return false, f.ctx.Err()
+			}
+			return true, f.step(run.next - run.first)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// streamCheck grows one stream's trees again.
+type streamCheck struct {
+	f     *fsck
+	in    *streamInfo
+	tree  merkle.Tree
+	stats runStats
+	last  int64
+}
+
+// run computes one run again. Its error is a finding after which the stream
+// cannot be followed further.
+func (c *streamCheck) run(row *runRow) error {
+	f := c.f
+	if row.first != c.tree.Size() || row.next <= row.first {
+		return fmt.Errorf("its run goes from %d to %d, after %d readings", row.first, row.next, c.tree.Size())
+	}
+	w, err := f.s.windowRow(f.snap, row.batch)
+	if err != nil {
+		return err
+	}
+	var run merkle.Tree
+	var nodes []nodePut
+	c.stats.begin()
+	for at := row.first; at < row.next; {
+		all, err := f.readings(c.in, at, min(at+4096, row.next))
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			leaf, err := c.leaf(&all[i], &w.Window)
+			if err != nil {
+				return err
+			}
+			c.tree.AppendCollect(leaf, nodeLevel, func(level int, n uint64, h merkle.Hash) {
+				nodes = append(nodes, nodePut{f.s.keys.streamNode(c.in.slot, level, n), h})
+			})
+			run.AppendCollect(leaf, nodeLevel, func(level int, n uint64, h merkle.Hash) {
+				nodes = append(nodes, nodePut{f.s.keys.runNode(c.in.slot, row.batch, level, n), h})
+			})
+			c.stats.add(&all[i].Reading)
+		}
+		at += uint64(len(all))
+		f.rep.Readings += uint64(len(all))
+	}
+	for _, n := range nodes {
+		if h, err := getHash(f.snap, n.key); err != nil || h != n.hash {
+			f.find("stream %d, batch %d: a stored tree node is not what its readings give", c.in.slot, row.batch)
+			break
+		}
+	}
+	return c.summary(row, &w.Window, run.Root())
+}
+
+func (c *streamCheck) leaf(st *stored, w *window) (merkle.Hash, error) {
+	if st.Received < w.From || st.Received >= w.To {
+		c.f.find("stream %d: reading %d was received outside its batch's window", c.in.slot, st.Sequence)
+	}
+	if st.Received < c.last {
+		c.f.find("stream %d: reading %d was received before the one in front of it", c.in.slot, st.Sequence)
+	}
+	c.last = st.Received
+	return c.f.leaf(c.in, &c.f.hasher, st)
+}
+
+func (c *streamCheck) summary(row *runRow, w *window, root merkle.Hash) error {
+	f := c.f
+	inc, err := f.s.start(w.Start)
+	if err != nil {
+		return err
+	}
+	k, err := f.hourKeys(c.in, w.hour(), inc)
+	if err != nil {
+		return err
+	}
+	sum := ledger.Summary{
+		Slot: c.in.slot, From: w.From, To: w.To, First: row.first, Next: row.next,
+		Closed: c.in.closed && row.batch == c.in.closedBy, Run: root, Stream: c.tree.Root(),
+	}
+	leaf, hidden := summaryLeaf(&sum, c.in.tag, c.stats.rest(w.gaps()), k, row.batch)
+	switch {
+	case sum.Stream != row.stream:
+		f.find("stream %d, batch %d: the readings give another stream root", c.in.slot, row.batch)
+	case row.hasHidden && hidden != row.hidden:
+		f.find("stream %d, batch %d: the readings give another hidden digest", c.in.slot, row.batch)
+	case leaf != row.leaf:
+		f.find("stream %d, batch %d: the readings give another summary", c.in.slot, row.batch)
+	}
+	return nil
+}
+
+// batches computes every batch tree, header and log entry again.
+func (f *fsck) batches() error {
+	var log merkle.Tree
+	to := int64(-1)
+	for i := range f.v.size {
+		if err := f.batch(i, &log, &to); err != nil {
+			f.find("batch %d: %v", i, err)
+		}
+		f.rep.Batches++
+		if err := f.step(1); err != nil {
+			return err
+		}
+	}
+	if f.v.checkpoint == nil {
+		return nil
+	}
+	cp, err := merkle.OpenCheckpoint(f.v.checkpoint, f.s.Origin(), f.s.logPub)
+	if err != nil {
+		f.find("the newest checkpoint: %v", err)
+		return nil
+	}
+	f.compare(AnchoredHead{Size: cp.Size, Root: cp.Root, Where: "the newest checkpoint"})
+	return nil
+}
+
+func (f *fsck) batch(i uint64, log *merkle.Tree, to *int64) error {
+	ev, err := f.reader.batch(i)
+	if err != nil {
+		return err
+	}
+	h, err := ledger.ParseHeader(ev.Header)
+	if err != nil {
+		return err
+	}
+	w, err := f.s.windowRow(f.snap, i)
+	if err != nil {
+		return err
+	}
+	switch {
+	case h.Ledger != f.s.keys.id || h.Index != i:
+		f.find("batch %d: its header is of batch %d of ledger %s", i, h.Index, h.Ledger)
+	case h.From != w.Window.From || h.To != w.Window.To:
+		f.find("batch %d: header and row name other windows", i)
+	case *to >= 0 && h.From != *to:
+		if !f.declared(h.From) {
+			f.find("batch %d: its window does not begin where the one before ended, and no statement says why", i)
+		}
+	}
+	*to = h.To
+	leaves := make([]merkle.Hash, 1<<w.Depth)
+	for slot := range leaves {
+		if leaves[slot], err = f.slotLeaf(uint64(slot), w, i); err != nil {
+			return err
+		}
+	}
+	if merkle.PerfectRoot(leaves) != h.Root {
+		f.find("batch %d: the summaries give another batch root", i)
+	}
+	log.AppendCollect(merkle.LeafHash(ev.Header), 0, func(level int, n uint64, x merkle.Hash) {
+		if got, err := getHash(f.snap, f.s.keys.node(kindLogNode, level, n)); err != nil || got != x {
+			f.find("batch %d: log node %d of level %d is not what the headers give", i, n, level)
+		}
+	})
+	return nil
+}
+
+// declared says whether a clock statement explains a window that begins at from.
+func (f *fsck) declared(from int64) bool {
+	for n := range f.v.state.Statements {
+		st, err := f.statement(n)
+		if err == nil && st.Kind == ledger.KindClock && st.Body["now"].(int64) >= from && st.Body["now"].(int64) < from+f.s.window {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *fsck) statement(n uint64) (ledger.Statement, error) {
+	var r statementRow
+	if err := row(f.snap, f.s.local, f.s.keys.u64(kindStatement, n), &r); err != nil {
+		return ledger.Statement{}, notFound(err, "statement %d", n)
+	}
+	return ledger.ParseStatement(r.Item)
+}
+
+func (f *fsck) statements() error {
+	var tree merkle.Tree
+	cur := f.s.cursor(share.Ledger)
+	for n := range f.v.state.Statements {
+		var r statementRow
+		if err := row(f.snap, f.s.local, f.s.keys.u64(kindStatement, n), &r); err != nil {
+			f.find("%v", notFound(err, "statement %d", n))
+			return nil
+		}
+		if _, err := ledger.ParseStatement(r.Item); err != nil {
+			f.find("statement %d: %v", n, err)
+		}
+		inc, err := f.s.start(r.Start)
+		if err != nil {
+			f.find("statement %d: %v", n, err)
+			return nil
+		}
+		leaf, err := f.s.statementLeaf(r.Item, n, r.At, inc, cur)
+		if err != nil {
+			f.find("%v", err)
+			return nil
+		}
+		tree.AppendCollect(leaf, 0, func(level int, i uint64, h merkle.Hash) {
+			if got, err := getHash(f.snap, f.s.keys.node(kindStateNode, level, i)); err != nil || got != h {
+				f.find("statement %d: node %d of level %d is not what the statements give", n, i, level)
+			}
+		})
+		f.rep.Statements++
+	}
+	return nil
+}
+
+// commitRecords checks what is not sealed yet: each record's roots follow from
+// its readings, its head from its roots, and its signature holds.
+func (f *fsck) commitRecords() error {
+	var prev []byte
+	k := f.s.keys.key(kindCommit)
+	return each(f.snap, k, f.s.keys.u64(kindCommit, f.v.nextCommit), func(key, val []byte) (bool, error) {
+		number := binary.BigEndian.Uint64(suffix(key))
+		rec, err := parseRecord(number, val)
+		if err == nil {
+			err = f.commitRecord(rec, prev)
+		}
+		if err != nil {
+			f.find("commit %d: %v", number, err)
+			prev = nil
+			return true, f.ctx.Err()
+		}
+		prev = append(prev[:0], rec.head...)
+		f.rep.Commits++
+		return true, f.ctx.Err()
+	})
+}
+
+func (f *fsck) commitRecord(rec *record, prev []byte) error {
+	head, err := ledger.VerifyIntake(f.s.logPub, rec.head, rec.signature)
+	if err != nil {
+		return err
+	}
+	if head.Ledger != f.s.keys.id || head.Number != rec.number || head.Count != uint64(len(rec.order)) {
+		return fmt.Errorf("the signed head is of another commit")
+	}
+	if prev != nil && head.Previous != sha256.Sum256(prev) {
+		return fmt.Errorf("the signed head does not follow the one before")
+	}
+	w, err := f.s.windowOf(f.snap, &f.v.state, rec.batch)
+	if err != nil {
+		return err
+	}
+	site, err := f.siteKey(w.hour())
+	if err != nil {
+		return err
+	}
+	_, all, err := f.s.openRecordWith(f.reader, rec, site, w.hour())
+	if err != nil {
+		return err
+	}
+	leaves := make([]merkle.Hash, 0, len(rec.order))
+	next := make([]int, len(all))
+	for _, i := range rec.order {
+		st := &all[i][next[i]]
+		in := &f.v.streams[rec.streams[i].slot]
+		leaf, err := f.leaf(in, &f.hasher, st)
+		if err != nil {
+			return err
+		}
+		if reading.EntryLeaf(in.tag, st.Sequence, rec.streams[i].root(next[i])) != leaf {
+			return fmt.Errorf("reading %d of stream %d gives another record root", st.Sequence, in.slot)
+		}
+		leaves = append(leaves, leaf)
+		next[i]++
+	}
+	if merkle.RootInPlace(leaves) != head.Root {
+		return fmt.Errorf("the readings give another intake root than the signed one")
+	}
+	return nil
+}
+
+func (f *fsck) heads() error {
+	for _, h := range f.opt.Heads {
+		f.compare(h)
+	}
+	return nil
+}
+
+func (f *fsck) compare(h AnchoredHead) {
+	f.rep.Heads++
+	if h.Size > f.v.size {
+		f.find("%s holds a head of %d batches, this log has %d: it was rolled back", h.Where, h.Size, f.v.size)
+		return
+	}
+	root, err := merkle.RootAt(f.s.LogNodes(), h.Size)
+	if err != nil {
+		f.find("root of %d batches: %v", h.Size, err)
+		return
+	}
+	if root != h.Root {
+		f.find("%s holds another root for %d batches", h.Where, h.Size)
+	}
+}

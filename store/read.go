@@ -1,0 +1,482 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"cairn/ingest/frame"
+	"cairn/ingest/reading"
+	"cairn/merkle"
+	"cairn/store/share"
+)
+
+// reader answers one question from one state of the store.
+type reader struct {
+	s    *Store
+	v    *view
+	snap *pebble.Snapshot
+	keys map[hourKey]*hourKeys
+	last lastSegment
+}
+
+type hourKey struct {
+	slot        uint64
+	hour        share.Hour
+	incarnation [16]byte
+}
+
+// reader must be closed. The view is taken first: what it knows of is in the
+// snapshot, maybe sealed meanwhile.
+func (s *Store) reader() *reader {
+	v := s.view.Load()
+	return &reader{s: s, v: v, snap: s.db.NewSnapshot(), keys: map[hourKey]*hourKeys{}}
+}
+
+func (r *reader) close() { r.snap.Close() }
+
+// Found is a reading that a query met.
+type Found struct {
+	reading.Reading
+	Slot uint64
+}
+
+// Query visits a device's readings with received in [from, to) ms, stream after
+// stream, in order of received within each, until fn says that it wants no more.
+func (s *Store) Query(ctx context.Context, device uint32, from, to int64, fn func(*Found) (more bool, err error)) error {
+	r := s.reader()
+	defer r.close()
+	for i := range r.v.streams {
+		in := &r.v.streams[i]
+		if in.device != device {
+			continue
+		}
+		more, err := r.query(ctx, in, from, to, fn)
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reader) query(ctx context.Context, in *streamInfo, from, to int64, fn func(*Found) (bool, error)) (bool, error) {
+	b0, err := r.batchAt(in, from)
+	if err != nil {
+		return false, err
+	}
+	for b := b0; b <= r.v.size && (!in.closed || b <= in.closedBy); {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		run, err := r.nextRun(in, b)
+		if err != nil {
+			return false, err
+		}
+		if run == nil {
+			return true, nil
+		}
+		all, err := r.readings(in, run.first, run.next)
+		if err != nil {
+			return false, err
+		}
+		for i := range all {
+			if all[i].Received < from {
+				continue
+			}
+			if all[i].Received >= to {
+				return true, nil
+			}
+			if err := r.complete(&all[i]); err != nil {
+				return false, err
+			}
+			if more, err := fn(&Found{all[i].Reading, in.slot}); err != nil || !more {
+				return false, err
+			}
+		}
+		b = run.batch + 1
+	}
+	return true, nil
+}
+
+// batchAt gives the first batch of a stream that may hold readings received at
+// or after a time.
+func (r *reader) batchAt(in *streamInfo, from int64) (uint64, error) {
+	lo, hi := in.opened, r.v.size
+	if in.closed {
+		hi = min(hi, in.closedBy)
+	}
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		w, err := r.s.windowOf(r.snap, &r.v.state, mid)
+		if err != nil {
+			return 0, err
+		}
+		if w.To <= from {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, nil
+}
+
+// nextRun gives the first non-empty run of a stream in batch b or later; in the
+// open window, what it holds so far. It is nil if there is none.
+func (r *reader) nextRun(in *streamInfo, b uint64) (*runRow, error) {
+	run, err := r.seekRun(in.slot, b)
+	if err != nil || run != nil && run.batch < r.v.size {
+		return run, err
+	}
+	first, err := r.closedNext(in.slot)
+	if err != nil {
+		return nil, err
+	}
+	next := first
+	err = r.commits(r.v.state.Open.FirstCommit, r.v.nextCommit, func(rec *record) (bool, error) {
+		for i := range rec.streams {
+			if rec.streams[i].slot == in.slot {
+				next = rec.streams[i].first + uint64(rec.streams[i].n)
+			}
+		}
+		return true, nil
+	})
+	if err != nil || next == first {
+		return nil, err
+	}
+	return &runRow{batch: r.v.size, first: first, next: next}, nil
+}
+
+// seekRun gives the first row of a stream's runs in batch b or later.
+func (r *reader) seekRun(slot, b uint64) (run *runRow, err error) {
+	err = each(r.snap, r.s.keys.pair(kindRun, slot, b), after(r.s.keys.u64(kindRun, slot)), func(key, val []byte) (bool, error) {
+		x, err := parseRun(binary.BigEndian.Uint64(suffix(key)[8:]), val)
+		run = &x
+		return false, err
+	})
+	return run, err
+}
+
+// run gives a stream's run in one batch; ok is false when it is empty.
+func (r *reader) run(slot, batch uint64) (row runRow, ok bool, err error) {
+	val, closer, err := r.snap.Get(r.s.keys.pair(kindRun, slot, batch))
+	if err == pebble.ErrNotFound {
+		return row, false, nil
+	}
+	if err != nil {
+		return row, false, err
+	}
+	defer closer.Close()
+	row, err = parseRun(batch, val)
+	return row, err == nil, err
+}
+
+// lastRun gives the last non-empty run before batch b.
+func (r *reader) lastRun(slot, b uint64) (*runRow, error) {
+	it, err := r.snap.NewIter(&pebble.IterOptions{LowerBound: r.s.keys.u64(kindRun, slot), UpperBound: r.s.keys.pair(kindRun, slot, b)})
+	if err != nil {
+		return nil, err
+	}
+	defer it.Close()
+	if !it.Last() {
+		return nil, it.Error()
+	}
+	val, err := it.ValueAndErr()
+	if err != nil {
+		return nil, err
+	}
+	run, err := parseRun(binary.BigEndian.Uint64(suffix(it.Key())[8:]), val)
+	return &run, err
+}
+
+// closedNext is how many readings of a stream lie in closed windows.
+func (r *reader) closedNext(slot uint64) (uint64, error) {
+	run, err := r.lastRun(slot, r.v.size)
+	if err != nil || run == nil {
+		return 0, err
+	}
+	return run.next, nil
+}
+
+// runOf finds the closed run that holds a reading; nil if its window is open.
+func (r *reader) runOf(in *streamInfo, seq uint64) (*runRow, error) {
+	lo, hi := in.opened, r.v.size
+	var found *runRow
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		run, err := r.seekRun(in.slot, mid)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case run == nil || run.batch >= r.v.size || run.first > seq:
+			hi = mid
+		case run.next <= seq:
+			lo = run.batch + 1
+		default:
+			return run, nil
+		}
+	}
+	return found, nil
+}
+
+// readings gives a stream's readings from…to-1, without what takes the device's
+// key: see complete.
+func (r *reader) readings(in *streamInfo, from, to uint64) ([]stored, error) {
+	var out []stored
+	for at := from; at < to; {
+		all, err := r.sealedAt(in, at)
+		if err == nil && all == nil {
+			all, err = r.unsealedAt(in, at)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(all) == 0 || all[0].Sequence > at || all[len(all)-1].Sequence < at {
+			return nil, fmt.Errorf("%w: reading %d of stream %d is missing", ErrDamaged, at, in.slot)
+		}
+		all = all[at-all[0].Sequence:]
+		all = all[:min(uint64(len(all)), to-at)]
+		at += uint64(len(all))
+		if out == nil {
+			out = all
+			continue
+		}
+		out = append(slices.Clip(out), all...)
+	}
+	return out, nil
+}
+
+// unsealedAt finds a reading in the commits of its window and gives what of its
+// stream is in the same commit.
+func (r *reader) unsealedAt(in *streamInfo, seq uint64) (out []stored, err error) {
+	batch, w := r.v.size, &r.v.state.Open
+	run, err := r.runOf(in, seq)
+	if err != nil {
+		return nil, err
+	}
+	from, to := w.FirstCommit, r.v.nextCommit
+	if run != nil {
+		batch = run.batch
+		if w, err = r.s.windowOf(r.snap, &r.v.state, batch); err != nil {
+			return nil, err
+		}
+		from, to = w.FirstCommit, w.NextCommit
+	}
+	err = r.commits(from, to, func(rec *record) (bool, error) {
+		for i := range rec.streams {
+			st := &rec.streams[i]
+			if st.slot == in.slot && seq >= st.first && seq < st.first+uint64(st.n) {
+				out, err = r.openStream(rec, i, in, w)
+				return false, err
+			}
+		}
+		return true, nil
+	})
+	return out, err
+}
+
+// commits visits the records with numbers from…to-1 that are still there.
+func (r *reader) commits(from, to uint64, fn func(*record) (bool, error)) error {
+	return each(r.snap, r.s.keys.u64(kindCommit, from), r.s.keys.u64(kindCommit, to), func(key, val []byte) (bool, error) {
+		rec, err := parseRecord(binary.BigEndian.Uint64(suffix(key)), val)
+		if err != nil {
+			return false, err
+		}
+		return fn(rec)
+	})
+}
+
+// openStream opens one stream of a commit record.
+func (r *reader) openStream(rec *record, i int, in *streamInfo, w *window) ([]stored, error) {
+	hour := w.hour()
+	k, err := r.hourKeys(in, hour, [16]byte{})
+	if err != nil {
+		return nil, err
+	}
+	env, data, err := r.s.openColumns(rec, i, in, k)
+	if err != nil {
+		return nil, err
+	}
+	site, err := r.siteKey(hour)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := site.OpenMessage(nil, purposeCommit, &rec.random, r.s.commitAAD(rec.number, share.Site), rec.site)
+	if err != nil {
+		return nil, fmt.Errorf("%w: site chunk of commit %d: %w", ErrDamaged, rec.number, err)
+	}
+	evidence, _, err := rec.parseSite(plain)
+	if err != nil {
+		return nil, err
+	}
+	return decodeColumns(in.slot, env, data, evidence[i])
+}
+
+func (s *Store) openColumns(rec *record, i int, in *streamInfo, k *hourKeys) (env, data []byte, err error) {
+	st := &rec.streams[i]
+	if env, err = k.envelope.OpenMessage(nil, purposeCommit, &rec.random, s.commitAAD(rec.number, in.envelope), st.envelope); err == nil {
+		data, err = k.data.OpenMessage(nil, purposeCommit, &rec.random, s.commitAAD(rec.number, in.data), st.data)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: stream %d in commit %d: %w", ErrDamaged, st.slot, rec.number, err)
+	}
+	return env, data, nil
+}
+
+// openRecord opens a whole commit record: what it says of devices, and its
+// readings, stream after stream.
+func (s *Store) openRecord(rec *record, site share.HourKey, keys func(slot uint64) (streamInfo, *hourKeys, error)) ([]replayed, [][]stored, error) {
+	plain, err := site.OpenMessage(nil, purposeCommit, &rec.random, s.commitAAD(rec.number, share.Site), rec.site)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: site chunk of commit %d: %w", ErrDamaged, rec.number, err)
+	}
+	evidence, devices, err := rec.parseSite(plain)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := make([][]stored, len(rec.streams))
+	for i := range rec.streams {
+		slot := rec.streams[i].slot
+		in, k, err := keys(slot)
+		if err != nil {
+			return nil, nil, err
+		}
+		env, data, err := s.openColumns(rec, i, &in, k)
+		if err != nil {
+			return nil, nil, err
+		}
+		if out[i], err = decodeColumns(slot, env, data, evidence[i]); err != nil {
+			return nil, nil, fmt.Errorf("%w: commit %d: %w", ErrDamaged, rec.number, err)
+		}
+		if len(out[i]) != rec.streams[i].n || out[i][0].Sequence != rec.streams[i].first {
+			return nil, nil, fmt.Errorf("%w: commit %d: stream %d holds other readings than its head says", ErrDamaged, rec.number, slot)
+		}
+	}
+	return devices, out, nil
+}
+
+// hourKeys derives a stream's keys; the incarnation matters for salts only.
+func (r *reader) hourKeys(in *streamInfo, hour share.Hour, incarnation [16]byte) (*hourKeys, error) {
+	id := hourKey{in.slot, hour, incarnation}
+	if k := r.keys[id]; k != nil {
+		return k, nil
+	}
+	env, err := r.s.cursor(in.envelope).Hour(hour)
+	if err != nil {
+		return nil, fmt.Errorf("stream %d envelope key: %w", in.slot, err)
+	}
+	data, err := r.s.cursor(in.data).Hour(hour)
+	if err != nil {
+		return nil, fmt.Errorf("stream %d data key: %w", in.slot, err)
+	}
+	site, err := r.siteKey(hour)
+	if err != nil {
+		return nil, err
+	}
+	k := newHourKeys(in.slot, hour, env, data, site, incarnation)
+	if len(r.keys) > 4096 {
+		clear(r.keys)
+	}
+	r.keys[id] = k
+	return k, nil
+}
+
+func (r *reader) siteKey(hour share.Hour) (share.HourKey, error) {
+	k, err := r.s.cursor(share.Site).Hour(hour)
+	if err != nil {
+		return k, fmt.Errorf("site key: %w", err)
+	}
+	return k, nil
+}
+
+// ledgerKeys are the keys and incarnation under which a window's header hides.
+func (r *reader) ledgerKeys(w *window) (site, led share.HourKey, inc [16]byte, err error) {
+	if inc, err = r.s.start(w.Start); err != nil {
+		return
+	}
+	if site, err = r.siteKey(w.hour()); err != nil {
+		return
+	}
+	led, err = r.s.cursor(share.Ledger).Hour(w.hour())
+	return
+}
+
+// complete fills in what follows from the frame: it makes the frame again.
+func (r *reader) complete(st *stored) error {
+	wire, err := r.frameOf(st)
+	if err != nil || wire == nil {
+		return err
+	}
+	st.Frame, st.HasFrame = merkle.Hash(sha256.Sum256(wire)), true
+	return nil
+}
+
+func (r *reader) frameOf(st *stored) ([]byte, error) {
+	in := &r.v.streams[st.slot]
+	var opener *frame.Opener
+	var id frame.ID
+	if st.form.kind == evidenceReseal || st.form.kind == evidenceBody {
+		var err error
+		if opener, id, err = r.s.opener(r.v, in, st); err != nil {
+			return nil, err
+		}
+	}
+	return resealed(st, id, opener)
+}
+
+// leaf computes a reading's leaf again, from its fields up.
+func (r *reader) leaf(in *streamInfo, h *reading.Hasher, st *stored) (merkle.Hash, error) {
+	if err := r.complete(st); err != nil {
+		return noHash, err
+	}
+	hour, err := share.HourOf(st.Received)
+	if err != nil {
+		return noHash, err
+	}
+	k, err := r.hourKeys(in, hour, st.incarnation)
+	if err != nil {
+		return noHash, err
+	}
+	return reading.EntryLeaf(in.tag, st.Sequence, h.Root(&st.Reading, &k.salts)), nil
+}
+
+func hourOf(ms int64) (share.Hour, error) { return share.HourOf(ms) }
+
+// openRecordWith opens a record with a reader's keys.
+func (s *Store) openRecordWith(r *reader, rec *record, site share.HourKey, hour share.Hour) ([]replayed, [][]stored, error) {
+	return s.openRecord(rec, site, func(slot uint64) (streamInfo, *hourKeys, error) {
+		if slot >= uint64(len(r.v.streams)) {
+			return streamInfo{}, nil, fmt.Errorf("%w: commit %d has readings of unknown stream %d", ErrDamaged, rec.number, slot)
+		}
+		k, err := r.hourKeys(&r.v.streams[slot], hour, [16]byte{})
+		return r.v.streams[slot], k, err
+	})
+}
+
+// opener finds the cipher and id for a reading's frame.
+func (s *Store) opener(v *view, in *streamInfo, st *stored) (*frame.Opener, frame.ID, error) {
+	id, err := frame.ParseID(st.Device)
+	if err != nil {
+		return nil, id, fmt.Errorf("%w: device of stream %d: %w", ErrDamaged, in.slot, err)
+	}
+	at := openerKey{in.device, st.form.epoch}
+	if o, ok := s.openers.Load(at); ok {
+		return o.(*frame.Opener), id, nil
+	}
+	key, ok := s.DeviceKey(in.device, st.form.epoch)
+	if !ok {
+		return nil, id, fmt.Errorf("key %d of device %d is not in the keyring", st.form.epoch, in.device)
+	}
+	o, err := frame.NewOpener(key)
+	if err != nil {
+		return nil, id, err
+	}
+	s.openers.Store(at, o)
+	return o, id, nil
+}
+
+type openerKey struct{ device, epoch uint32 }

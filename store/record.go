@@ -1,0 +1,187 @@
+package store
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+
+	"cairn/ingest/frame"
+	"cairn/merkle"
+	"cairn/store/share"
+)
+
+const (
+	purposeCommit  = "commit"
+	purposeSegment = "segment"
+)
+
+// record is one group commit as written under c:
+//
+//	format(1) head (len, bytes) signature(64) batch random(32)
+//	streams: count, { slot, first, n, envelope length, data length }
+//	order:   for each reading in order of arrival, its stream's place in the list
+//	roots:   for each reading, stream after stream, its record root (32)
+//	sealed envelope and data columns, stream after stream
+//	sealed site chunk: for each stream its evidence (len, bytes), then
+//	  devices: count, { number, epoch, count, { counter(6), digest(8) } }
+//
+// Roots stand in the clear, so that a start can append them without opening
+// anything; they are salted.
+type record struct {
+	number    uint64
+	head      []byte
+	signature []byte
+	batch     uint64
+	random    [32]byte
+	streams   []recordStream
+	order     []uint32
+	site      []byte // sealed
+}
+
+type recordStream struct {
+	slot, first    uint64
+	n              int
+	roots          []byte // n×32
+	envelope, data []byte // sealed
+}
+
+func (r *record) draw() { rand.Read(r.random[:]) }
+
+// encode appends the record of a hashed group.
+func (r *record) encode(b []byte, c *committer, g *group) []byte {
+	b = append(b, format)
+	b = appendBytes(b, r.head)
+	b = append(b, r.signature...)
+	b = binary.AppendUvarint(b, r.batch)
+	b = append(b, r.random[:]...)
+	b = binary.AppendUvarint(b, uint64(len(g.touched)))
+	place := make(map[*stream]uint64, len(g.touched))
+	for i, st := range g.touched {
+		place[st] = uint64(i)
+		b = binary.AppendUvarint(b, st.slot)
+		b = binary.AppendUvarint(b, st.tree.Size()-uint64(len(st.pending)))
+		b = binary.AppendUvarint(b, uint64(len(st.pending)))
+		b = binary.AppendUvarint(b, uint64(len(st.out.envelope)))
+		b = binary.AppendUvarint(b, uint64(len(st.out.data)))
+	}
+	for _, p := range g.items[:g.n] {
+		b = binary.AppendUvarint(b, place[c.streams[p.r.slot]])
+	}
+	for _, st := range g.touched {
+		for i := range st.out.roots {
+			b = append(b, st.out.roots[i][:]...)
+		}
+	}
+	for _, st := range g.touched {
+		b = append(b, st.out.envelope...)
+		b = append(b, st.out.data...)
+	}
+	return c.siteKey.SealMessage(b, purposeCommit, &r.random, c.s.commitAAD(r.number, share.Site), siteChunk(g))
+}
+
+// siteChunk is the plain site part: evidence, and the counters that were accepted.
+func siteChunk(g *group) []byte {
+	var b []byte
+	for _, st := range g.touched {
+		b = appendBytes(b, st.out.evidence)
+	}
+	b = binary.AppendUvarint(b, uint64(len(g.touched)))
+	for _, st := range g.touched {
+		d := st.device
+		b = binary.AppendUvarint(b, uint64(d.binding.Number))
+		b = binary.AppendUvarint(b, uint64(d.epoch))
+		recent := d.recent[max(0, len(d.recent)-len(st.pending)):]
+		b = binary.AppendUvarint(b, uint64(len(recent)))
+		for _, f := range recent {
+			b = f.counter.Append(b)
+			b = append(b, f.digest[:]...)
+		}
+	}
+	return b
+}
+
+// commitAAD binds a sealed chunk to its ledger, compartment and commit.
+func (s *Store) commitAAD(number uint64, compartment uint32) []byte {
+	b := make([]byte, 0, 32+12)
+	b = append(b, s.keys.id[:]...)
+	b = binary.BigEndian.AppendUint32(b, compartment)
+	return binary.BigEndian.AppendUint64(b, number)
+}
+
+// parseRecord reads what encode wrote; the result aliases b.
+func parseRecord(number uint64, b []byte) (*record, error) {
+	r := &record{number: number}
+	c := cursor{b: b}
+	if c.byte() != format {
+		return nil, fmt.Errorf("%w: commit %d has an unknown format", ErrDamaged, number)
+	}
+	r.head = c.bytes()
+	r.signature = c.take(64)
+	r.batch = c.uvarint()
+	copy(r.random[:], c.take(32))
+	r.streams = make([]recordStream, c.count())
+	lens := make([][2]int, len(r.streams))
+	total := 0
+	for i := range r.streams {
+		st := &r.streams[i]
+		st.slot, st.first = c.uvarint(), c.uvarint()
+		st.n = c.count()
+		lens[i] = [2]int{c.count(), c.count()}
+		total += st.n
+	}
+	if c.err == nil && total <= len(c.b) {
+		r.order = make([]uint32, total)
+		for i := range r.order {
+			r.order[i] = uint32(c.uvarint())
+			if int(r.order[i]) >= len(r.streams) {
+				c.fail()
+			}
+		}
+	}
+	for i := range r.streams {
+		r.streams[i].roots = c.take(32 * r.streams[i].n)
+	}
+	for i := range r.streams {
+		r.streams[i].envelope, r.streams[i].data = c.take(lens[i][0]), c.take(lens[i][1])
+	}
+	r.site = c.b
+	if c.err != nil {
+		return nil, fmt.Errorf("%w: commit %d is cut off or garbled", ErrDamaged, number)
+	}
+	return r, nil
+}
+
+func (st *recordStream) root(i int) merkle.Hash { return merkle.Hash(st.roots[32*i : 32*i+32]) }
+
+// replayed is the counters part of a site chunk.
+type replayed struct {
+	device, epoch uint32
+	recent        []seenFrame
+}
+
+// parseSite splits an opened site chunk.
+func (r *record) parseSite(b []byte) (evidence [][]byte, devices []replayed, err error) {
+	c := cursor{b: b}
+	evidence = make([][]byte, len(r.streams))
+	for i := range evidence {
+		evidence[i] = c.bytes()
+	}
+	devices = make([]replayed, c.count())
+	for i := range devices {
+		d := &devices[i]
+		d.device, d.epoch = uint32(c.uvarint()), uint32(c.uvarint())
+		d.recent = make([]seenFrame, c.count())
+		for j := range d.recent {
+			var n frame.Counter
+			for _, x := range c.take(6) {
+				n = n<<8 | frame.Counter(x)
+			}
+			d.recent[j] = seenFrame{counter: n, epoch: d.epoch}
+			copy(d.recent[j].digest[:], c.take(8))
+		}
+	}
+	if c.err != nil || len(c.b) != 0 {
+		return nil, nil, fmt.Errorf("%w: site chunk of commit %d", ErrDamaged, r.number)
+	}
+	return evidence, devices, nil
+}

@@ -1,0 +1,380 @@
+package store
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"cairn/ingest/reading"
+	"cairn/merkle"
+	"cairn/merkle/ledger"
+	"cairn/store/share"
+)
+
+// startTable knows the incarnation of every start.
+type startTable struct {
+	mu  sync.Mutex
+	inc [][16]byte
+}
+
+// start gives the incarnation of the n-th start.
+func (s *Store) start(n uint64) ([16]byte, error) {
+	s.starts.mu.Lock()
+	defer s.starts.mu.Unlock()
+	if n >= uint64(len(s.starts.inc)) {
+		return [16]byte{}, fmt.Errorf("%w: start %d is not on record", ErrDamaged, n)
+	}
+	return s.starts.inc[n], nil
+}
+
+// recover reads the ledger's state and appends what was committed after the last
+// snapshot. It writes nothing.
+func (s *Store) recover() error {
+	c := &committer{
+		s: s, devices: map[uint32]*device{}, signing: !s.opt.HoldSigning,
+		siteCur: s.cursor(share.Site), ledgerCur: s.cursor(share.Ledger),
+		hasher: make([]reading.Hasher, 1), free: make(chan *group, 2),
+	}
+	if s.opt.HoldSigning {
+		c.held = ErrHeld.Error()
+	}
+	c.free <- new(group)
+	c.free <- new(group)
+	s.com = c
+	err := row(s.db, s.local, s.keys.key(kindState), &c.state)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return s.recoverEmpty(c)
+	}
+	if err != nil {
+		return err
+	}
+	steps := []func() error{c.loadStarts, c.loadStreams, c.loadDevices, c.loadTrees, c.replay, c.loadListed}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return fmt.Errorf("recover: %w", err)
+		}
+	}
+	s.view.Store(c.makeView())
+	return nil
+}
+
+// recoverEmpty makes sure that a folder without this ledger's state is empty.
+func (s *Store) recoverEmpty(c *committer) error {
+	it, err := s.db.NewIter(nil)
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	if it.First() {
+		if len(it.Key()) < 33 || merkle.Hash(it.Key()[:32]) != s.keys.id {
+			return ErrOtherKeyring
+		}
+		return fmt.Errorf("%w: there are rows but no ledger state", ErrDamaged)
+	}
+	if s.opt.ReadOnly {
+		return fmt.Errorf("%s holds no ledger yet: start the service once: %w", s.opt.Dir, ErrNotFound)
+	}
+	s.view.Store(c.makeView())
+	return nil
+}
+
+func (c *committer) loadStarts() error {
+	k := c.s.keys.key(kindStart)
+	return each(c.s.db, k, after(k), func(key, val []byte) (bool, error) {
+		if len(val) != 17 || val[0] != format {
+			return false, fmt.Errorf("%w: start %x", ErrDamaged, suffix(key))
+		}
+		c.s.starts.inc = append(c.s.starts.inc, [16]byte(val[1:]))
+		return true, nil
+	})
+}
+
+func (c *committer) loadStreams() error {
+	k := c.s.keys.key(kindStream)
+	return each(c.s.db, k, after(k), func(key, val []byte) (bool, error) {
+		var r streamRow
+		if err := decodeRow(c.s.local, key, val, &r); err != nil {
+			return false, err
+		}
+		slot := binary.BigEndian.Uint64(suffix(key))
+		if slot != uint64(len(c.streams)) {
+			return false, fmt.Errorf("%w: the row of stream %d is missing", ErrDamaged, len(c.streams))
+		}
+		st, err := c.makeStream(slot, &r)
+		if err != nil {
+			return false, fmt.Errorf("stream %d: %w", slot, err)
+		}
+		c.streams = append(c.streams, st)
+		if !st.closed {
+			c.active = append(c.active, st)
+		}
+		return true, nil
+	})
+}
+
+func (c *committer) makeStream(slot uint64, r *streamRow) (*stream, error) {
+	st := &stream{
+		slot: slot, envelope: r.Envelope, data: r.Data, opened: r.Opened, closedBy: r.ClosedBy, closed: r.Closed, closing: r.Closing,
+		runBatch: r.RunBatch, first: r.First, number: r.Device,
+		tag:    ledger.Tag(c.s.opt.Keyring.TagKey(), c.s.keys.id, slot),
+		envCur: c.s.cursor(r.Envelope), datCur: c.s.cursor(r.Data),
+	}
+	var err error
+	if st.tree, err = merkle.ParseTree(r.Tree); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if st.run, err = merkle.ParseTree(r.Run); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if st.stats, err = r.Stats.stats(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return st, nil
+}
+
+func (c *committer) loadDevices() error {
+	k := c.s.keys.key(kindDevice)
+	return each(c.s.db, k, after(k), func(key, val []byte) (bool, error) {
+		var r deviceRow
+		if err := decodeRow(c.s.local, key, val, &r); err != nil {
+			return false, err
+		}
+		d := new(device)
+		if err := d.setRow(r); err != nil {
+			return false, err
+		}
+		slot := d.binding.Slot
+		if slot >= uint64(len(c.streams)) {
+			return false, fmt.Errorf("%w: device %d has no stream", ErrDamaged, d.binding.Number)
+		}
+		c.streams[slot].device = d
+		if !d.binding.Closed {
+			d.stream = c.streams[slot]
+		}
+		c.devices[d.binding.Number] = d
+		return true, nil
+	})
+}
+
+func (c *committer) loadTrees() error {
+	var err error
+	if c.logTree, err = treeAt(nodeRows{c.s, kindLogNode}, c.state.Size); err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	if c.stTree, err = treeAt(nodeRows{c.s, kindStateNode}, c.state.Statements); err != nil {
+		return fmt.Errorf("statements: %w", err)
+	}
+	var p checkpointRow
+	err = row(c.s.db, nil, c.s.keys.key(kindCheckpoint), &p)
+	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+		return err
+	}
+	c.note, c.signed = p.Note, p.Size
+	c.nextCommit, c.head = c.state.NextCommit, c.state.Head
+	return nil
+}
+
+func treeAt(r merkle.NodeReader, size uint64) (merkle.Tree, error) {
+	peaks, err := merkle.PeaksAt(r, size)
+	if err != nil {
+		return merkle.Tree{}, err
+	}
+	return merkle.TreeFromPeaks(size, peaks)
+}
+
+// replay appends the commits that came after the last snapshot.
+func (c *committer) replay() error {
+	lower := c.s.keys.u64(kindCommit, c.state.SnapCommit)
+	next := c.state.SnapCommit
+	err := each(c.s.db, lower, after(c.s.keys.key(kindCommit)), func(key, val []byte) (bool, error) {
+		number := binary.BigEndian.Uint64(suffix(key))
+		if number != next {
+			return false, fmt.Errorf("%w: commit %d is missing", ErrDamaged, next)
+		}
+		next++
+		r, err := parseRecord(number, val)
+		if err != nil {
+			return false, err
+		}
+		c.head = append([]byte(nil), r.head...)
+		return true, c.replayRecord(r)
+	})
+	c.nextCommit = max(next, c.state.NextCommit)
+	return err
+}
+
+func (c *committer) replayRecord(r *record) error {
+	w, err := c.s.windowOf(c.s.db, &c.state, r.batch)
+	if err != nil {
+		return err
+	}
+	hour := w.hour()
+	if err := c.siteKeys(hour); err != nil {
+		return err
+	}
+	devices, all, err := c.s.openRecord(r, c.siteKey, func(slot uint64) (streamInfo, *hourKeys, error) {
+		if slot >= uint64(len(c.streams)) {
+			return streamInfo{}, nil, fmt.Errorf("%w: commit %d has readings of unknown stream %d", ErrDamaged, r.number, slot)
+		}
+		st := c.streams[slot]
+		err := c.streamKeys(st, hour)
+		return streamInfo{slot: slot, envelope: st.envelope, data: st.data}, st.keys, err
+	})
+	if err != nil {
+		return err
+	}
+	for i := range r.streams {
+		rs := &r.streams[i]
+		st := c.streams[rs.slot]
+		if st.tree.Size() != rs.first {
+			return fmt.Errorf("%w: commit %d goes on at %d in stream %d of %d readings", ErrDamaged, r.number, rs.first, rs.slot, st.tree.Size())
+		}
+		st.beginRun(r.batch)
+		st.dirty = true
+		for j := range all[i] {
+			leaf := reading.EntryLeaf(st.tag, all[i][j].Sequence, rs.root(j))
+			st.tree.Append(leaf)
+			st.run.Append(leaf)
+			st.stats.add(&all[i][j].Reading)
+			c.state.LastStamp = max(c.state.LastStamp, all[i][j].Received)
+		}
+		if r.batch >= c.signed && c.oldest == 0 {
+			c.oldest = all[i][0].Received
+		}
+	}
+	for _, x := range devices {
+		d := c.devices[x.device]
+		if d == nil {
+			return fmt.Errorf("%w: commit %d names unknown device %d", ErrDamaged, r.number, x.device)
+		}
+		d.dirty = true
+		d.epoch = x.epoch
+		for _, f := range x.recent {
+			if f.counter > 0 {
+				d.counter = f.counter
+			}
+			d.recent = append(d.recent, f)
+		}
+		if over := len(d.recent) - recentFrames; over > 0 {
+			d.recent = append(d.recent[:0], d.recent[over:]...)
+		}
+	}
+	return nil
+}
+
+// loadListed finds segments that no header lists yet.
+func (c *committer) loadListed() error {
+	k := c.s.keys.key(kindHour)
+	return each(c.s.db, k, after(k), func(key, val []byte) (bool, error) {
+		var r hourRow
+		if err := decodeRow(nil, key, val, &r); err != nil {
+			return false, err
+		}
+		if r.Listed < c.state.Size {
+			return true, nil
+		}
+		rows, err := c.s.segmentRows(r.Hour, binary.BigEndian.Uint64(suffix(key)), r.Next)
+		c.listed = append(c.listed, rows...)
+		return true, err
+	})
+}
+
+// start draws the incarnation, makes a new ledger's first statement, and closes
+// what passed while the gateway was away.
+func (c *committer) start() error {
+	rand.Read(c.incarnation[:])
+	for _, st := range c.streams {
+		st.keys = nil // replay made them without an incarnation
+	}
+	b := c.s.db.NewBatch()
+	n := c.state.Starts
+	if n != uint64(len(c.s.starts.inc)) {
+		return fmt.Errorf("%w: %d starts on record, %d counted", ErrDamaged, len(c.s.starts.inc), n)
+	}
+	c.state.Starts++
+	c.s.starts.inc = append(c.s.starts.inc, c.incarnation)
+	if err := b.Set(c.s.keys.u64(kindStart, n), append([]byte{format}, c.incarnation[:]...), nil); err != nil {
+		return err
+	}
+	now := c.s.opt.Now().UnixMilli()
+	if now < 0 {
+		return errors.New("the clock is before 1970")
+	}
+	err := c.firstStatement(b, now, n)
+	if err == nil {
+		err = c.snapshot(b)
+	}
+	if err != nil {
+		b.Close()
+		return err
+	}
+	done := make(chan error, 1)
+	c.write(b, nil, func(err error) { done <- err })
+	if err := <-done; err != nil {
+		return err
+	}
+	c.tick()
+	return c.s.Dead()
+}
+
+// firstStatement opens a new ledger, or declares the gap since the last sign of
+// life of one that has been running.
+func (c *committer) firstStatement(b *pebble.Batch, now int64, start uint64) error {
+	if start == 0 {
+		from := now - now%c.s.window
+		c.state.Open = window{From: from, To: from + c.s.window}
+		for _, s := range c.s.opt.Seen() {
+			c.state.Open.Seen = append(c.state.Open.Seen, seenRow{Route: s.Route, Height: s.Height, Hash: s.Hash, Time: s.Time})
+		}
+		nonce := c.s.opt.Keyring.Nonce()
+		routes := make([]any, len(c.s.opt.Routes))
+		for i, r := range c.s.opt.Routes {
+			routes[i] = r
+		}
+		return c.appendStatement(b, ledger.Statement{Kind: ledger.KindGenesis, At: now, Body: map[string]any{
+			"log-key": []byte(c.s.logPub), "nonce": nonce[:], "window": c.s.window, "routes": routes,
+		}})
+	}
+	w := &c.state.Open
+	if span := w.To - w.From; w.Missed == 0 && span != c.s.window {
+		return fmt.Errorf("the ledger's window is %d s and cannot be changed to %d s", span/1000, c.s.window/1000)
+	}
+	alive := max(c.state.LastStamp, w.From)
+	if now <= alive {
+		return nil
+	}
+	w.GapFrom, w.GapTo, w.GapReason = alive, min(now, w.To), "the gateway was not running"
+	c.s.opt.Events(Event{Kind: "gap", Detail: fmt.Sprintf("not running from %s to %s", clockText(alive), clockText(now))})
+	return c.appendStatement(b, ledger.Statement{Kind: ledger.KindGap, At: now, Body: map[string]any{
+		"from": alive, "to": now, "reason": "the gateway was not running", "missed": max(0, (now-w.To)/c.s.window),
+	}})
+}
+
+// makeView is what readers see once the batch in hand is durable.
+func (c *committer) makeView() *view {
+	if c.infos == nil {
+		c.infos = make([]streamInfo, len(c.streams))
+		for i, st := range c.streams {
+			c.infos[i] = streamInfo{
+				slot: st.slot, envelope: st.envelope, data: st.data, opened: st.opened,
+				closedBy: st.closedBy, closed: st.closed, tag: st.tag, device: st.number,
+			}
+		}
+	}
+	if c.bindings == nil {
+		c.bindings = make([]ledger.Binding, 0, len(c.devices))
+		for _, d := range c.devices {
+			c.bindings = append(c.bindings, d.binding)
+		}
+		sort.Slice(c.bindings, func(i, j int) bool { return c.bindings[i].Number < c.bindings[j].Number })
+	}
+	return &view{
+		size: c.logTree.Size(), state: c.state, checkpoint: c.note, signed: c.signed, held: c.held,
+		devices: c.bindings, streams: c.infos, nextCommit: c.nextCommit, lastStamp: c.state.LastStamp, oldest: c.oldest,
+	}
+}

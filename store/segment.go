@@ -1,0 +1,557 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/klauspost/compress/zstd"
+
+	"cairn/store/share"
+)
+
+// A segment holds what one compartment has of one quarter hour, or a part of it
+// where that is much. Its value is
+//
+//	format(1) random(32) sealed
+//
+// and its plaintext is length, compression (1: none 0, zstd 1), content, and
+// zeros up to a multiple of segmentPad, so that sizes tell little. The content
+// is a list of blocks, each slot, length and the stream's columns of the
+// compartment's class.
+const (
+	segmentPad      = 64
+	segmentReadings = 1024      // of one stream in one part
+	siteBytes       = 64 << 10  // of evidence in one part
+	heldBytes       = 24 << 20  // columns in memory while a quarter hour is sealed
+	maxSegment      = 256 << 20 // opened
+)
+
+// indexRow says where a sealed stretch of a stream lies.
+type indexRow struct {
+	_        struct{} `cbor:",toarray"`
+	Hour     uint32
+	Batch    uint64 // first of the group
+	Part     uint32
+	SitePart uint32
+	Count    uint32
+}
+
+// hourRow is the row of a sealed group of batches.
+type hourRow struct {
+	_      struct{} `cbor:",toarray"`
+	Hour   uint32
+	Next   uint64 // first batch after the group
+	Listed uint64 // the batch whose header lists the segments
+}
+
+var (
+	zstdEnc, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(1<<18))
+	zstdDec, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxSegment))
+)
+
+// pack compresses and pads a segment's content.
+func pack(content []byte) []byte {
+	kind, body := byte(0), content
+	if z := zstdEnc.EncodeAll(content, nil); len(z) < len(content) {
+		kind, body = 1, z
+	}
+	b := binary.AppendUvarint(nil, uint64(len(body)))
+	b = append(append(b, kind), body...)
+	return append(b, make([]byte, (segmentPad-len(b)%segmentPad)%segmentPad)...)
+}
+
+func unpack(plain []byte) ([]byte, error) {
+	c := cursor{b: plain}
+	n := c.uvarint()
+	kind := c.byte()
+	if n > uint64(len(c.b)) {
+		c.fail()
+	}
+	body := c.take(int(n))
+	if c.err != nil || kind > 1 {
+		return nil, errColumns
+	}
+	if kind == 0 {
+		return body, nil
+	}
+	return zstdDec.DecodeAll(body, nil)
+}
+
+// sealLoop seals quarter hours as they end.
+func (s *Store) sealLoop() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-s.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for {
+		for {
+			did, err := s.sealNext(ctx)
+			if err != nil && ctx.Err() == nil && s.Dead() == nil && !errors.Is(err, ErrClosed) {
+				s.opt.Logger.Error("sealing a quarter hour failed: it is tried again when the next window closes", "error", err)
+			}
+			if !did || err != nil {
+				break
+			}
+		}
+		select {
+		case <-s.sealReady:
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+// sealNext seals the oldest quarter hour that has ended, if there is one. The
+// segments are written first; one batch by the committer makes them count.
+func (s *Store) sealNext(ctx context.Context) (bool, error) {
+	s.sealing.Lock()
+	defer s.sealing.Unlock()
+	r := s.reader()
+	defer r.close()
+	g, err := r.endedGroup()
+	if err != nil || g == nil {
+		return false, err
+	}
+	sl := &sealer{r: r, group: *g, streams: map[uint64]*columns{}, parts: map[uint32]uint32{}}
+	if err := sl.run(ctx); err != nil {
+		return false, fmt.Errorf("seal quarter hour %d: %w", g.hour, err)
+	}
+	err = s.change(ctx, func(c *committer, b *pebble.Batch, _ int64) error { return sl.finish(c, b) })
+	if err == nil {
+		s.opt.Events(Event{Kind: "sealed", Detail: fmt.Sprintf("%d batches from %d, %d segments", g.next-g.first, g.first, len(sl.rows))})
+	}
+	return err == nil, err
+}
+
+// group is a run of batches of one quarter hour.
+type batchGroup struct {
+	hour        share.Hour
+	first, next uint64
+	from, to    uint64 // commits
+}
+
+func (r *reader) endedGroup() (*batchGroup, error) {
+	first := r.v.state.SealFrom
+	if first >= r.v.size {
+		return nil, nil
+	}
+	w, err := r.s.windowOf(r.snap, &r.v.state, first)
+	if err != nil {
+		return nil, err
+	}
+	g := &batchGroup{hour: w.hour(), first: first, next: first, from: w.FirstCommit}
+	for {
+		w, err := r.s.windowOf(r.snap, &r.v.state, g.next)
+		if err != nil {
+			return nil, err
+		}
+		if w.hour() != g.hour {
+			return g, nil
+		}
+		if g.next == r.v.size { // the open window is of the same quarter hour
+			return nil, nil
+		}
+		g.to = w.NextCommit
+		g.next++
+	}
+}
+
+// sealer turns the commits of one group into segments.
+type sealer struct {
+	r       *reader
+	group   batchGroup
+	streams map[uint64]*columns
+	held    int
+	site    []byte            // blocks of the open site part
+	sitePt  uint32            // its number
+	parts   map[uint32]uint32 // next part by compartment
+	rows    []segmentRow
+	index   []indexed
+}
+
+type indexed struct {
+	slot, first uint64
+	row         indexRow
+}
+
+func (l *sealer) run(ctx context.Context) error {
+	s := l.r.s
+	if err := l.clear(); err != nil {
+		return err
+	}
+	site, err := l.r.siteKey(l.group.hour)
+	if err != nil {
+		return err
+	}
+	err = l.r.commits(l.group.from, l.group.to, func(rec *record) (bool, error) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		_, all, err := s.openRecordWith(l.r, rec, site, l.group.hour)
+		if err != nil {
+			return false, err
+		}
+		for i := range all {
+			if err := l.add(all[i]); err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range l.r.v.streams {
+		if c := l.streams[uint64(i)]; c != nil && c.n > 0 {
+			if err := l.flush(c); err != nil {
+				return err
+			}
+		}
+	}
+	return l.flushSite()
+}
+
+// clear removes segments that an interrupted sealing left.
+func (l *sealer) clear() error {
+	lower, upper := l.r.s.keys.segments(uint32(l.group.hour), l.group.first)
+	return l.r.s.db.DeleteRange(lower, upper, pebble.NoSync)
+}
+
+func (l *sealer) add(readings []stored) error {
+	slot := readings[0].slot
+	c := l.streams[slot]
+	if c == nil {
+		c = new(columns)
+		l.streams[slot] = c
+	}
+	for i := range readings {
+		before := c.size()
+		c.add(&readings[i])
+		l.held += c.size() - before
+		if c.n >= segmentReadings {
+			if err := l.flush(c); err != nil {
+				return err
+			}
+		}
+	}
+	for l.held > heldBytes {
+		big := c
+		for _, x := range l.streams {
+			if x.size() > big.size() {
+				big = x
+			}
+		}
+		if err := l.flush(big); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush writes a stream's columns as one part of each of its compartments.
+func (l *sealer) flush(c *columns) error {
+	in := &l.r.v.streams[c.slot]
+	k, err := l.r.hourKeys(in, l.group.hour, [16]byte{})
+	if err != nil {
+		return err
+	}
+	part := l.parts[in.envelope]
+	l.parts[in.envelope]++
+	if err := l.put(k.envelope, in.envelope, part, block(nil, c.slot, c.envelope(nil))); err != nil {
+		return err
+	}
+	if err := l.put(k.data, in.data, part, block(nil, c.slot, c.data(nil))); err != nil {
+		return err
+	}
+	l.index = append(l.index, indexed{c.slot, c.first, indexRow{
+		Hour: uint32(l.group.hour), Batch: l.group.first, Part: part, SitePart: l.sitePt, Count: uint32(c.n),
+	}})
+	l.site = block(l.site, c.slot, c.evidence(nil))
+	l.held -= c.size()
+	c.reset(c.slot)
+	if len(l.site) > siteBytes {
+		return l.flushSite()
+	}
+	return nil
+}
+
+func (l *sealer) flushSite() error {
+	if len(l.site) == 0 {
+		return nil
+	}
+	site, err := l.r.siteKey(l.group.hour)
+	if err != nil {
+		return err
+	}
+	if err := l.put(site, share.Site, l.sitePt, l.site); err != nil {
+		return err
+	}
+	l.site = l.site[:0]
+	l.sitePt++
+	return nil
+}
+
+func block(b []byte, slot uint64, columns []byte) []byte {
+	return appendBytes(binary.AppendUvarint(b, slot), columns)
+}
+
+func (l *sealer) put(k share.HourKey, compartment, part uint32, content []byte) error {
+	key := segmentKey{Hour: uint32(l.group.hour), First: l.group.first, Compartment: compartment, Part: part}
+	var random [32]byte
+	rand.Read(random[:])
+	val := append([]byte{format}, random[:]...)
+	val = k.SealMessage(val, purposeSegment, &random, l.r.s.segmentAAD(key), pack(content))
+	l.rows = append(l.rows, segmentRow{key: key, next: l.group.next, sealed: sha256.Sum256(val)})
+	return l.r.s.db.Set(l.r.s.keys.segment(key), val, pebble.NoSync)
+}
+
+// segmentAAD binds a segment to its key.
+func (s *Store) segmentAAD(k segmentKey) []byte { return s.keys.segment(k) }
+
+// finish makes the segments count and the commits go.
+func (l *sealer) finish(c *committer, b *pebble.Batch) error {
+	s := c.s
+	if c.state.SealFrom != l.group.first {
+		return fmt.Errorf("batch %d is sealed already", l.group.first)
+	}
+	for _, x := range l.index {
+		if err := s.putRow(b, s.keys.pair(kindIndex, x.slot, x.first), x.row, false); err != nil {
+			return err
+		}
+	}
+	row := hourRow{Hour: uint32(l.group.hour), Next: l.group.next, Listed: c.logTree.Size()}
+	if err := s.putRow(b, s.keys.u64(kindHour, l.group.first), row, false); err != nil {
+		return err
+	}
+	if err := l.keepHeads(b); err != nil {
+		return err
+	}
+	if err := b.DeleteRange(s.keys.u64(kindCommit, l.group.from), s.keys.u64(kindCommit, l.group.to), nil); err != nil {
+		return err
+	}
+	// In the order of their keys, as a start finds them.
+	rows, err := s.segmentRows(uint32(l.group.hour), l.group.first, l.group.next)
+	if err != nil {
+		return err
+	}
+	c.listed = append(c.listed, rows...)
+	c.state.SealFrom = l.group.next
+	return nil
+}
+
+// keepHeads keeps intake heads and signatures until a final anchor covers them;
+// without a route there is nothing to wait for.
+func (l *sealer) keepHeads(b *pebble.Batch) error {
+	if len(l.r.s.opt.Routes) == 0 {
+		return nil
+	}
+	return l.r.commits(l.group.from, l.group.to, func(rec *record) (bool, error) {
+		val := appendBytes([]byte{format}, rec.head)
+		return true, b.Set(l.r.s.keys.u64(kindHead, rec.number), append(val, rec.signature...), nil)
+	})
+}
+
+// MarkFinal says that the batches below size are under a final anchor: the
+// intake signatures of their readings may go.
+func (s *Store) MarkFinal(ctx context.Context, size uint64) error {
+	if size == 0 {
+		return nil
+	}
+	w, err := s.windowOf(s.db, &s.view.Load().state, size-1)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, func(c *committer, b *pebble.Batch, _ int64) error {
+		return b.DeleteRange(s.keys.u64(kindHead, 0), s.keys.u64(kindHead, w.NextCommit), nil)
+	})
+}
+
+// segmentRows lists the segments of a group in the order of their keys.
+func (s *Store) segmentRows(hour uint32, first, next uint64) ([]segmentRow, error) {
+	var out []segmentRow
+	lower, upper := s.keys.segments(hour, first)
+	err := each(s.db, lower, upper, func(key, val []byte) (bool, error) {
+		b := suffix(key)[12:]
+		out = append(out, segmentRow{
+			key:  segmentKey{Hour: hour, First: first, Compartment: binary.BigEndian.Uint32(b), Part: binary.BigEndian.Uint32(b[4:])},
+			next: next, sealed: sha256.Sum256(val),
+		})
+		return true, nil
+	})
+	return out, err
+}
+
+// listedSegments are those that a batch's header lists.
+func (r *reader) listedSegments(batch uint64) ([]segmentRow, error) {
+	var out []segmentRow
+	k := r.s.keys.key(kindHour)
+	// A group is listed by one of the batches right after it.
+	it, err := r.snap.NewIter(&pebble.IterOptions{LowerBound: k, UpperBound: r.s.keys.u64(kindHour, batch)})
+	if err != nil {
+		return nil, err
+	}
+	defer it.Close()
+	type group struct {
+		first uint64
+		row   hourRow
+	}
+	var groups []group
+	for ok := it.Last(); ok; ok = it.Prev() {
+		val, err := it.ValueAndErr()
+		if err != nil {
+			return nil, err
+		}
+		var h hourRow
+		if err := decodeRow(nil, it.Key(), val, &h); err != nil {
+			return nil, err
+		}
+		if h.Listed < batch {
+			break
+		}
+		if h.Listed == batch {
+			groups = append(groups, group{binary.BigEndian.Uint64(suffix(it.Key())), h})
+		}
+	}
+	for i := len(groups) - 1; i >= 0; i-- {
+		rows, err := r.s.segmentRows(groups[i].row.Hour, groups[i].first, groups[i].row.Next)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rows...)
+	}
+	return out, it.Error()
+}
+
+// lastSegment keeps the stretch that was opened last.
+type lastSegment struct {
+	slot     uint64
+	readings []stored
+}
+
+// sealedAt gives the sealed stretch that holds a reading, or nil if the reading
+// is not sealed yet.
+func (r *reader) sealedAt(in *streamInfo, seq uint64) ([]stored, error) {
+	if l := &r.last; l.slot == in.slot && len(l.readings) > 0 && seq >= l.readings[0].Sequence && seq <= l.readings[len(l.readings)-1].Sequence {
+		return l.readings, nil
+	}
+	it, err := r.snap.NewIter(&pebble.IterOptions{LowerBound: r.s.keys.u64(kindIndex, in.slot), UpperBound: r.s.keys.pair(kindIndex, in.slot, seq+1)})
+	if err != nil {
+		return nil, err
+	}
+	defer it.Close()
+	if !it.Last() {
+		return nil, it.Error()
+	}
+	val, err := it.ValueAndErr()
+	if err != nil {
+		return nil, err
+	}
+	var x indexRow
+	if err := decodeRow(nil, it.Key(), val, &x); err != nil {
+		return nil, err
+	}
+	if first := binary.BigEndian.Uint64(suffix(it.Key())[8:]); seq >= first+uint64(x.Count) {
+		return nil, nil
+	}
+	out, err := r.openStretch(in, &x)
+	if err == nil {
+		r.last = lastSegment{in.slot, out}
+	}
+	return out, err
+}
+
+func (r *reader) openStretch(in *streamInfo, x *indexRow) ([]stored, error) {
+	hour := share.Hour(x.Hour)
+	k, err := r.hourKeys(in, hour, [16]byte{})
+	if err != nil {
+		return nil, err
+	}
+	site, err := r.siteKey(hour)
+	if err != nil {
+		return nil, err
+	}
+	key := segmentKey{Hour: x.Hour, First: x.Batch, Compartment: in.envelope, Part: x.Part}
+	env, err := r.openSegment(k.envelope, key, in.slot)
+	if err != nil {
+		return nil, err
+	}
+	key.Compartment = in.data
+	data, err := r.openSegment(k.data, key, in.slot)
+	if err != nil {
+		return nil, err
+	}
+	key.Compartment, key.Part = share.Site, x.SitePart
+	evidence, err := r.openSite(site, key, in.slot, env)
+	if err != nil {
+		return nil, err
+	}
+	out, err := decodeColumns(in.slot, env, data, evidence)
+	if err != nil {
+		return nil, fmt.Errorf("%w: segment of stream %d: %w", ErrDamaged, in.slot, err)
+	}
+	return out, nil
+}
+
+// openContent opens and unpacks a segment.
+func (r *reader) openContent(k share.HourKey, key segmentKey) ([]byte, error) {
+	val, closer, err := r.snap.Get(r.s.keys.segment(key))
+	if err != nil {
+		return nil, fmt.Errorf("%w: segment of compartment %d, quarter hour %d, part %d: %w", ErrDamaged, key.Compartment, key.Hour, key.Part, err)
+	}
+	defer closer.Close()
+	if len(val) < 33 || val[0] != format {
+		return nil, fmt.Errorf("%w: segment of compartment %d", ErrDamaged, key.Compartment)
+	}
+	random := [32]byte(val[1:33])
+	plain, err := k.OpenMessage(nil, purposeSegment, &random, r.s.segmentAAD(key), val[33:])
+	if err == nil {
+		plain, err = unpack(plain)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: segment of compartment %d, quarter hour %d: %w", ErrDamaged, key.Compartment, key.Hour, err)
+	}
+	return plain, nil
+}
+
+// openSegment gives a stream's block of a segment.
+func (r *reader) openSegment(k share.HourKey, key segmentKey, slot uint64) ([]byte, error) {
+	content, err := r.openContent(k, key)
+	if err != nil {
+		return nil, err
+	}
+	c := cursor{b: content}
+	for len(c.b) > 0 && c.err == nil {
+		if at, b := c.uvarint(), c.bytes(); at == slot && c.err == nil {
+			return b, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: segment of compartment %d has no block of stream %d", ErrDamaged, key.Compartment, slot)
+}
+
+// openSite gives the evidence of the stretch whose envelope is given: a site
+// part may hold several stretches of one stream.
+func (r *reader) openSite(k share.HourKey, key segmentKey, slot uint64, envelope []byte) ([]byte, error) {
+	content, err := r.openContent(k, key)
+	if err != nil {
+		return nil, err
+	}
+	want := binary.AppendUvarint(nil, (&cursor{b: envelope}).uvarint())
+	c := cursor{b: content}
+	for len(c.b) > 0 && c.err == nil {
+		at, b := c.uvarint(), c.bytes()
+		if at == slot && len(b) >= len(want) && string(b[:len(want)]) == string(want) {
+			return b, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: no evidence of stream %d in quarter hour %d", ErrDamaged, slot, key.Hour)
+}

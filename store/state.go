@@ -1,0 +1,363 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/fxamacker/cbor/v2"
+
+	"cairn/ingest/frame"
+	"cairn/ingest/reading"
+	"cairn/merkle"
+	"cairn/merkle/ledger"
+	"cairn/store/share"
+)
+
+// nodeLevel is the lowest level of stream and run tree nodes on disk: below it
+// hashes are computed again from the readings.
+const nodeLevel = 6
+
+// ledgerState is the row S.
+type ledgerState struct {
+	_          struct{} `cbor:",toarray"`
+	Open       window
+	Size       uint64 // closed windows
+	Statements uint64
+	Slots      uint64
+	Devices    uint32
+	Starts     uint64
+	LastStamp  int64  // newest received, ms
+	NextCommit uint64 // when the row was written
+	SnapCommit uint64 // stream rows hold every commit before this one
+	Head       []byte // newest intake head item when the row was written
+	SealFrom   uint64 // first batch whose quarter hour is not sealed
+}
+
+// window is the row w, and the open window in S.
+type window struct {
+	_           struct{} `cbor:",toarray"`
+	From, To    int64    // ms
+	FirstCommit uint64
+	NextCommit  uint64
+	Start       uint64 // number of the start that closed it: its incarnation salts the summaries
+	Missed      uint64
+	GapFrom     int64 // 0 if no gap
+	GapTo       int64
+	GapReason   string
+	Seen        []seenRow
+}
+
+type seenRow struct {
+	_      struct{} `cbor:",toarray"`
+	Route  string
+	Height uint64
+	Hash   merkle.Hash
+	Time   int64
+}
+
+func (w *window) seen() []ledger.Seen {
+	out := make([]ledger.Seen, len(w.Seen))
+	for i, s := range w.Seen {
+		out[i] = ledger.Seen{Route: s.Route, Height: s.Height, Hash: s.Hash, Time: s.Time}
+	}
+	return out
+}
+
+func (w *window) gaps() []ledger.Gap {
+	if w.GapFrom == 0 {
+		return nil
+	}
+	return []ledger.Gap{{From: w.GapFrom, To: w.GapTo, Reason: w.GapReason}}
+}
+
+func (w *window) hour() share.Hour {
+	h, _ := share.HourOf(w.From)
+	return h
+}
+
+// streamRow is the row s: what a stream is, and its frontiers at SnapCommit.
+type streamRow struct {
+	_              struct{} `cbor:",toarray"`
+	Device         uint32
+	Envelope, Data uint32 // compartments
+	Opened         uint64 // first batch with a summary of it
+	ClosedBy       uint64 // last batch with one, if Closed
+	Closed         bool
+	Closing        bool // the next summary says closed
+	Tree           []byte
+	RunBatch       uint64
+	Run            []byte
+	First          uint64
+	Stats          statsRow
+}
+
+// deviceRow is the row d.
+type deviceRow struct {
+	_       struct{} `cbor:",toarray"`
+	Binding bindingRow
+	Epoch   uint32 // of Counter
+	Counter uint64
+	Digest  []byte // of the last frames, newest last, 8 bytes each
+}
+
+type bindingRow struct {
+	_           struct{} `cbor:",toarray"`
+	Number      uint32
+	ID          [8]byte
+	Name        string
+	Slot        uint64
+	Epoch       uint32
+	Kind        string
+	Floor       uint64
+	Closed      bool
+	From, Until int64
+}
+
+// stream is one open stream; the committer owns it, and while a commit is
+// being hashed the worker that was given it.
+type stream struct {
+	slot           uint64
+	tag            [12]byte
+	device         *device
+	number         uint32 // of its device
+	envelope, data uint32
+	opened         uint64 // first batch with a summary of it
+	closedBy       uint64
+	closed         bool
+	closing        bool
+	dirty          bool
+
+	tree     merkle.Tree
+	root     merkle.Hash // of tree at rootSize
+	rootSize uint64
+	runBatch uint64
+	run      merkle.Tree
+	first    uint64
+	stats    runStats
+
+	keys   *hourKeys
+	envCur *share.Cursor
+	datCur *share.Cursor
+
+	pending []*pending // of the commit in hand
+	cols    columns
+	out     sealed
+}
+
+// hourKeys are what one stream needs in one quarter hour under one incarnation.
+type hourKeys struct {
+	hour           share.Hour
+	envelope, data share.HourKey
+	salts          reading.Salts
+	summary, rest  saltBlock
+}
+
+type saltBlock interface{ Encrypt(dst, src []byte) }
+
+// device is one registered device; the committer owns it.
+type device struct {
+	binding ledger.Binding
+	text    string // the id as readings show it
+	stream  *stream
+	epoch   uint32 // of counter
+	counter frame.Counter
+	recent  []seenFrame // newest last, at most recentFrames
+	dirty   bool
+}
+
+type seenFrame struct {
+	counter frame.Counter
+	epoch   uint32
+	digest  [8]byte
+}
+
+// recentFrames is how many accepted frames of a device are remembered to tell a
+// repeated frame from a replayed one.
+const recentFrames = 16
+
+// admit judges an authenticated or opaque frame by what was accepted before.
+// Counters must strictly increase per key epoch and start above the floor.
+func (d *device) admit(a *Arrival, digest [8]byte) reading.Verdict {
+	if a.Verdict == reading.Opaque {
+		for _, f := range d.recent {
+			if f.digest == digest {
+				return reading.Duplicate
+			}
+		}
+		return reading.Opaque
+	}
+	last := frame.Counter(d.binding.Floor)
+	if a.Epoch == d.epoch && d.counter > last {
+		last = d.counter
+	}
+	if a.Epoch < d.epoch {
+		return reading.Replay
+	}
+	if a.Counter > last {
+		return reading.Authenticated
+	}
+	for _, f := range d.recent {
+		if f.counter == a.Counter && f.epoch == a.Epoch {
+			if f.digest == digest {
+				return reading.Duplicate
+			}
+			return reading.CounterConflict
+		}
+	}
+	return reading.Replay
+}
+
+// accept remembers a frame that admit let through.
+func (d *device) accept(a *Arrival, digest [8]byte) {
+	if a.Verdict == reading.Authenticated {
+		d.epoch, d.counter = a.Epoch, a.Counter
+	}
+	if len(d.recent) == recentFrames {
+		copy(d.recent, d.recent[1:])
+		d.recent = d.recent[:recentFrames-1]
+	}
+	d.recent = append(d.recent, seenFrame{a.Counter, a.Epoch, digest})
+	d.dirty = true
+}
+
+// strict is how private rows are written and read.
+var (
+	rowEnc = func() cbor.EncMode { m, _ := cbor.CoreDetEncOptions().EncMode(); return m }()
+	rowDec = func() cbor.DecMode {
+		m, _ := cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxArrayElements: 1 << 20, IndefLength: cbor.IndefLengthForbidden}.DecMode()
+		return m
+	}()
+)
+
+// putRow writes v under key: format byte, then CBOR, sealed if local is set.
+func (s *Store) putRow(b *pebble.Batch, key []byte, v any, seal bool) error {
+	enc, err := rowEnc.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode row %c: %w", key[32], err)
+	}
+	if seal {
+		enc = s.local.seal(key, enc)
+	}
+	return b.Set(key, append([]byte{format}, enc...), nil)
+}
+
+// row reads what putRow wrote. It gives pebble.ErrNotFound as it is.
+func row(r pebble.Reader, local *localSeal, key []byte, v any) error {
+	val, closer, err := r.Get(key)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	return decodeRow(local, key, val, v)
+}
+
+func decodeRow(local *localSeal, key, val []byte, v any) error {
+	if len(val) == 0 || val[0] != format {
+		return fmt.Errorf("%w: row %c has an unknown format", ErrDamaged, key[32])
+	}
+	val = val[1:]
+	if local != nil {
+		var err error
+		if val, err = local.open(key, val); err != nil {
+			return fmt.Errorf("%w: row %c: %w", ErrDamaged, key[32], err)
+		}
+	}
+	if err := rowDec.Unmarshal(val, v); err != nil {
+		return fmt.Errorf("%w: row %c: %w", ErrDamaged, key[32], err)
+	}
+	return nil
+}
+
+// getHash reads a 32-byte value.
+func getHash(r pebble.Reader, key []byte) (merkle.Hash, error) {
+	val, closer, err := r.Get(key)
+	if err != nil {
+		return noHash, err
+	}
+	defer closer.Close()
+	if len(val) != 33 || val[0] != format {
+		return noHash, fmt.Errorf("%w: node %x", ErrDamaged, suffix(key))
+	}
+	return merkle.Hash(val[1:]), nil
+}
+
+func hashValue(h merkle.Hash) []byte {
+	b := make([]byte, 33)
+	b[0] = format
+	copy(b[1:], h[:])
+	return b
+}
+
+// each visits the keys with a prefix in order until fn says false.
+func each(r pebble.Reader, lower, upper []byte, fn func(key, value []byte) (bool, error)) error {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		val, err := it.ValueAndErr()
+		if err != nil {
+			it.Close()
+			return err
+		}
+		more, err := fn(it.Key(), val)
+		if err != nil || !more {
+			it.Close()
+			return err
+		}
+	}
+	return it.Close()
+}
+
+func (st *stream) row() streamRow {
+	return streamRow{
+		Device: st.number, Envelope: st.envelope, Data: st.data, Opened: st.opened, ClosedBy: st.closedBy, Closed: st.closed, Closing: st.closing,
+		Tree: st.tree.AppendBinary(nil), RunBatch: st.runBatch, Run: st.run.AppendBinary(nil),
+		First: st.first, Stats: st.stats.row(),
+	}
+}
+
+func (d *device) row() deviceRow {
+	r := deviceRow{Binding: fromBinding(d.binding), Epoch: d.epoch, Counter: uint64(d.counter)}
+	var buf bytes.Buffer
+	for _, f := range d.recent {
+		buf.Write(f.counter.Append(nil))
+		buf.WriteByte(byte(f.epoch))
+		buf.Write(f.digest[:])
+	}
+	r.Digest = buf.Bytes()
+	return r
+}
+
+func (d *device) setRow(r deviceRow) error {
+	d.binding, d.epoch, d.counter = r.Binding.binding(), r.Epoch, frame.Counter(r.Counter)
+	d.text = d.binding.Device()
+	if len(r.Digest)%15 != 0 || len(r.Digest) > 15*recentFrames {
+		return fmt.Errorf("%w: device %d: %d bytes of recent frames", ErrDamaged, r.Binding.Number, len(r.Digest))
+	}
+	d.recent = d.recent[:0]
+	for b := r.Digest; len(b) > 0; b = b[15:] {
+		var c frame.Counter
+		for _, x := range b[:6] {
+			c = c<<8 | frame.Counter(x)
+		}
+		epoch := d.epoch&^0xff | uint32(b[6])
+		d.recent = append(d.recent, seenFrame{c, epoch, [8]byte(b[7:15])})
+	}
+	return nil
+}
+
+func fromBinding(b ledger.Binding) bindingRow {
+	return bindingRow{
+		Number: b.Number, ID: b.ID, Name: b.Name, Slot: b.Slot, Epoch: b.Epoch, Kind: b.Kind,
+		Floor: b.Floor, Closed: b.Closed, From: b.From, Until: b.Until,
+	}
+}
+
+func (r bindingRow) binding() ledger.Binding {
+	return ledger.Binding{
+		Number: r.Number, ID: r.ID, Name: r.Name, Slot: r.Slot, Epoch: r.Epoch, Kind: r.Kind,
+		Floor: r.Floor, Closed: r.Closed, From: r.From, Until: r.Until,
+	}
+}

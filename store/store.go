@@ -1,0 +1,362 @@
+package store
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"cairn/ingest/frame"
+	"cairn/ingest/reading"
+	"cairn/merkle"
+	"cairn/merkle/ledger"
+	"cairn/store/share"
+)
+
+// Errors that tell the caller what to do.
+var (
+	ErrClosed       = errors.New("store is closed")
+	ErrDead         = errors.New("store stopped after a failed write: restart to recover what was acknowledged")
+	ErrDiskFull     = errors.New("disk nearly full: free some space, readings are refused until then")
+	ErrDamaged      = errors.New("store is damaged")
+	ErrUnknown      = errors.New("no such device")
+	ErrNotFound     = errors.New("not found")
+	ErrNotBatched   = errors.New("the reading's window has not closed yet")
+	ErrReadOnly     = errors.New("store was opened read-only")
+	ErrOtherKeyring = errors.New("the data belongs to another keyring")
+	ErrHeld         = errors.New("no checkpoint is signed until a route confirms this log's newest head")
+)
+
+// Options say where a store lives and what it may use. The zero value of an
+// optional field is its default.
+type Options struct {
+	Dir     string // holds Pebble's files
+	FS      vfs.FS // default: the disk
+	Keyring *share.Keyring
+
+	// Window is the span of a batch: a whole number of seconds that divides a
+	// quarter hour. Default 60 s. Fixed at the ledger's first start.
+	Window time.Duration
+	// Routes are named in the ledger's first statement.
+	Routes []string
+
+	Now   func() time.Time       // default time.Now
+	Clock func() reading.Clock   // state of the clock; default Unsynced
+	Seen  func() []ledger.Seen   // newest blocks, asked when a window opens; default none
+	Free  func() (uint64, error) // free bytes on the disk; default asks the system
+
+	MinFree  uint64 // refuse readings below this many free bytes; default 64 MiB
+	ReadOnly bool   // no committer, nothing is written
+	// HoldSigning starts with no checkpoint being signed until AllowSigning.
+	HoldSigning bool
+
+	Logger *slog.Logger // default: discard
+	Events func(Event)  // called from the committer; must not block
+}
+
+// Event is something an operator may want to know.
+type Event struct {
+	Kind   string // "reboot", "clock", "gap", "window", "sealed", "disk-full", "disk-ok", "dead"
+	Device uint32
+	Detail string
+}
+
+// Arrival is one thing to be numbered. The store takes over its slices.
+type Arrival struct {
+	Device       uint32          // device number
+	Epoch        uint32          // key epoch
+	Verdict      reading.Verdict // Authenticated, Opaque or Insecure as intake judged it
+	Transport    string
+	Counter      frame.Counter
+	Measurements []reading.Measurement
+	Wire         []byte // frame with its length byte, or the text line
+	Body         []byte // decrypted body
+	Type         byte   // frame type as on the wire
+	IDLen        byte
+	// Done is called once, after the sync or on failure, and must not block.
+	Done func(v reading.Verdict, slot, seq uint64, received int64, rebooted bool, err error)
+}
+
+// Store is one ledger on disk. Its methods may be called from any goroutine.
+type Store struct {
+	opt    Options
+	db     *pebble.DB
+	keys   keyspace
+	local  *localSeal
+	logPub ed25519.PublicKey
+	window int64 // ms
+
+	in   chan []Arrival
+	ctl  chan func()
+	stop chan struct{}
+	done chan struct{}
+	wr   *writer
+
+	full      atomic.Bool
+	dead      atomic.Pointer[error]
+	wg        sync.WaitGroup
+	sealReady chan struct{}
+	sealing   sync.Mutex // one quarter hour at a time
+
+	view atomic.Pointer[view] // what readers see
+	com  *committer           // owned by its goroutine
+
+	starts  startTable
+	openers sync.Map // openerKey → *frame.Opener
+}
+
+// view is the committed state that readers go by.
+type view struct {
+	size       uint64 // closed windows = log entries
+	state      ledgerState
+	checkpoint []byte // newest signed, nil if none
+	signed     uint64 // its size
+	held       string // why nothing is signed; "" if signing
+	devices    []ledger.Binding
+	streams    []streamInfo // by slot
+	nextCommit uint64
+	lastStamp  int64
+	oldest     int64 // received of the first reading not under a signed checkpoint, 0 if none
+}
+
+// streamInfo is what readers need of a stream.
+type streamInfo struct {
+	slot           uint64
+	device         uint32
+	envelope, data uint32
+	opened         uint64
+	closedBy       uint64
+	closed         bool
+	tag            [12]byte
+}
+
+// active says whether batch has a summary of the stream.
+func (i *streamInfo) active(batch uint64) bool {
+	return batch >= i.opened && (!i.closed || batch <= i.closedBy)
+}
+
+const (
+	queueSlices = 32
+	maxSlice    = 1024
+	maxCommit   = 4096
+)
+
+func (o *Options) fill() error {
+	if o.Keyring == nil {
+		return errors.New("store: a keyring is needed")
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Window == 0 {
+		o.Window = time.Minute
+	}
+	if o.Window < time.Second || o.Window%time.Second != 0 || 15*time.Minute%o.Window != 0 {
+		return fmt.Errorf("store: a window of %v: it must be whole seconds and divide 15 minutes", o.Window)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Clock == nil {
+		o.Clock = func() reading.Clock { return reading.Unsynced }
+	}
+	if o.Seen == nil {
+		o.Seen = func() []ledger.Seen { return nil }
+	}
+	if o.MinFree == 0 {
+		o.MinFree = 64 << 20
+	}
+	if o.Free == nil {
+		o.Free = func() (uint64, error) {
+			u, err := o.FS.GetDiskUsage(o.Dir)
+			if errors.Is(err, vfs.ErrUnsupported) {
+				return math.MaxUint64, nil
+			}
+			return u.AvailBytes, err
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Events == nil {
+		o.Events = func(Event) {}
+	}
+	return nil
+}
+
+// Open opens or makes the ledger of a keyring in a folder, recovers what was
+// acknowledged, closes the windows that passed, and starts to commit.
+func Open(o Options) (*Store, error) {
+	if err := o.fill(); err != nil {
+		return nil, err
+	}
+	pub := o.Keyring.LogKey().Public().(ed25519.PublicKey)
+	local, err := newLocalSeal(o.Keyring.LocalKey())
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		opt: o, logPub: pub, local: local, window: o.Window.Milliseconds(),
+		keys:      keyspace{ledger.ID(pub, o.Keyring.Nonce())},
+		in:        make(chan []Arrival, queueSlices),
+		ctl:       make(chan func()),
+		stop:      make(chan struct{}),
+		done:      make(chan struct{}),
+		sealReady: make(chan struct{}, 1),
+	}
+	if s.db, err = pebble.Open(o.Dir, s.pebbleOptions()); err != nil {
+		return nil, fmt.Errorf("open %s: %w", o.Dir, err)
+	}
+	if err := s.recover(); err != nil {
+		s.db.Close()
+		return nil, err
+	}
+	if o.ReadOnly {
+		close(s.done)
+		return s, nil
+	}
+	s.wr = newWriter(s)
+	if err := s.com.start(); err != nil {
+		s.wr.close()
+		s.db.Close()
+		return nil, err
+	}
+	s.wg.Add(1)
+	go func() { defer s.wg.Done(); s.sealLoop() }()
+	go s.com.run()
+	return s, nil
+}
+
+func (s *Store) pebbleOptions() *pebble.Options {
+	o := &pebble.Options{
+		FS: s.opt.FS, ReadOnly: s.opt.ReadOnly,
+		FormatMajorVersion:          pebble.FormatNewest,
+		CacheSize:                   8 << 20,
+		MemTableSize:                8 << 20,
+		MemTableStopWritesThreshold: 3,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		BytesPerSync:                1 << 20,
+		MaxOpenFiles:                256,
+		Logger:                      pebbleLogger{s},
+	}
+	o.CompactionConcurrencyRange = func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) }
+	return o
+}
+
+// pebbleLogger turns Pebble's fatal errors into a store that is dead.
+type pebbleLogger struct{ s *Store }
+
+func (l pebbleLogger) Infof(string, ...any) {}
+func (l pebbleLogger) Errorf(f string, a ...any) {
+	l.s.opt.Logger.Error("storage", "error", fmt.Sprintf(f, a...))
+}
+func (l pebbleLogger) Fatalf(f string, a ...any) { l.s.die(fmt.Errorf(f, a...)) }
+
+// die marks the store as stopped; only the first cause is kept.
+func (s *Store) die(cause error) {
+	err := fmt.Errorf("%w (%w)", ErrDead, cause)
+	if s.dead.CompareAndSwap(nil, &err) {
+		s.opt.Logger.Error("store stopped", "error", cause)
+		s.opt.Events(Event{Kind: "dead", Detail: cause.Error()})
+	}
+}
+
+// Dead gives the reason why the store stopped, or nil.
+func (s *Store) Dead() error {
+	if e := s.dead.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
+// DiskFull says whether readings are refused for lack of space.
+func (s *Store) DiskFull() bool { return s.full.Load() }
+
+// Ledger is the ledger's id, Origin its checkpoint origin, LogKey its public key.
+func (s *Store) Ledger() merkle.Hash       { return s.keys.id }
+func (s *Store) Origin() string            { return ledger.Origin(s.keys.id) }
+func (s *Store) LogKey() ed25519.PublicKey { return s.logPub }
+
+// Submit queues arrivals for the next group commit and returns; each one's Done
+// tells how it went. It blocks while the queue is full. An error means that
+// none of them was taken: ErrDiskFull, ErrClosed, ErrDead, or the context's.
+func (s *Store) Submit(ctx context.Context, a []Arrival) error {
+	for len(a) > 0 {
+		if err := s.refusal(); err != nil {
+			return err
+		}
+		n := min(len(a), maxSlice)
+		select {
+		case s.in <- a[:n:n]:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.done:
+			return ErrClosed
+		}
+		a = a[n:]
+	}
+	return nil
+}
+
+func (s *Store) refusal() error {
+	if err := s.Dead(); err != nil {
+		return err
+	}
+	if s.opt.ReadOnly {
+		return ErrReadOnly
+	}
+	if s.full.Load() {
+		return ErrDiskFull
+	}
+	return nil
+}
+
+// Close commits what is queued, syncs and closes. The open window stays open:
+// the next start closes it.
+func (s *Store) Close() error {
+	if !s.opt.ReadOnly {
+		close(s.stop)
+		<-s.done
+		s.wg.Wait()
+		s.wr.close()
+	}
+	if err := s.db.Close(); err != nil {
+		return fmt.Errorf("close %s: %w", filepath.Base(s.opt.Dir), err)
+	}
+	return s.Dead()
+}
+
+// do runs fn in the committer and waits for it.
+func (s *Store) do(ctx context.Context, fn func() error) error {
+	if err := s.Dead(); err != nil {
+		return err
+	}
+	if s.opt.ReadOnly {
+		return ErrReadOnly
+	}
+	res := make(chan error, 1)
+	select {
+	case s.ctl <- func() { res <- fn() }:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.done:
+		return ErrClosed
+	}
+	select {
+	case err := <-res:
+		return err
+	case <-s.done:
+		return ErrClosed
+	}
+}
