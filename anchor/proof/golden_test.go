@@ -1,30 +1,76 @@
 package proof
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"bytes"
+	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
-// golden freezes version 0: a change of any byte of the format shows here.
-const golden = "7ff86ca04ed9519f0998be517df1e932de0c87c9cbf8a6d65b3a2deac40974be"
+var update = flag.Bool("update", false, "write testdata anew")
 
+// TestGolden freezes version 0: these files were written once, and whatever
+// changes later must write the same bytes and still find them anchored.
 func TestGolden(t *testing.T) {
 	s := newSite("golden").build(5)
-	sum := sha256.Sum256(mustEncode(t, s.file(t, 5, thePicks()...)))
-	if got := hex.EncodeToString(sum[:]); got != golden {
-		t.Errorf("SHA-256 of the file is %s, want %s", got, golden)
+	files := map[string][]byte{
+		"v0.proof":   mustEncode(t, s.file(t, 5, thePicks()...)),
+		"v0.policy":  s.policy().Append(nil),
+		"v0.headers": AppendHeader(nil, 1, s.receipt(t, 5).Header),
+	}
+	kept := map[string][]byte{}
+	for name, b := range files {
+		path := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(path, b, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var err error
+		if kept[name], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(kept[name], b) {
+			t.Errorf("%s is not what is written now", path)
+		}
+	}
+	policy, err := ParsePolicy(kept["v0.policy"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	headers, err := ParseHeaders(kept["v0.headers"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := VerifyBytes(kept["v0.proof"], Options{Policy: policy, Trust: headers}); v.Level != LevelAnchored {
+		t.Error(v.Text())
 	}
 }
 
-func ExampleParsePolicy() {
-	policy, err := ParsePolicy([]byte(`cairn-policy 1
-# the canteen's ledger for food safety
-ledger 0d1c9b963e98f9c43fbfe45a593bf111a528a4c131836345aa3bae5d3a38e67f cairn/0d1c9b963e98f9c43fbfe45a593bf111a528a4c131836345aa3bae5d3a38e67f+6f88bba1+AWbRRAv0fCP4Opd2LaNapYkdgHNJR9+6wve8FpSkYRaQ
-route ethereum chain=1 contract=0x00000000000000000000000000000000000000aa code=0x00000000000000000000000000000000000000000000000000000000000000bb sender=0x00000000000000000000000000000000000000cc
-late 2h
-`))
-	fmt.Println(err, policy.Late, len(policy.Routes))
-	// Output: <nil> 2h0m0s 1
+func ExampleVerifyBytes() {
+	file, _ := os.ReadFile("testdata/v0.proof")
+	text, _ := os.ReadFile("testdata/v0.policy")
+	headers, _ := os.ReadFile("testdata/v0.headers")
+
+	policy, err := ParsePolicy(text)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	final, err := ParseHeaders(headers)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	v := VerifyBytes(file, Options{Policy: policy, Trust: final})
+	fmt.Println(v.Outcome, v.Level, v.NotAfter.Time)
+
+	file[2000] ^= 1
+	v = VerifyBytes(file, Options{Policy: policy, Trust: final})
+	fmt.Println(v.Outcome, v.Level, v.Code)
+	// Output:
+	// verified anchored 2025-10-09T10:00:00.000Z
+	// refused none file-damaged
 }

@@ -13,9 +13,10 @@ import (
 // say that.
 type HeaderTrust interface {
 	// Trusted reports whether the chain's final block of this number has this
-	// hash, and in words how that is known. ok is false, without an error, both
-	// when it has another and when this source does not know: neither gives a
-	// level. An error says that the question could not be asked.
+	// hash, and in words how that is known, or why not if there is more to say.
+	// ok is false, without an error, both when it has another and when this
+	// source does not know: neither gives a level. An error says that the
+	// question could not be asked.
 	Trusted(chainID, number uint64, hash [32]byte) (how string, ok bool, err error)
 }
 
@@ -46,15 +47,19 @@ type AnyTrust []HeaderTrust
 // Trusted implements HeaderTrust.
 func (a AnyTrust) Trusted(chainID, number uint64, hash [32]byte) (string, bool, error) {
 	var errs []error
+	why := ""
 	for _, t := range a {
 		how, ok, err := t.Trusted(chainID, number, hash)
-		if err != nil {
+		switch {
+		case err != nil:
 			errs = append(errs, err)
-		} else if ok {
+		case ok:
 			return how, true, nil
+		case how != "":
+			why = how
 		}
 	}
-	return "", false, errors.Join(errs...)
+	return why, false, errors.Join(errs...)
 }
 
 // BlockTime implements BlockTimer by those sources that do.

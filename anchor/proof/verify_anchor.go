@@ -18,6 +18,7 @@ type receiptState struct {
 	facts   EthereumFacts
 	counts  bool // its place is one of the policy's, or there is no policy
 	trusted bool // its block is final, says somebody trusted
+	how     string
 }
 
 type seenBlock struct {
@@ -92,10 +93,9 @@ func (c *checker) blocks() (string, *fault) {
 	trusted, hows := 0, map[string]bool{}
 	for i := range c.receipts {
 		s := &c.receipts[i]
-		how := ""
 		if s.counts && c.o.Trust != nil {
 			var err error
-			how, s.trusted, err = c.o.Trust.Trusted(s.data.ChainID, s.facts.Number, s.facts.BlockHash)
+			s.how, s.trusted, err = c.o.Trust.Trusted(s.data.ChainID, s.facts.Number, s.facts.BlockHash)
 			if err != nil {
 				s.trusted = false
 				if c.trustErr == nil {
@@ -103,10 +103,10 @@ func (c *checker) blocks() (string, *fault) {
 				}
 			}
 		}
-		c.v.Anchors = append(c.v.Anchors, c.describeAnchor(s, how))
+		c.v.Anchors = append(c.v.Anchors, c.describeAnchor(s))
 		if s.trusted {
 			trusted++
-			hows[how] = true
+			hows[s.how] = true
 		}
 	}
 	if trusted == 0 {
@@ -119,7 +119,7 @@ func (c *checker) blocks() (string, *fault) {
 	return fmt.Sprintf("%s trusted: %s", count(trusted, "block"), strings.Join(words, "; ")), nil
 }
 
-func (c *checker) describeAnchor(s *receiptState, how string) AnchorVerdict {
+func (c *checker) describeAnchor(s *receiptState) AnchorVerdict {
 	head := &c.heads[s.head]
 	v := AnchorVerdict{
 		Route: ethereumRoute(s.data.ChainID), Block: s.facts.Number, Hash: hex0x(s.facts.BlockHash[:]), Time: timeText(s.facts.Time),
@@ -128,7 +128,7 @@ func (c *checker) describeAnchor(s *receiptState, how string) AnchorVerdict {
 		Stored: s.facts.Stored, Logged: s.facts.Logged, Index: s.facts.LogIndex, TxIndex: s.data.TxIndex,
 	}
 	if s.trusted {
-		v.How = how
+		v.How = s.how
 	}
 	return v
 }
@@ -224,6 +224,9 @@ func (c *checker) explain(code Code, batch int, s *receiptState) {
 		v.Next = "ask the ledger's owner for its newest policy"
 	case CodeNotTrusted:
 		v.Reason = fmt.Sprintf("nobody trusted says that block %d of %s with hash 0x%x is final", s.facts.Number, ethereumRoute(s.data.ChainID), s.facts.BlockHash)
+		if s.how != "" {
+			v.Reason += ": " + s.how
+		}
 		v.Next = "look that block up and give its hash by --block, or a headers file by --headers, or nodes to ask by --rpc"
 	case CodeTrustFailed:
 		v.Reason = fmt.Sprintf("block %d of %s could not be checked: %v", s.facts.Number, ethereumRoute(s.data.ChainID), c.trustErr)

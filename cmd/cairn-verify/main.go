@@ -1,0 +1,171 @@
+//go:build !js
+
+// Command cairn-verify checks a proof file and says what it proves. It needs no
+// account and no server of anyone's; only --rpc uses the network.
+//
+// Its exit status is 0 when the readings are verified at the required level, 1
+// when they were checked and are false or below it, and 2 when they could not
+// be checked as asked.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"cairn/anchor/proof"
+)
+
+const usage = `usage: cairn-verify [flags] FILE
+
+  --policy FILE    whose ledger it must be, and where it must be anchored
+  --block HASH     trust the block with this hash (may be repeated)
+  --headers FILE   trust the block headers in this file
+  --rpc URL        ask this Ethereum node whether a block is final (may be repeated)
+  --agree K        how many of the nodes must agree (default: all)
+  --require LEVEL  logged, pending, late or anchored (default: anchored)
+  --json           print the verdict as JSON
+
+exit status: 0 verified, 1 checked and refused, 2 could not be checked
+`
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// list is a flag that may be repeated.
+type list []string
+
+func (l *list) String() string     { return fmt.Sprint(*l) }
+func (l *list) Set(s string) error { *l = append(*l, s); return nil }
+
+type command struct {
+	file, policy, headers string
+	blocks, urls          list
+	agree                 int
+	require               string
+	json                  bool
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	c, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, usage)
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "cairn-verify: %v\n%s", err, usage)
+		return 2
+	}
+	v, err := c.verify()
+	if err != nil {
+		fmt.Fprintf(stderr, "COULD NOT CHECK: %v\n", err)
+		return 2
+	}
+	if c.json {
+		stdout.Write(v.JSON())
+	} else {
+		io.WriteString(stdout, v.Text())
+	}
+	return v.Outcome.Exit()
+}
+
+// parse reads the command line; flags may stand before and after the file.
+func parse(args []string) (*command, error) {
+	var c command
+	fs := flag.NewFlagSet("cairn-verify", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&c.policy, "policy", "", "")
+	fs.StringVar(&c.headers, "headers", "", "")
+	fs.Var(&c.blocks, "block", "")
+	fs.Var(&c.urls, "rpc", "")
+	fs.IntVar(&c.agree, "agree", 0, "")
+	fs.StringVar(&c.require, "require", "", "")
+	fs.BoolVar(&c.json, "json", false, "")
+	for {
+		if err := fs.Parse(args); err != nil {
+			return nil, err
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		if c.file != "" {
+			return nil, fmt.Errorf("one file, please: %q and %q were given", c.file, fs.Arg(0))
+		}
+		c.file, args = fs.Arg(0), fs.Args()[1:]
+	}
+	if c.file == "" {
+		return nil, errors.New("no proof file was given")
+	}
+	var empty error
+	fs.Visit(func(f *flag.Flag) {
+		if f.Value.String() == "" {
+			empty = fmt.Errorf("--%s was given without a value", f.Name)
+		}
+	})
+	if empty != nil {
+		return nil, empty
+	}
+	if c.agree < 0 || c.agree > len(c.urls) {
+		return nil, fmt.Errorf("--agree %d with %d nodes", c.agree, len(c.urls))
+	}
+	if c.agree == 0 {
+		c.agree = len(c.urls)
+	}
+	return &c, nil
+}
+
+// verify does what was asked. An error says that it could not be done, and what
+// to do next.
+func (c *command) verify() (*proof.Verdict, error) {
+	file, err := read(c.file, proof.MaxFile)
+	if err != nil {
+		return nil, err
+	}
+	r := request{Blocks: c.blocks, Require: c.require}
+	if r.Policy, err = readText(c.policy); err != nil {
+		return nil, err
+	}
+	if r.Headers, err = readText(c.headers); err != nil {
+		return nil, err
+	}
+	var more []proof.HeaderTrust
+	if len(c.urls) != 0 {
+		nodes, err := newNodes(c.urls, c.agree)
+		if err != nil {
+			return nil, err
+		}
+		more = append(more, nodes)
+	}
+	o, err := r.options(more...)
+	if err != nil {
+		return nil, err
+	}
+	v := proof.VerifyBytes(file, o)
+	return &v, nil
+}
+
+func readText(path string) (*string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := read(path, proof.MaxFile)
+	text := string(b)
+	return &text, err
+}
+
+func read(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w; check the name", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w; check the file", err)
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("%s is over %d bytes: no such file is read", path, limit)
+	}
+	return b, nil
+}

@@ -1,0 +1,68 @@
+//go:build js && wasm
+
+// Command cairn-verify as WebAssembly gives a page the function
+//
+//	cairnVerify(bytes: Uint8Array, options: string) → string
+//
+// options is JSON: {"policy": text, "headers": text, "blocks": [hash…],
+// "require": level}, each of them optional. The answer is JSON: {"verdict": …,
+// "text": …} as the command prints them with and without --json, or {"error":
+// …} if the options cannot be read. It uses no network.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"syscall/js"
+
+	"cairn/anchor/proof"
+)
+
+func main() {
+	js.Global().Set("cairnVerify", js.FuncOf(func(_ js.Value, args []js.Value) any { return verify(args) }))
+	select {}
+}
+
+func verify(args []js.Value) string {
+	v, err := verdict(args)
+	answer := map[string]any{"verdict": v}
+	if err != nil {
+		answer = map[string]any{"error": err.Error()}
+	} else {
+		answer["text"] = v.Text()
+	}
+	b, err := json.Marshal(answer)
+	if err != nil {
+		return `{"error":"the verdict could not be written"}`
+	}
+	return string(b)
+}
+
+func verdict(args []js.Value) (*proof.Verdict, error) {
+	array := js.Global().Get("Uint8Array")
+	if len(args) == 0 || len(args) > 2 || !args[0].InstanceOf(array) {
+		return nil, errors.New("cairnVerify wants a Uint8Array and, if any, options as JSON")
+	}
+	var r request
+	if len(args) == 2 && args[1].Type() != js.TypeString {
+		return nil, errors.New("options are JSON in a string")
+	}
+	if len(args) == 2 {
+		if err := json.Unmarshal([]byte(args[1].String()), &r); err != nil {
+			return nil, fmt.Errorf("options: %w", err)
+		}
+	}
+	o, err := r.options()
+	if err != nil {
+		return nil, err
+	}
+	n := args[0].Get("length").Int()
+	if n > proof.MaxFile {
+		return nil, fmt.Errorf("the file has %d bytes, at most %d are read", n, proof.MaxFile)
+	}
+	file := make([]byte, n)
+	js.CopyBytesToGo(file, args[0])
+	v := proof.VerifyBytes(file, o)
+	return &v, nil
+}

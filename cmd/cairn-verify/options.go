@@ -1,0 +1,57 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"cairn/anchor/proof"
+)
+
+// request is what the user gave, still as text. Its JSON form is the second
+// argument of the browser's function.
+type request struct {
+	Policy  *string  `json:"policy"`  // text of a policy file
+	Headers *string  `json:"headers"` // text of a headers file
+	Blocks  []string `json:"blocks"`  // hashes, 32 bytes in hexadecimal, with or without 0x
+	Require string   `json:"require"` // level; empty: anchored
+}
+
+// options reads the request. What it cannot read is an error: a policy that
+// was given is never left out.
+func (r *request) options(more ...proof.HeaderTrust) (o proof.Options, err error) {
+	o.Require = proof.LevelAnchored
+	if r.Require != "" {
+		if o.Require, err = proof.ParseLevel(r.Require); err != nil {
+			return o, err
+		}
+	}
+	if r.Policy != nil {
+		if o.Policy, err = proof.ParsePolicy([]byte(*r.Policy)); err != nil {
+			return o, err
+		}
+	}
+	var trust proof.AnyTrust
+	if len(r.Blocks) != 0 {
+		pinned := make(proof.Pinned, len(r.Blocks))
+		for i, text := range r.Blocks {
+			b, err := hex.DecodeString(strings.TrimPrefix(text, "0x"))
+			if err != nil || len(b) != 32 {
+				return o, fmt.Errorf("block hash %.80q is not 32 bytes in hexadecimal", text)
+			}
+			pinned[i] = [32]byte(b)
+		}
+		trust = append(trust, pinned)
+	}
+	if r.Headers != nil {
+		h, err := proof.ParseHeaders([]byte(*r.Headers))
+		if err != nil {
+			return o, err
+		}
+		trust = append(trust, h)
+	}
+	if trust = append(trust, more...); len(trust) != 0 {
+		o.Trust = trust
+	}
+	return o, nil
+}
