@@ -49,12 +49,17 @@ func (b *Builder) Summary(s Summary) int {
 }
 
 // Reading adds a reading. Fields may come in any order; field 0, if it is
-// among them, with or without its item.
+// among them, with or without its item. A record root of zero is computed.
 func (b *Builder) Reading(r Reading) {
 	r.Fields = slices.Clone(r.Fields)
 	slices.SortFunc(r.Fields, func(x, y Field) int { return x.Index - y.Index })
 	if len(r.Fields) != 0 && r.Fields[0].Index == 0 {
 		r.Fields[0].Item = nil
+	}
+	if r.Root == (merkle.Hash{}) && r.check() == nil {
+		if root, bad := r.recompute(); bad == nil {
+			r.Root = root
+		}
 	}
 	b.f.Readings = append(b.f.Readings, r)
 }

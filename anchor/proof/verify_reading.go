@@ -57,9 +57,22 @@ func (c *checker) record(r *Reading) (*reading.Reading, *fault) {
 			return nil, faultf(CodeReceived, "received %s, the window is %s to %s", timeText(shown.Received), timeText(sum.From), timeText(sum.To))
 		}
 	}
-	whole, bad := wholeItem(r)
+	root, bad := r.recompute()
 	if bad != nil {
 		return nil, bad
+	}
+	if root != r.Root {
+		return nil, faultf(CodeRecordRoot, "the fields shown hash to record root %v, not %v", root, r.Root)
+	}
+	return shown, nil
+}
+
+// recompute returns the record root that the fields shown and the hidden path
+// lead to. The form of r has been checked.
+func (r *Reading) recompute() (merkle.Hash, *fault) {
+	whole, bad := wholeItem(r)
+	if bad != nil {
+		return merkle.Hash{}, bad
 	}
 	rec := record{hidden: r.Hidden}
 	for _, f := range r.Fields {
@@ -73,12 +86,9 @@ func (c *checker) record(r *Reading) (*reading.Reading, *fault) {
 	}
 	root, ok := rec.root(r.Width)
 	if !ok {
-		return nil, faultf(CodeRecordRoot, "%d hidden hashes do not fit the fields shown", len(r.Hidden))
+		return root, faultf(CodeRecordRoot, "%d hidden hashes do not fit the fields shown", len(r.Hidden))
 	}
-	if root != r.Root {
-		return nil, faultf(CodeRecordRoot, "the fields shown hash to record root %v, not %v", root, r.Root)
-	}
-	return shown, nil
+	return root, nil
 }
 
 func parseFields(r *Reading) (*reading.Reading, *fault) {

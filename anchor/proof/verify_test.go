@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -557,5 +558,40 @@ func TestCover(t *testing.T) {
 				t.Fatalf("width %d, shown %v: got %v %v", width, shown, got, ok)
 			}
 		}
+	}
+}
+
+// TestBuilder: what is added again is found, fields are put in order, and a
+// record root that is left out is computed.
+func TestBuilder(t *testing.T) {
+	s := newSite("a").build(5)
+	want := s.file(t, 5, thePicks()...)
+	b := NewBuilder(want.Ledger.Key, want.Ledger.Nonce)
+	for range 2 {
+		head := b.Head(want.Heads[0].Note)
+		for i, x := range want.Batches {
+			if at := b.Batch(x.Header, x.Slots, x.Statements); at != i {
+				t.Errorf("batch %d is at %d", i, at)
+			}
+			b.Cover(i, head, x.Heads[0].Path)
+		}
+		for i, x := range want.Summaries {
+			if at := b.Summary(x); at != i {
+				t.Errorf("summary %d is at %d", i, at)
+			}
+		}
+		for _, x := range want.Statements {
+			b.Statement(x)
+		}
+	}
+	for _, r := range want.Readings {
+		r.Root = merkle.Hash{}
+		r.Fields = slices.Clone(r.Fields)
+		slices.Reverse(r.Fields)
+		b.Reading(r)
+	}
+	b.Receipt(want.Receipts[0])
+	if got := mustEncode(t, b.File()); !bytes.Equal(got, mustEncode(t, want)) {
+		t.Error("the file differs")
 	}
 }
