@@ -1,0 +1,276 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// Names in the gateway's folder.
+const (
+	configFile   = "cairn.yaml"
+	keyringFile  = "keyring.cairn"
+	identityFile = "identity.age-key"
+	dataDir      = "data"
+	socketFile   = "cairn.sock"
+)
+
+// Config is what the file, the environment and the flags say, checked. Paths
+// are absolute, or relative to the working directory if Dir is.
+type Config struct {
+	Dir    string        // the gateway's folder
+	Window time.Duration // whole seconds, divides a quarter hour
+
+	UDPListen        string  // host:port; "": no UDP
+	UDPRate          float64 // datagrams a second of one sender; 0: no limit
+	UDPReceiveBuffer int     // bytes
+	Lines            []LinesConfig
+
+	HTTPListen    string // host:port; "": no HTTP
+	HTTPTokenFile string // "": no token, loopback only
+
+	PassphraseFile string // at most one of the two; neither: ask on the terminal
+	IdentityFile   string
+
+	MinFree uint64 // bytes
+
+	Anchors []AnchorConfig
+
+	LogFormat string // auto, json, text
+	LogLevel  string // debug, info, warn, error
+}
+
+// LinesConfig is one hub whose text lines are read.
+type LinesConfig struct {
+	Path      string // serial device, file, pipe, or "-" for standard input
+	Baud      int    // of a serial device
+	HubDevice uint32 // number of the text device for the hub's own status; 0: leave it aside
+	Answer    bool   // answer the prompt of the hub's command line
+}
+
+// AnchorConfig is one route to a chain.
+type AnchorConfig struct {
+	Type     string // "ethereum"
+	RPC      string // a node's JSON-RPC
+	ChainID  uint64
+	Contract string // 0x and 40 hex digits
+
+	Keystore           string // standard keystore file …
+	KeystorePassphrase string // … and the file whose first line opens it
+	SignerURL          string // or an external signer (account_signTransaction) …
+	Account            string // … and the account to ask it for
+
+	Every, Jitter time.Duration
+	Poll          time.Duration // between looks at the chain
+	Depth         uint64        // blocks that make final; 0: the chain's "finalized" tag
+	MaxFeeGwei    uint64
+}
+
+// Route is the route's name in the ledger.
+func (a *AnchorConfig) Route() string { return fmt.Sprintf("%s:%d", a.Type, a.ChainID) }
+
+// path returns a file's path in the gateway's folder.
+func (c *Config) path(name string) string { return filepath.Join(c.Dir, name) }
+
+// loadConfig reads DIR/cairn.yaml, the environment and those flags that were
+// given, each stronger than the one before. It returns all that is wrong in one
+// error, and the environment's names are the process's own.
+func loadConfig(dir string, flags *pflag.FlagSet, environ []string) (*Config, error) {
+	v := viper.New()
+	for _, o := range options {
+		v.SetDefault(o.key, o.def)
+		names := []string{o.key, o.env()}
+		if o.key == "keyring.passphrase_file" {
+			names = append(names, envPassphrase)
+		}
+		if err := v.BindEnv(names...); err != nil {
+			return nil, fmt.Errorf("read configuration: %w", err)
+		}
+		if flags != nil {
+			if f := flags.Lookup(o.flag()); f != nil {
+				if err := v.BindPFlag(o.key, f); err != nil {
+					return nil, fmt.Errorf("read configuration: %w", err)
+				}
+			}
+		}
+	}
+	v.AllowEmptyEnv(true)
+	v.SetConfigFile(filepath.Join(dir, configFile))
+	if err := v.ReadInConfig(); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s has no %s: make one with `cairn init %s`, or name the folder with --dir or %s", dir, configFile, dir, envDir)
+		}
+		return nil, fmt.Errorf("read %s: %w", filepath.Join(dir, configFile), err)
+	}
+	s := &settings{get: v.Get}
+	s.known(v.AllKeys(), environ)
+	c := s.config(dir)
+	c.contradictions(s)
+	if len(s.errs) > 0 {
+		return nil, configError{filepath.Join(dir, configFile), s.errs}
+	}
+	return c, nil
+}
+
+// configError is all that is wrong with a configuration, a line for each.
+type configError struct {
+	file string
+	errs []error
+}
+
+func (e configError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, with the environment and flags, has %d %s:", e.file, len(e.errs), plural(len(e.errs), "error"))
+	for _, err := range e.errs {
+		fmt.Fprintf(&b, "\n  %v", err)
+	}
+	return b.String()
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}
+
+// known refuses keys and variables that mean nothing: a misspelt limit would
+// otherwise be no limit.
+func (s *settings) known(keys, environ []string) {
+	slices.Sort(keys)
+	for _, key := range keys {
+		if !isOption(key) {
+			s.fail(key, "unknown key")
+		}
+	}
+	for _, e := range environ {
+		name, _, _ := strings.Cut(e, "=")
+		if strings.HasPrefix(name, envPrefix) && !isEnv(name) {
+			s.fail(name, "unknown environment variable")
+		}
+	}
+}
+
+func (s *settings) config(dir string) *Config {
+	c := &Config{
+		Dir:              dir,
+		Window:           s.duration("window"),
+		UDPListen:        s.address("udp.listen"),
+		UDPRate:          float64(s.number("udp.rate", 1e6)),
+		UDPReceiveBuffer: int(s.size("udp.receive_buffer", 1<<30)),
+		HTTPListen:       s.address("http.listen"),
+		HTTPTokenFile:    within(dir, s.text("http.token_file")),
+		PassphraseFile:   within(dir, s.text("keyring.passphrase_file")),
+		IdentityFile:     within(dir, s.text("keyring.identity_file")),
+		MinFree:          s.size("storage.min_free", 1<<50),
+		LogFormat:        s.oneOf("log.format", "auto", "json", "text"),
+		LogLevel:         s.oneOf("log.level", "debug", "info", "warn", "error"),
+	}
+	for _, part := range s.list(keyLines) {
+		c.Lines = append(c.Lines, part.lines(dir))
+	}
+	for _, part := range s.list(keyAnchors) {
+		c.Anchors = append(c.Anchors, part.anchor(dir))
+	}
+	return c
+}
+
+// within makes a path of the file relative to the gateway's folder.
+func within(dir, path string) string {
+	if path == "" || path == "-" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// contradictions are what no single setting shows.
+func (c *Config) contradictions(s *settings) {
+	if w := c.Window; w != 0 && (w < time.Second || w%time.Second != 0 || 15*time.Minute%w != 0) {
+		s.fail("window", "%v does not divide 15 minutes in whole seconds", w)
+	}
+	if c.PassphraseFile != "" && c.IdentityFile != "" {
+		s.fail("keyring", "both passphrase_file and identity_file: the keyring opens with one of them, leave out the other")
+	}
+	if c.HTTPListen != "" && c.HTTPTokenFile == "" && !isLoopback(c.HTTPListen) {
+		s.fail("http.listen", "%s can be reached from beyond this machine: set http.token_file, or listen on 127.0.0.1", c.HTTPListen)
+	}
+	stdin := 0
+	for _, l := range c.Lines {
+		if l.Path == "-" {
+			stdin++
+		}
+	}
+	if stdin > 1 {
+		s.fail(keyLines, "standard input is read %d times", stdin)
+	}
+	seen := map[string]bool{}
+	for i := range c.Anchors {
+		if r := c.Anchors[i].Route(); seen[r] {
+			s.fail(keyAnchors, "route %s twice: a ledger has one place on a chain", r)
+		} else {
+			seen[r] = true
+		}
+	}
+}
+
+// isLoopback reports whether only this machine can reach an address.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+// readToken reads the bearer token of the HTTP server.
+func readToken(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	b, err := readSecretFile(path)
+	if err != nil {
+		return "", fmt.Errorf("http.token_file: %w", err)
+	}
+	if len(b) < 16 {
+		return "", fmt.Errorf("http.token_file: %s holds %d characters, want at least 16", path, len(b))
+	}
+	return string(b), nil
+}
+
+// readSecretFile returns the first line of a file that only its owner may read.
+func readSecretFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s may be read by others than its owner: chmod 600 it", path)
+	}
+	if info.Size() > 4096 {
+		return nil, fmt.Errorf("%s has %d bytes: too many for a secret", path, info.Size())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	line = strings.TrimSuffix(line, "\r")
+	if line == "" {
+		return nil, fmt.Errorf("%s has an empty first line", path)
+	}
+	return []byte(line), nil
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// The control socket: HTTP over a unix socket in the gateway's folder, which
+// only its owner can open. POST /v1/OPERATION takes one JSON value and answers
+// with lines of JSON, any number with "progress" and one with "answer" or
+// "error". The same operations run without a service on the opened folder, so
+// there is one implementation of each.
+
+const (
+	maxRequest  = 1 << 20
+	maxAnswer   = 128 << 20 // a proof file of 64 MiB in base64
+	dialTimeout = 2 * time.Second
+)
+
+// message is one line of an answer.
+type message struct {
+	Progress string          `json:"progress,omitempty"`
+	Answer   json.RawMessage `json:"answer,omitempty"`
+	Error    string          `json:"error,omitempty"`
+	Kind     string          `json:"kind,omitempty"` // of the error: "", "false", "again"
+}
+
+// errAgain is wrapped where the same question will have an answer later.
+var errAgain = errors.New("not yet")
+
+// operation is what the control socket offers under one name.
+type operation struct {
+	writes bool // needs the store open for writing
+	run    func(ctx context.Context, g *gateway, request json.RawMessage, progress func(string)) (any, error)
+}
+
+// asks makes an operation of a gateway's method.
+func asks[Q, A any](writes bool, f func(*gateway, context.Context, Q) (A, error)) operation {
+	return operation{writes, func(ctx context.Context, g *gateway, request json.RawMessage, _ func(string)) (any, error) {
+		var q Q
+		if err := strictJSON(request, &q); err != nil {
+			return nil, err
+		}
+		return f(g, ctx, q)
+	}}
+}
+
+func strictJSON(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("read request: %w (are cairn and the running service of one version?)", err)
+	}
+	return nil
+}
+
+// controlServer serves the operations of a running gateway.
+type controlServer struct {
+	g      *gateway
+	log    *slog.Logger
+	active sync.WaitGroup
+}
+
+func (s *controlServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.active.Add(1)
+	defer s.active.Done()
+	name, ok := strings.CutPrefix(r.URL.Path, "/v1/")
+	op, known := operations[name]
+	if !ok || !known || r.Method != http.MethodPost {
+		http.Error(w, "no such operation", http.StatusNotFound)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	if err != nil {
+		http.Error(w, "request too long", http.StatusRequestEntityTooLarge)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	lines := json.NewEncoder(w)
+	tell := func(text string) {
+		_ = lines.Encode(message{Progress: text})
+		_ = http.NewResponseController(w).Flush()
+	}
+	answer, err := op.run(r.Context(), s.g, body, tell)
+	m := message{}
+	if err == nil {
+		m.Answer, err = json.Marshal(answer)
+	}
+	if err != nil {
+		m = errorMessage(err)
+	}
+	if op.writes || err != nil {
+		s.log.Info("operation", "name", name, "error", m.Error)
+	}
+	_ = lines.Encode(m)
+}
+
+func errorMessage(err error) message {
+	m := message{Error: err.Error()}
+	switch {
+	case errors.Is(err, errFalse):
+		m.Kind = "false"
+	case errors.Is(err, errAgain):
+		m.Kind = "again"
+	}
+	return m
+}
+
+// err is the error that errorMessage wrote down.
+func (m message) err() error {
+	err := errors.New(m.Error)
+	switch m.Kind {
+	case "false":
+		return falseError{err}
+	case "again":
+		return againError{err}
+	}
+	return err
+}
+
+// againError is errAgain in the words of the service.
+type againError struct{ error }
+
+func (againError) Is(target error) bool { return target == errAgain }
+
+// listenControl makes the socket. The store's lock is held, so one that lies
+// there is a dead service's.
+func listenControl(path string) (net.Listener, error) {
+	path = shortest(path)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	l, err := listenPrivate(path)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	return l, nil
+}
+
+// shortest is path relative to the working directory if that is shorter: a
+// socket's path may have about a hundred bytes.
+func shortest(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return abs
+	}
+	if rel, err := filepath.Rel(wd, abs); err == nil && len(rel) < len(abs) {
+		return rel
+	}
+	return abs
+}
+
+// ask runs an operation in the service of dir, or on the folder itself when no
+// service runs there.
+func ask[A any](ctx context.Context, c *command, name string, request any) (answer A, err error) {
+	q, err := json.Marshal(request)
+	if err != nil {
+		return answer, fmt.Errorf("write request: %w", err)
+	}
+	conn, err := net.DialTimeout("unix", shortest(filepath.Join(c.dir, socketFile)), dialTimeout)
+	var raw json.RawMessage
+	switch {
+	case err == nil:
+		raw, err = c.askService(ctx, conn, name, q)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		raw, err = c.askFolder(ctx, name, q)
+	default:
+		return answer, fmt.Errorf("reach the service in %s: %w", c.dir, err)
+	}
+	if err != nil {
+		return answer, err
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return answer, fmt.Errorf("read answer: %w", err)
+	}
+	return answer, nil
+}
+
+func (c *command) askService(ctx context.Context, conn net.Conn, name string, q []byte) (json.RawMessage, error) {
+	defer conn.Close()
+	client := http.Client{Transport: &http.Transport{
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		DisableKeepAlives: true,
+	}}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://cairn/v1/"+name, bytes.NewReader(q))
+	if err != nil {
+		return nil, fmt.Errorf("ask the service: %w", err)
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("ask the service: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the service answers %s: is it of this version?", resp.Status)
+	}
+	lines := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
+	for {
+		var m message
+		if err := lines.Decode(&m); err != nil {
+			return nil, fmt.Errorf("the service went away while it answered: %w", err)
+		}
+		switch {
+		case m.Error != "":
+			return nil, m.err()
+		case m.Answer != nil:
+			return m.Answer, nil
+		}
+		c.progress(m.Progress)
+	}
+}
+
+// askFolder opens the folder and runs the operation there.
+func (c *command) askFolder(ctx context.Context, name string, q []byte) (json.RawMessage, error) {
+	op := operations[name]
+	g, err := c.openFolder(!op.writes)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := op.run(ctx, g, q, c.progress)
+	if cerr := g.store.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("close the store: %w", cerr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(answer)
+}
+
+// progress shows how far a long operation is, to people only.
+func (c *command) progress(text string) {
+	if isTerminal(c.Err) {
+		fmt.Fprintf(c.Err, "\r\x1b[K%s", text)
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/spf13/cobra"
+
+	"cairn/anchor/ethereum"
+)
+
+type deployAnswer struct {
+	Contract string `json:"contract"`
+	CodeHash string `json:"codeHash"`
+	ChainID  uint64 `json:"chainId"`
+	Sender   string `json:"sender"`
+	Tx       string `json:"transaction"`
+	Block    uint64 `json:"block"`
+}
+
+type deployFlags struct {
+	rpc, keystore, passphrase, signer, account string
+	chain, maxFee                              uint64
+	timeout                                    time.Duration
+}
+
+func (c *command) contractCommand() *cobra.Command {
+	parent := &cobra.Command{Use: "contract", Short: "The registry contract that holds anchored heads"}
+	var f deployFlags
+	cmd := &cobra.Command{
+		Use:   "deploy --rpc URL --chain-id N (--keystore F --keystore-passphrase-file F | --signer-url URL --account 0x…)",
+		Short: "Deploy the registry and print the configuration for it",
+		Long: "Deploys the registry contract and waits until it is in a block. It has no owner and can serve\n" +
+			"any number of gateways: where one is deployed already, use that. It costs the account about\n" +
+			"150,000 gas, once.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.deploy(cmd.Context(), f) },
+	}
+	cmd.Flags().StringVar(&f.rpc, "rpc", "", "the node's JSON-RPC URL")
+	cmd.Flags().Uint64Var(&f.chain, "chain-id", 0, "the chain that the node must be on")
+	cmd.Flags().StringVar(&f.keystore, "keystore", "", "standard keystore file of the account that pays, mode 0600")
+	cmd.Flags().StringVar(&f.passphrase, "keystore-passphrase-file", "", "file of mode 0600 whose first line opens the keystore")
+	cmd.Flags().StringVar(&f.signer, "signer-url", "", "external signer (account_signTransaction)")
+	cmd.Flags().StringVar(&f.account, "account", "", "the external signer's account")
+	cmd.Flags().Uint64Var(&f.maxFee, "max-fee-gwei", defaultMaxFee, "do nothing while fees stand above this")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "give up waiting for the block after this long")
+	for _, name := range []string{"rpc", "chain-id"} {
+		_ = cmd.MarkFlagRequired(name)
+	}
+	cmd.MarkFlagsMutuallyExclusive("keystore", "signer-url")
+	cmd.MarkFlagsOneRequired("keystore", "signer-url")
+	cmd.MarkFlagsRequiredTogether("keystore", "keystore-passphrase-file")
+	cmd.MarkFlagsRequiredTogether("signer-url", "account")
+	c.jsonFlag(cmd)
+	parent.AddCommand(cmd)
+	return parent
+}
+
+func (c *command) deploy(ctx context.Context, f deployFlags) error {
+	a := AnchorConfig{
+		Type: "ethereum", RPC: f.rpc, ChainID: f.chain, Keystore: f.keystore, KeystorePassphrase: f.passphrase,
+		SignerURL: f.signer, Account: f.account, MaxFeeGwei: f.maxFee,
+	}
+	if a.Account != "" && !common.IsHexAddress(a.Account) {
+		return errors.New("--account: want 0x and 40 hex digits")
+	}
+	cfg, err := ethereumConfig(&a)
+	if err != nil {
+		return err
+	}
+	chain, err := ethereum.Dial(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer chain.Close()
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("not in a block after %v", f.timeout))
+	defer cancel()
+	d, err := chain.Deploy(ctx)
+	if err != nil {
+		if d.TxHash != (common.Hash{}) {
+			err = fmt.Errorf("%w; it may still come: transaction %s, contract %s", err, d.TxHash, d.Address)
+		}
+		return fmt.Errorf("deploy: %w", err)
+	}
+	answer := deployAnswer{d.Address.Hex(), d.CodeHash.Hex(), f.chain, chain.Sender().Hex(), d.TxHash.Hex(), d.Block.Height}
+	if c.json {
+		return c.printJSON(answer)
+	}
+	c.printDeployed(&answer, &a)
+	return nil
+}
+
+func (c *command) printDeployed(d *deployAnswer, a *AnchorConfig) {
+	p := func(format string, v ...any) { fmt.Fprintf(c.Out, format+"\n", v...) }
+	p("deployed the registry in block %d", d.Block)
+	p("  contract  %s", d.Contract)
+	p("  code hash %s", d.CodeHash)
+	p("  sender    %s", d.Sender)
+	p("")
+	p("in %s:", configFile)
+	p("")
+	p("anchors:")
+	p("  - type: ethereum")
+	p("    rpc: %s", a.RPC)
+	p("    chain_id: %d", d.ChainID)
+	p("    contract: %q", d.Contract)
+	if a.Keystore != "" {
+		p("    keystore: %s", a.Keystore)
+		p("    keystore_passphrase_file: %s", a.KeystorePassphrase)
+	} else {
+		p("    signer_url: %s", a.SignerURL)
+		p("    account: %q", a.Account)
+	}
+}
+
+// ethereumConfig is the chain's part of a route's configuration.
+func ethereumConfig(a *AnchorConfig) (ethereum.Config, error) {
+	cfg := ethereum.Config{
+		URL: a.RPC, ChainID: a.ChainID, Contract: common.HexToAddress(a.Contract),
+		Keystore: a.Keystore, Signer: a.SignerURL, Depth: a.Depth, MaxFeeGwei: float64(a.MaxFeeGwei),
+	}
+	if a.Account != "" {
+		cfg.Sender = common.HexToAddress(a.Account)
+	}
+	if a.KeystorePassphrase != "" {
+		p, err := readSecretFile(a.KeystorePassphrase)
+		if err != nil {
+			return cfg, fmt.Errorf("keystore_passphrase_file: %w", err)
+		}
+		cfg.Passphrase = p
+	}
+	return cfg, nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// Colours of health.
+const (
+	green   = "green"
+	red     = "red"
+	stopped = "stopped"
+)
+
+// staleWindows is how many windows may pass without a batch before something
+// is wrong.
+const staleWindows = 3
+
+// health is what /healthz answers.
+type health struct {
+	Status    string   `json:"status"`
+	Reasons   []string `json:"reasons"`   // why it is not green
+	Anchoring string   `json:"anchoring"` // "none", or what the routes do
+	Rollback  string   `json:"rollback"`  // "guarded", "unguarded" or "held"
+}
+
+// health looks at everything that an operator must act on.
+func (g *gateway) health() health {
+	h := health{Status: green, Reasons: []string{}, Anchoring: "none", Rollback: "unguarded"}
+	bad := func(format string, a ...any) { h.Reasons = append(h.Reasons, fmt.Sprintf(format, a...)) }
+	st := g.store.Status()
+	if st.Dead != "" {
+		bad("%s", st.Dead)
+	}
+	if st.DiskFull {
+		bad("disk nearly full: readings are refused until there is space")
+	}
+	if late := time.Since(time.UnixMilli(st.WindowTo)); g.live != nil && late > staleWindows*g.cfg.Window {
+		bad("no window was closed for %v", late.Round(time.Second))
+	}
+	if len(g.cfg.Anchors) > 0 {
+		h.Anchoring, h.Rollback = "healthy", "guarded"
+	}
+	if st.Held != "" {
+		h.Rollback = "held"
+		bad("no checkpoint is signed: %s", st.Held)
+	}
+	if g.live == nil {
+		h.Status = stopped
+		bad("the service is not running")
+		return h
+	}
+	switch {
+	case len(g.live.sources) == 0:
+		bad("no source of readings is configured")
+	case g.live.ended():
+		bad("every source of readings has ended")
+	}
+	for _, r := range g.live.routes {
+		if s := r.Status(); !s.Healthy {
+			h.Anchoring = "unhealthy"
+			bad("anchoring on %s: %s", s.Route, s.Reason)
+		}
+	}
+	if len(h.Reasons) > 0 {
+		h.Status = red
+	}
+	return h
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// metrics reads the gateway's counters when they are scraped; nothing is
+// counted twice for it.
+type metrics struct{ g *gateway }
+
+func metric(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("cairn_"+name, help, labels, nil)
+}
+
+var (
+	metricHealthy    = metric("healthy", "1 if nothing needs the operator.")
+	metricReceived   = metric("received_total", "Frames and lines that reached a source.")
+	metricPending    = metric("pending_readings", "Readings handed to the committer and not yet answered.")
+	metricVerdicts   = metric("verdicts_total", "Frames and lines by verdict.", "verdict")
+	metricReasons    = metric("reasons_total", "Why frames and lines were refused, dropped or recorded in part.", "reason")
+	metricReboots    = metric("node_reboots_total", "Restarts of nodes, told by their counters.")
+	metricEvents     = metric("events_lost_total", "Events that nobody was told of.")
+	metricBatches    = metric("batches", "Batches in the log.")
+	metricSigned     = metric("signed_batches", "Batches under the newest signed checkpoint.")
+	metricStatements = metric("statements", "Statements in the ledger.")
+	metricCommits    = metric("commits", "Group commits.")
+	metricStreams    = metric("streams", "Open streams.")
+	metricUnsigned   = metric("oldest_unsigned_seconds", "Age of the oldest reading under no signed checkpoint; 0 if none.")
+	metricDisk       = metric("disk_bytes", "Bytes that the store takes.")
+	metricDiskFull   = metric("disk_full", "1 if readings are refused for lack of space.")
+	metricRouteOK    = metric("route_healthy", "1 if the route anchors.", "route")
+	metricUnanchored = metric("oldest_unanchored_seconds", "Age of the oldest window that no final anchor covers; 0 if none.", "route")
+	metricAnchored   = metric("anchored_batches", "Batches under the newest final anchor.", "route")
+	metricBlock      = metric("route_block", "Newest block seen.", "route")
+	metricFinalBlock = metric("route_final_block", "Newest final block seen.", "route")
+)
+
+// newRegistry returns the registry behind /metrics.
+func newRegistry(g *gateway) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(metrics{g}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+// Describe says nothing: which labels there are is found out by collecting.
+func (m metrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (m metrics) Collect(out chan<- prometheus.Metric) {
+	put := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, t, v, labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) { put(d, prometheus.GaugeValue, v, labels...) }
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		put(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge(metricHealthy, one(m.g.health().Status == green))
+	st := m.g.store.Status()
+	gauge(metricBatches, float64(st.Batches))
+	gauge(metricSigned, float64(st.Signed))
+	gauge(metricStatements, float64(st.Statements))
+	gauge(metricCommits, float64(st.Commits))
+	gauge(metricStreams, float64(st.Streams))
+	gauge(metricUnsigned, ageOf(st.Unsigned))
+	gauge(metricDisk, float64(st.DiskBytes))
+	gauge(metricDiskFull, one(st.DiskFull))
+
+	s := m.g.live.intake.Tally().Snapshot()
+	count(metricReceived, s.Received)
+	gauge(metricPending, float64(s.Pending))
+	count(metricReboots, s.Reboots)
+	count(metricEvents, s.EventsLost)
+	for v, n := range s.Verdicts {
+		count(metricVerdicts, n, v.String())
+	}
+	for r, n := range s.Reasons {
+		count(metricReasons, n, r.String())
+	}
+	for _, route := range m.g.live.routes {
+		rs := route.Status()
+		gauge(metricRouteOK, one(rs.Healthy), rs.Route)
+		gauge(metricUnanchored, ageOf(rs.OldestUnanchored), rs.Route)
+		gauge(metricBlock, float64(rs.Latest.Height), rs.Route)
+		gauge(metricFinalBlock, float64(rs.FinalHeight), rs.Route)
+		anchored := uint64(0)
+		if rs.LastFinal != nil {
+			anchored = rs.LastFinal.Size
+		}
+		gauge(metricAnchored, float64(anchored), rs.Route)
+	}
+}
+
+func one(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// ageOf is how long ago a time was, in seconds; 0 for no time.
+func ageOf(ms int64) float64 {
+	if ms == 0 {
+		return 0
+	}
+	return max(0, time.Since(time.UnixMilli(ms)).Seconds())
+}

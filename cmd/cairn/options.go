@@ -1,0 +1,71 @@
+package main
+
+import (
+	"strings"
+
+	"cairn/ingest"
+)
+
+// option is one scalar setting. Its flag and its environment variable follow
+// from its key: udp.receive_buffer, --udp-receive-buffer, CAIRN_UDP_RECEIVE_BUFFER.
+type option struct {
+	key  string
+	def  string
+	help string
+}
+
+// options are all scalar settings, in the order of the written file. The lists
+// "lines" and "anchors" stand in the file alone.
+var options = []option{
+	{"window", "60s", "span of a batch: whole seconds that divide 15 minutes; fixed at the ledger's first start"},
+	{"udp.listen", ingest.DefaultUDPAddr, "address for frames that relays forward; empty: none"},
+	{"udp.rate", "200", "datagrams a second taken from one sender; 0: no limit"},
+	{"udp.receive_buffer", "4MiB", "the socket's buffer, as asked of the kernel"},
+	{"http.listen", "127.0.0.1:9980", "address of /healthz, /metrics and the public log; empty: none"},
+	{"http.token_file", "", "file with the bearer token that every HTTP request must carry"},
+	{"keyring.passphrase_file", "", "file whose first line opens the keyring"},
+	{"keyring.identity_file", "", "age identity file that opens the keyring"},
+	{"storage.min_free", "64MiB", "refuse readings when less of the disk is free"},
+	{"log.format", "auto", "auto (text on a terminal, else json), json or text"},
+	{"log.level", "info", "debug, info, warn or error"},
+}
+
+// Keys of the two lists.
+const (
+	keyLines   = "lines"
+	keyAnchors = "anchors"
+)
+
+const envPrefix = "CAIRN_"
+
+// The environment variables that belong to no key of the file.
+const (
+	envDir        = envPrefix + "DIR"
+	envPassphrase = envPrefix + "PASSPHRASE_FILE" // short for keyring.passphrase_file
+)
+
+var flagNames = strings.NewReplacer(".", "-", "_", "-")
+
+func (o option) flag() string { return flagNames.Replace(o.key) }
+
+func (o option) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.key, ".", "_"))
+}
+
+func isOption(key string) bool {
+	for _, o := range options {
+		if o.key == key {
+			return true
+		}
+	}
+	return key == keyLines || key == keyAnchors
+}
+
+func isEnv(name string) bool {
+	for _, o := range options {
+		if o.env() == name {
+			return true
+		}
+	}
+	return name == envDir || name == envPassphrase
+}

@@ -1,0 +1,446 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"cairn/anchor"
+	"cairn/anchor/proof"
+	"cairn/ingest/reading"
+	"cairn/merkle"
+	"cairn/merkle/ledger"
+	"cairn/store"
+)
+
+// maxProven is how many readings one file may show.
+const maxProven = 10_000
+
+// proveRequest says which readings to prove and what to show of them. Either
+// Readings is set, or Device and no more than one way of naming a time.
+type proveRequest struct {
+	Device   string   `json:"device,omitempty"` // number, ID or name
+	At       *int64   `json:"at,omitempty"`     // Unix ms: the newest reading received by then
+	From     *int64   `json:"from,omitempty"`   // Unix ms: all received in [From, To)
+	To       *int64   `json:"to,omitempty"`
+	Readings []string `json:"readings,omitempty"` // STREAM/SEQUENCE
+	Fields   []string `json:"fields,omitempty"`   // names; none: the whole reading
+}
+
+// How far a proof's readings are anchored, all of them.
+const (
+	stateLogged  = "logged"  // under a signed checkpoint
+	statePending = "pending" // in a block that is not final
+	stateFinal   = "final"   // in a final block
+)
+
+type proveAnswer struct {
+	File     []byte        `json:"file"`
+	State    string        `json:"state"`
+	Routes   int           `json:"routes"` // routes of the ledger, so whether waiting has a purpose
+	Readings []provenShort `json:"readings"`
+}
+
+// provenShort names a reading in words.
+type provenShort struct {
+	ID       string   `json:"id"` // STREAM/SEQUENCE
+	Device   string   `json:"device"`
+	Received string   `json:"received"`
+	Values   []string `json:"values"`
+	Shown    []string `json:"shown"`
+}
+
+type readingID struct{ slot, seq uint64 }
+
+func (id readingID) String() string { return fmt.Sprintf("%d/%d", id.slot, id.seq) }
+
+func (g *gateway) prove(ctx context.Context, q proveRequest) (proveAnswer, error) {
+	ids, err := g.chooseReadings(ctx, q)
+	if err != nil {
+		return proveAnswer{}, err
+	}
+	routes, err := g.routesOf()
+	if err != nil {
+		return proveAnswer{}, err
+	}
+	p := &prover{
+		g: g, routes: routes, fields: q.Fields, state: stateFinal, batches: map[uint64]*provenBatch{},
+		b:      proof.NewBuilder([32]byte(g.store.LogKey()), g.keyring.Nonce()),
+		answer: proveAnswer{Routes: len(routes)},
+	}
+	for _, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return proveAnswer{}, err
+		}
+		if err := p.reading(id); err != nil {
+			return proveAnswer{}, fmt.Errorf("prove reading %v: %w", id, err)
+		}
+	}
+	if err := p.statements(); err != nil {
+		return proveAnswer{}, err
+	}
+	if p.answer.File, err = p.b.File().Encode(); err != nil {
+		return proveAnswer{}, fmt.Errorf("write proof: %w", err)
+	}
+	p.answer.State = p.state
+	return p.answer, nil
+}
+
+// chooseReadings finds the readings that a request names, in order, each once.
+func (g *gateway) chooseReadings(ctx context.Context, q proveRequest) ([]readingID, error) {
+	if len(q.Readings) > 0 {
+		return parseIDs(q.Readings)
+	}
+	d, err := g.findDevice(q.Device, true)
+	if err != nil {
+		return nil, err
+	}
+	if q.From != nil || q.To != nil {
+		return g.readingsBetween(ctx, d, deref(q.From, 0), deref(q.To, math.MaxInt64))
+	}
+	id, err := g.newestBefore(ctx, d, deref(q.At, time.Now().UnixMilli()))
+	return []readingID{id}, err
+}
+
+func deref(p *int64, def int64) int64 {
+	if p == nil {
+		return def
+	}
+	return *p
+}
+
+func parseIDs(texts []string) ([]readingID, error) {
+	var ids []readingID
+	for _, t := range texts {
+		slot, seq, _ := strings.Cut(t, "/")
+		var id readingID
+		var e1, e2 error
+		id.slot, e1 = strconv.ParseUint(slot, 10, 63)
+		id.seq, e2 = strconv.ParseUint(seq, 10, 63)
+		if e1 != nil || e2 != nil {
+			return nil, fmt.Errorf("%.40q is no reading: want STREAM/SEQUENCE, such as 0/17", t)
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+func (g *gateway) readingsBetween(ctx context.Context, d ledger.Binding, from, to int64) ([]readingID, error) {
+	var ids []readingID
+	err := g.store.Query(ctx, d.Number, from, to, func(f *store.Found) (bool, error) {
+		if len(ids) == maxProven {
+			return false, fmt.Errorf("more than %d readings: narrow --from and --to, and write several files", maxProven)
+		}
+		ids = append(ids, readingID{f.Slot, f.Sequence})
+		return true, nil
+	})
+	if err == nil && len(ids) == 0 {
+		err = fmt.Errorf("device %d has no reading in that time", d.Number)
+	}
+	return ids, err
+}
+
+// newestBefore finds the newest reading received by a time. It looks back in
+// spans that grow, so that a recent one is found without reading the history.
+func (g *gateway) newestBefore(ctx context.Context, d ledger.Binding, at int64) (id readingID, err error) {
+	to := at + 1
+	for span := time.Minute.Milliseconds(); ; span *= 8 {
+		from := max(at-span, 0)
+		found := false
+		err := g.store.Query(ctx, d.Number, from, to, func(f *store.Found) (bool, error) {
+			id, found = readingID{f.Slot, f.Sequence}, true
+			return true, nil
+		})
+		if err != nil || found {
+			return id, err
+		}
+		if from == 0 || from < d.From-span {
+			return id, fmt.Errorf("device %d has no reading by then", d.Number)
+		}
+		to = from
+	}
+}
+
+// prover puts one proof file together.
+type prover struct {
+	g       *gateway
+	b       *proof.Builder
+	routes  []namedRoute
+	fields  []string
+	batches map[uint64]*provenBatch
+	bound   []boundStream // streams whose device is shown
+	used    []string      // routes with a receipt in the file
+	state   string        // the least of all batches'
+	answer  proveAnswer
+}
+
+// provenBatch is a batch that is in the file.
+type provenBatch struct {
+	at       int // position in the file
+	index    uint64
+	evidence *store.BatchEvidence
+}
+
+type boundStream struct {
+	slot  uint64
+	batch *provenBatch
+}
+
+func (p *prover) reading(id readingID) error {
+	e, err := p.g.store.Evidence(id.slot, id.seq)
+	switch {
+	case errors.Is(err, store.ErrNotBatched):
+		return againError{fmt.Errorf("%w: ask again after its end, or use --wait", err)}
+	case err != nil:
+		return err
+	}
+	shown, err := chooseFields(&e.Reading, len(e.Items), p.fields)
+	if err != nil {
+		return err
+	}
+	batch, err := p.batch(e.Batch)
+	if err != nil {
+		return err
+	}
+	summary := p.b.Summary(proof.Summary{Batch: batch.at, Tag: e.Tag, Item: e.Summary, Salt: e.SummarySalt, Path: e.SlotPath})
+	r := proof.Reading{Summary: summary, Seq: e.Seq, Width: len(e.Leaves), Hidden: proof.Cover(e.Leaves, shown), Run: e.RunPath}
+	for _, i := range shown {
+		r.Fields = append(r.Fields, proof.Field{Index: i, Item: e.Items[i], Salt: e.Salts[i]})
+	}
+	p.b.Reading(r)
+	if slices.Contains(shown, reading.IndexDevice) && !slices.ContainsFunc(p.bound, func(s boundStream) bool { return s.slot == id.slot }) {
+		p.bound = append(p.bound, boundStream{id.slot, batch})
+	}
+	p.answer.Readings = append(p.answer.Readings, shortOf(id, &e.Reading, shown))
+	return nil
+}
+
+// chooseFields returns the indexes of the named fields, ascending; all of them
+// if none is named.
+func chooseFields(r *reading.Reading, items int, names []string) ([]int, error) {
+	if len(names) == 0 {
+		all := make([]int, items)
+		for i := range all {
+			all[i] = i
+		}
+		return all, nil
+	}
+	known := fieldNames(r)
+	var shown []int
+	for _, name := range names {
+		i := slices.Index(known, name)
+		if i < 0 {
+			return nil, fmt.Errorf("it has no field %.40q, only %s", name, strings.Join(known[1:], ", "))
+		}
+		if !slices.Contains(shown, i) {
+			shown = append(shown, i)
+		}
+	}
+	slices.Sort(shown)
+	return shown, nil
+}
+
+// fieldNames are the names of a reading's items by index. Index 0, the whole,
+// is chosen by naming none.
+func fieldNames(r *reading.Reading) []string {
+	names := []string{""}
+	for i := 1; i < reading.IndexData; i++ {
+		names = append(names, reading.ItemName(i))
+	}
+	for i := range r.Measurements {
+		names = append(names, r.Measurements[i].Name)
+	}
+	return names
+}
+
+func shortOf(id readingID, r *reading.Reading, shown []int) provenShort {
+	s := provenShort{ID: id.String(), Device: r.Device, Received: timeText(r.Received)}
+	names := fieldNames(r)
+	for _, m := range r.Measurements {
+		s.Values = append(s.Values, strings.TrimSpace(fmt.Sprintf("%s %v %s", m.Name, m.Value, m.Unit)))
+	}
+	for _, i := range shown {
+		if i > 0 {
+			s.Shown = append(s.Shown, names[i])
+		}
+	}
+	return s
+}
+
+// batch adds a batch with all heads that cover it: on each route the first
+// final anchor, else one that is in a block, and without any the newest
+// checkpoint.
+func (p *prover) batch(index uint64) (*provenBatch, error) {
+	if b := p.batches[index]; b != nil {
+		return b, nil
+	}
+	e, err := p.g.store.Batch(index)
+	if err != nil {
+		return nil, err
+	}
+	slots := e.Hidden[ledger.HiddenSlots]
+	b := &provenBatch{index: index, evidence: e, at: p.b.Batch(e.Header, proof.Shown{Item: slots.Item, Salt: slots.Salt}, nil)}
+	state := ""
+	for _, r := range p.routes {
+		a, s, err := anchorOf(r, index)
+		if err != nil {
+			return nil, err
+		}
+		if a == nil {
+			continue
+		}
+		if state != stateFinal {
+			state = s
+		}
+		if err := p.anchored(b, r.name, a); err != nil {
+			return nil, err
+		}
+	}
+	if state == "" {
+		state = stateLogged
+		if err := p.logged(b); err != nil {
+			return nil, err
+		}
+	}
+	p.state = least(p.state, state)
+	p.batches[index] = b
+	return b, nil
+}
+
+func least(a, b string) string {
+	for _, s := range []string{stateLogged, statePending} {
+		if a == s || b == s {
+			return s
+		}
+	}
+	return stateFinal
+}
+
+// anchorOf finds the anchor of a route that covers a batch; nil if there is none
+// with a receipt.
+func anchorOf(r namedRoute, batch uint64) (*anchor.Anchor, string, error) {
+	a, ok, err := r.Lookup(batch + 1)
+	if err != nil {
+		return nil, "", fmt.Errorf("anchors of %s: %w", r.name, err)
+	}
+	if ok && len(a.Receipt) > 0 {
+		return &a, stateFinal, nil
+	}
+	for _, a := range r.Anchors() {
+		if a.Size > batch && a.State == anchor.Included && len(a.Receipt) > 0 {
+			return &a, statePending, nil
+		}
+	}
+	return nil, "", nil
+}
+
+func (p *prover) anchored(b *provenBatch, route string, a *anchor.Anchor) error {
+	fresh := len(p.b.File().Heads)
+	head := p.b.Head(a.Note)
+	if err := p.cover(b, head, a.Size); err != nil {
+		return err
+	}
+	r := proof.Receipt{Route: route, Head: head, Kind: proof.KindEthereum, Data: a.Receipt}
+	if head == fresh || !slices.ContainsFunc(p.b.File().Receipts, func(x proof.Receipt) bool { return x.Head == head && x.Route == route }) {
+		p.b.Receipt(r)
+	}
+	if !slices.Contains(p.used, route) {
+		p.used = append(p.used, route)
+	}
+	return nil
+}
+
+// logged covers a batch by the newest checkpoint.
+func (p *prover) logged(b *provenBatch) error {
+	note, size, ok := p.g.store.Checkpoint()
+	if !ok || size <= b.index {
+		why := "no checkpoint covers it yet"
+		if held := p.g.store.Held(); held != "" {
+			why += ": " + held
+		}
+		return againError{errors.New(why)}
+	}
+	return p.cover(b, p.b.Head(note), size)
+}
+
+func (p *prover) cover(b *provenBatch, head int, size uint64) error {
+	path, err := p.g.store.LogPath(b.index, size)
+	if err != nil {
+		return fmt.Errorf("path of batch %d in a log of %d: %w", b.index, size, err)
+	}
+	p.b.Cover(b.at, head, path)
+	return nil
+}
+
+// statements adds what the ledger itself says about what is shown: the genesis,
+// the routes that anchored it, and the binding of each device that is shown.
+func (p *prover) statements() error {
+	last := p.lastBatch()
+	size := p.g.store.Statements()
+	for n := range size {
+		item, _, _, err := p.g.store.StatementAt(n, size)
+		if err != nil {
+			return fmt.Errorf("read statement %d: %w", n, err)
+		}
+		s, err := ledger.ParseStatement(item)
+		if err != nil {
+			return fmt.Errorf("read statement %d: %w", n, err)
+		}
+		by := last
+		switch s.Kind {
+		case ledger.KindGenesis:
+		case ledger.KindRoute:
+			if name, _ := s.Text("route"); !slices.Contains(p.used, name) {
+				continue
+			}
+		case ledger.KindBind:
+			slot, _ := s.Uint("slot")
+			i := slices.IndexFunc(p.bound, func(b boundStream) bool { return b.slot == slot })
+			if i < 0 {
+				continue
+			}
+			by = p.bound[i].batch
+		default:
+			continue
+		}
+		if err := p.statement(by, n); err != nil {
+			return fmt.Errorf("prove statement %d: %w", n, err)
+		}
+	}
+	return nil
+}
+
+func (p *prover) lastBatch() *provenBatch {
+	var last *provenBatch
+	for _, b := range p.batches {
+		if last == nil || b.index > last.index {
+			last = b
+		}
+	}
+	return last
+}
+
+// statement adds one statement as a batch's header shows it; nothing if that
+// batch is older than the statement.
+func (p *prover) statement(by *provenBatch, n uint64) error {
+	hidden := by.evidence.Hidden[ledger.HiddenStatements]
+	tree, err := ledger.ParseStatementsHead(hidden.Item)
+	if err != nil || n >= tree.Size {
+		return err
+	}
+	item, salt, path, err := p.g.store.StatementAt(n, tree.Size)
+	if err != nil {
+		return err
+	}
+	slots := by.evidence.Hidden[ledger.HiddenSlots]
+	p.b.Batch(by.evidence.Header, proof.Shown{Item: slots.Item, Salt: slots.Salt}, &proof.Shown{Item: hidden.Item, Salt: hidden.Salt})
+	p.b.Statement(proof.Statement{Batch: by.at, Index: n, Item: item, Salt: salt, Path: []merkle.Hash(path)})
+	return nil
+}

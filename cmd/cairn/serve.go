@@ -1,0 +1,146 @@
+package main
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"cairn/merkle"
+	"cairn/store"
+)
+
+// The HTTP server: /healthz, /metrics, and the log as C2SP tlog-tiles below
+// /ledger/ID/. All of it is read only.
+
+const (
+	// A tile never changes.
+	cacheForever = "public, max-age=31536000, immutable"
+	// A checkpoint is replaced with each window.
+	cacheShort = "no-cache"
+	tileType   = "application/octet-stream"
+	textType   = "text/plain; charset=utf-8"
+)
+
+// httpServer is the handler of a running gateway.
+type httpServer struct {
+	g      *gateway
+	token  [sha256.Size]byte // of the bearer token, so that comparing takes one time
+	locked bool              // a token is needed
+	mux    *http.ServeMux
+	active sync.WaitGroup
+}
+
+func newHTTPServer(g *gateway, token string) *httpServer {
+	s := &httpServer{g: g, locked: token != "", token: sha256.Sum256([]byte(token)), mux: http.NewServeMux()}
+	s.mux.HandleFunc("GET /healthz", s.serveHealth)
+	s.mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(g), promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	prefix := "GET /ledger/" + g.store.Ledger().String()
+	s.mux.HandleFunc(prefix+"/checkpoint", s.serveCheckpoint)
+	s.mux.HandleFunc(prefix+"/tile/", s.serveTile)
+	return s
+}
+
+func (s *httpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.active.Add(1)
+	defer s.active.Done()
+	if s.locked && !s.admits(r.Header.Get("Authorization")) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="cairn"`)
+		http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
+		return
+	}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	s.mux.ServeHTTP(w, r)
+}
+
+func (s *httpServer) admits(header string) bool {
+	token, ok := strings.CutPrefix(header, "Bearer ")
+	sum := sha256.Sum256([]byte(token))
+	return ok && subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1
+}
+
+func (s *httpServer) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	h := s.g.health()
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if h.Status != green {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(h)
+}
+
+func (s *httpServer) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
+	note, _, ok := s.g.store.Checkpoint()
+	if !ok {
+		http.Error(w, "no checkpoint is signed yet", http.StatusNotFound)
+		return
+	}
+	answer(w, textType, cacheShort, note)
+}
+
+func answer(w http.ResponseWriter, contentType, cache string, body []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", cache)
+	_, _ = w.Write(body)
+}
+
+// serveTile answers with tiles of the signed log; what is not under a
+// checkpoint yet does not exist for the public.
+func (s *httpServer) serveTile(w http.ResponseWriter, r *http.Request) {
+	_, path, _ := strings.Cut(r.URL.EscapedPath(), "/tile/")
+	body, err := s.readTile("tile/" + path)
+	switch {
+	case errors.Is(err, merkle.ErrTilePath), errors.Is(err, errNoTile), errors.Is(err, store.ErrNotFound):
+		http.NotFound(w, r)
+	case err != nil:
+		s.g.log.Error("read tile", "path", path, "error", err)
+		http.Error(w, "the tile cannot be read", http.StatusInternalServerError)
+	default:
+		answer(w, tileType, cacheForever, body)
+	}
+}
+
+var errNoTile = errors.New("the signed log has no such tile")
+
+func (s *httpServer) readTile(path string) ([]byte, error) {
+	level, index, width, err := merkle.ParseTilePath(path)
+	if err != nil {
+		return nil, err
+	}
+	_, size, ok := s.g.store.Checkpoint()
+	if !ok || merkle.TileWidth(level, index, size) < width {
+		return nil, errNoTile
+	}
+	if level != merkle.EntriesLevel {
+		return merkle.ReadTile(s.g.store.LogNodes(), level, index, width)
+	}
+	var bundle []byte
+	first := index << merkle.TileHeight
+	for i := range uint64(width) {
+		entry, err := s.g.store.Header(first + i)
+		if err != nil {
+			return nil, err
+		}
+		if bundle, err = merkle.AppendEntry(bundle, entry); err != nil {
+			return nil, err
+		}
+	}
+	return bundle, nil
+}
+
+// newServer returns a server with limits on what a client may take. What a
+// client does wrong on its connection is not worth a line of log.
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: log.New(io.Discard, "", 0),
+	}
+}

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// settings reads values by key and gathers what is wrong with them, so that an
+// operator is told of everything at once.
+type settings struct {
+	get    func(key string) any
+	prefix string // of keys in errors, for the parts of a list
+	errs   []error
+	up     *settings // whose errs are used, for the parts of a list
+}
+
+func (s *settings) fail(key, format string, a ...any) {
+	if s.up != nil {
+		s.up.fail(s.prefix+key, format, a...)
+		return
+	}
+	s.errs = append(s.errs, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, a...)))
+}
+
+func (s *settings) text(key string) string {
+	switch v := s.get(key).(type) {
+	case nil:
+		return ""
+	case string:
+		return strings.TrimSpace(v)
+	case int, int64, uint64, float64, bool:
+		return fmt.Sprint(v)
+	default:
+		s.fail(key, "a list or a section stands where a value belongs")
+		return ""
+	}
+}
+
+// required is a text that must be there.
+func (s *settings) required(key string) string {
+	t := s.text(key)
+	if t == "" {
+		s.fail(key, "is missing")
+	}
+	return t
+}
+
+func (s *settings) duration(key string) time.Duration {
+	t := s.text(key)
+	if t == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(t)
+	if err != nil || d < 0 {
+		s.fail(key, "%q is no duration such as 90s, 10m or 2h", t)
+		return 0
+	}
+	return d
+}
+
+func (s *settings) number(key string, most uint64) uint64 {
+	t := s.text(key)
+	if t == "" {
+		return 0
+	}
+	n, err := strconv.ParseUint(t, 10, 64)
+	if err != nil || n > most {
+		s.fail(key, "%q is no whole number from 0 to %d", t, most)
+		return 0
+	}
+	return n
+}
+
+func (s *settings) yes(key string) bool {
+	t := s.text(key)
+	if t == "" {
+		return false
+	}
+	b, err := strconv.ParseBool(t)
+	if err != nil {
+		s.fail(key, "%q is neither true nor false", t)
+	}
+	return b
+}
+
+var sizeUnits = map[string]uint64{"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+
+func (s *settings) size(key string, most uint64) uint64 {
+	t := s.text(key)
+	digits := strings.TrimRight(t, "BKMGTi ")
+	unit, known := sizeUnits[strings.TrimSpace(t[len(digits):])]
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || !known || n > most/unit {
+		s.fail(key, "%q is no size such as 512KiB or 64MiB, of at most %d bytes", t, most)
+		return 0
+	}
+	return n * unit
+}
+
+// address is host:port, or nothing.
+func (s *settings) address(key string) string {
+	t := s.text(key)
+	if t == "" {
+		return ""
+	}
+	_, port, err := net.SplitHostPort(t)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		s.fail(key, "%q is no address such as 127.0.0.1:9980", t)
+	}
+	return t
+}
+
+func (s *settings) oneOf(key string, words ...string) string {
+	t := s.text(key)
+	if !slices.Contains(words, t) {
+		s.fail(key, "%q is none of %s", t, strings.Join(words, ", "))
+	}
+	return t
+}
+
+// list returns the parts of a list of sections.
+func (s *settings) list(key string) []*settings {
+	v := s.get(key)
+	if v == nil || v == "" {
+		return nil
+	}
+	items, ok := v.([]any)
+	if !ok {
+		s.fail(key, "is not a list: begin each of its parts with a dash")
+		return nil
+	}
+	parts := make([]*settings, 0, len(items))
+	for i, item := range items {
+		at := fmt.Sprintf("%s[%d]", key, i)
+		section, ok := item.(map[string]any)
+		if !ok {
+			s.fail(at, "is not a section")
+			continue
+		}
+		parts = append(parts, &settings{prefix: at + ".", up: s, get: func(k string) any { return section[k] }})
+		parts[len(parts)-1].only(section, key)
+	}
+	return parts
+}
+
+// partKeys are the keys that a part of each list may have.
+var partKeys = map[string][]string{
+	keyLines: {"path", "baud", "hub_device", "answer"},
+	keyAnchors: {
+		"type", "rpc", "chain_id", "contract", "keystore", "keystore_passphrase_file", "signer_url", "account",
+		"every", "jitter", "poll", "finality", "max_fee_gwei",
+	},
+}
+
+func (s *settings) only(section map[string]any, list string) {
+	var unknown []string
+	for k := range section {
+		if !slices.Contains(partKeys[list], k) {
+			unknown = append(unknown, k)
+		}
+	}
+	slices.Sort(unknown)
+	for _, k := range unknown {
+		s.fail(k, "unknown key")
+	}
+}
+
+func (s *settings) lines(dir string) LinesConfig {
+	return LinesConfig{
+		Path:      within(dir, s.required("path")),
+		Baud:      int(s.number("baud", 4_000_000)),
+		HubDevice: uint32(s.number("hub_device", 1<<32-1)),
+		Answer:    s.yes("answer"),
+	}
+}
+
+const (
+	defaultEvery  = 10 * time.Minute
+	defaultPoll   = 12 * time.Second
+	defaultMaxFee = 100
+)
+
+func (s *settings) anchor(dir string) AnchorConfig {
+	a := AnchorConfig{
+		Type:               s.oneOf("type", "ethereum"),
+		RPC:                s.required("rpc"),
+		ChainID:            s.number("chain_id", 1<<62),
+		Contract:           s.hexAddress("contract"),
+		Keystore:           within(dir, s.text("keystore")),
+		KeystorePassphrase: within(dir, s.text("keystore_passphrase_file")),
+		SignerURL:          s.text("signer_url"),
+		Every:              s.duration("every"),
+		Poll:               s.duration("poll"),
+		Depth:              s.finality("finality"),
+		MaxFeeGwei:         s.number("max_fee_gwei", 1<<40),
+	}
+	if a.Every == 0 {
+		a.Every = defaultEvery
+	}
+	a.Jitter = a.Every / 4
+	if s.text("jitter") != "" {
+		a.Jitter = s.duration("jitter")
+	}
+	if a.Poll == 0 {
+		a.Poll = defaultPoll
+	}
+	if a.MaxFeeGwei == 0 {
+		a.MaxFeeGwei = defaultMaxFee
+	}
+	s.checkAnchor(&a)
+	return a
+}
+
+func (s *settings) checkAnchor(a *AnchorConfig) {
+	if a.RPC != "" {
+		s.checkURL("rpc", a.RPC)
+	}
+	if a.ChainID == 0 {
+		s.fail("chain_id", "is missing: 1 is Ethereum's main network, 11155111 Sepolia")
+	}
+	if a.Jitter > a.Every {
+		s.fail("jitter", "%v is longer than every, %v", a.Jitter, a.Every)
+	}
+	if a.Every < time.Second {
+		s.fail("every", "%v is below a second", a.Every)
+	}
+	key, signer := a.Keystore != "", a.SignerURL != ""
+	switch {
+	case key && signer:
+		s.fail("keystore", "and signer_url too: transactions are signed by one of them, leave out the other")
+	case !key && !signer:
+		s.fail("keystore", "is missing, and signer_url too: one of them must sign the transactions")
+	case key && a.KeystorePassphrase == "":
+		s.fail("keystore_passphrase_file", "is missing: the keystore cannot be opened without it")
+	case signer && a.KeystorePassphrase != "":
+		s.fail("keystore_passphrase_file", "belongs to a keystore, and there is none")
+	}
+	if signer {
+		s.checkURL("signer_url", a.SignerURL)
+		a.Account = s.hexAddress("account")
+	} else if s.text("account") != "" {
+		s.fail("account", "belongs to signer_url: a keystore names its own")
+	}
+}
+
+func (s *settings) checkURL(key, text string) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "ws", "wss"}, u.Scheme) {
+		// The text may hold a provider's key: do not repeat it.
+		s.fail(key, "is no URL such as https://host:8545")
+	}
+}
+
+func (s *settings) hexAddress(key string) string {
+	t := s.required(key)
+	if digits, ok := strings.CutPrefix(t, "0x"); t != "" && (!ok || len(digits) != 40 || strings.Trim(digits, "0123456789abcdefABCDEF") != "") {
+		s.fail(key, "%q is no address: 0x and 40 hex digits (in YAML in quotes)", t)
+	}
+	return t
+}
+
+// finality is "finalized", or a number of blocks.
+func (s *settings) finality(key string) uint64 {
+	t := s.text(key)
+	if t == "" || t == "finalized" {
+		return 0
+	}
+	n, err := strconv.ParseUint(t, 10, 32)
+	if err != nil || n == 0 {
+		s.fail(key, "%q is neither finalized nor a number of blocks", t)
+	}
+	return n
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cairn/anchor"
+	"cairn/ingest"
+	"cairn/merkle"
+	"cairn/merkle/ledger"
+	"cairn/store"
+)
+
+// statusAnswer is `cairn status --json`. Times are RFC 3339 in UTC.
+type statusAnswer struct {
+	Version string        `json:"version"`
+	Running bool          `json:"running"`
+	Since   string        `json:"since,omitempty"`
+	Health  health        `json:"health"`
+	Key     string        `json:"key"` // the log's verifier key
+	Clock   string        `json:"clock"`
+	Window  string        `json:"window"`
+	Store   store.Status  `json:"store"`
+	Sources []string      `json:"sources,omitempty"`
+	Intake  *intakeStatus `json:"intake,omitempty"`
+	Routes  []routeStatus `json:"routes"`
+}
+
+// intakeStatus counts since the service started. Verdicts and reasons that did
+// not occur are left out.
+type intakeStatus struct {
+	Received uint64            `json:"received"`
+	Pending  uint64            `json:"pending"`
+	Reboots  uint64            `json:"reboots"`
+	Verdicts map[string]uint64 `json:"verdicts"`
+	Reasons  map[string]uint64 `json:"reasons"`
+}
+
+type routeStatus struct {
+	Route      string        `json:"route"`
+	Healthy    bool          `json:"healthy"`
+	State      string        `json:"state,omitempty"`
+	Reason     string        `json:"reason,omitempty"`
+	Notes      []string      `json:"notes,omitempty"`
+	Guarded    bool          `json:"guarded"`
+	Block      uint64        `json:"block"`
+	FinalBlock uint64        `json:"finalBlock"`
+	Rule       string        `json:"finalRule,omitempty"`
+	Final      *anchorStatus `json:"lastFinal,omitempty"`
+	Pending    *anchorStatus `json:"pending,omitempty"`
+	Oldest     string        `json:"oldestUnanchored,omitempty"`
+	Next       string        `json:"next,omitempty"`
+}
+
+type anchorStatus struct {
+	Batches uint64 `json:"batches"` // of the log under it
+	Root    string `json:"root"`
+	State   string `json:"state"`
+	Tx      string `json:"transaction,omitempty"`
+	Block   uint64 `json:"block,omitempty"`
+	Hash    string `json:"blockHash,omitempty"`
+	Time    string `json:"time,omitempty"`
+}
+
+func (g *gateway) status(context.Context, nothing) (statusAnswer, error) {
+	id := g.store.Ledger()
+	a := statusAnswer{
+		Version: version().Version, Running: g.live != nil, Health: g.health(),
+		Key: merkle.VerifierKey(ledger.Origin(id), g.store.LogKey()), Clock: clockState().String(),
+		Window: g.cfg.Window.String(), Store: g.store.Status(), Routes: []routeStatus{},
+	}
+	if g.live == nil {
+		return a, nil
+	}
+	a.Since, a.Sources = g.live.started.UTC().Format(time.RFC3339), g.live.sources
+	a.Intake = intakeOf(g.live.intake.Tally().Snapshot())
+	for _, r := range g.live.routes {
+		a.Routes = append(a.Routes, routeOf(r.Status()))
+	}
+	return a, nil
+}
+
+func intakeOf(s ingest.Snapshot) *intakeStatus {
+	i := &intakeStatus{
+		Received: s.Received, Pending: s.Pending, Reboots: s.Reboots,
+		Verdicts: map[string]uint64{}, Reasons: map[string]uint64{},
+	}
+	for v, n := range s.Verdicts {
+		if n > 0 {
+			i.Verdicts[v.String()] = n
+		}
+	}
+	for r, n := range s.Reasons {
+		if n > 0 {
+			i.Reasons[r.String()] = n
+		}
+	}
+	return i
+}
+
+func routeOf(s anchor.Status) routeStatus {
+	r := routeStatus{
+		Route: s.Route, Healthy: s.Healthy, State: string(s.State), Reason: s.Reason, Notes: s.Notes, Guarded: s.Guarded,
+		Block: s.Latest.Height, FinalBlock: s.FinalHeight, Rule: s.FinalRule,
+		Final: anchorOfStatus(s.LastFinal), Pending: anchorOfStatus(s.Pending),
+	}
+	if s.OldestUnanchored > 0 {
+		r.Oldest = timeText(s.OldestUnanchored)
+	}
+	if !s.Next.IsZero() {
+		r.Next = s.Next.UTC().Format(time.RFC3339)
+	}
+	return r
+}
+
+func anchorOfStatus(a *anchor.Anchor) *anchorStatus {
+	if a == nil {
+		return nil
+	}
+	s := &anchorStatus{Batches: a.Size, Root: a.Root.String(), State: string(a.State)}
+	if id := a.TxID(); len(id) > 0 {
+		s.Tx = "0x" + hex.EncodeToString(id)
+	}
+	if b := a.Included; b != nil {
+		s.Block, s.Hash, s.Time = b.Height, "0x"+hex.EncodeToString(b.Hash[:]), timeText(b.Time)
+	}
+	return s
+}
+
+func (c *command) statusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show what the gateway does and whether anything needs you (exit code 1 if so)", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := ask[statusAnswer](cmd.Context(), c, "status", nothing{})
+			if err != nil {
+				return err
+			}
+			if c.json {
+				err = c.printJSON(a)
+			} else {
+				_, err = fmt.Fprint(c.Out, a.text())
+			}
+			if err == nil && a.Health.Status != green {
+				err = falseError{errors.New("")} // the answer has said why
+			}
+			return err
+		},
+	}
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+func (a *statusAnswer) text() string {
+	var b strings.Builder
+	line := func(name, format string, v ...any) { fmt.Fprintf(&b, "%-10s %s\n", name, fmt.Sprintf(format, v...)) }
+	line("health", "%s", a.Health.Status)
+	for _, r := range a.Health.Reasons {
+		line("", "- %s", r)
+	}
+	line("ledger", "%s", a.Store.Ledger)
+	line("log", "%d batches, %d of them signed; a window of %s, now to %s", a.Store.Batches, a.Store.Signed, a.Window, timeText(a.Store.WindowTo))
+	line("devices", "%d, with %d open streams", a.Store.Devices, a.Store.Streams)
+	line("clock", "%s", a.Clock)
+	if a.Running {
+		line("service", "running since %s, sources: %s", a.Since, strings.Join(a.Sources, ", "))
+	}
+	if a.Intake != nil {
+		line("intake", "%d received: %s", a.Intake.Received, counts(a.Intake.Verdicts))
+		if len(a.Intake.Reasons) > 0 {
+			line("", "reasons: %s", counts(a.Intake.Reasons))
+		}
+	}
+	if len(a.Routes) == 0 && a.Health.Anchoring == "none" {
+		line("anchoring", "none: no route is configured, so nobody outside can check anything, and a rollback goes unnoticed")
+	}
+	for _, r := range a.Routes {
+		line("anchoring", "%s", r.text())
+	}
+	return b.String()
+}
+
+func (r *routeStatus) text() string {
+	state := "healthy"
+	if !r.Healthy {
+		state = "UNHEALTHY"
+	}
+	text := fmt.Sprintf("%s %s, at block %d", r.Route, state, r.Block)
+	if r.Reason != "" {
+		text += ", " + r.Reason
+	}
+	if r.Final != nil {
+		text += fmt.Sprintf("; %d batches final in block %d of %s", r.Final.Batches, r.Final.Block, r.Final.Time)
+	}
+	if r.Oldest != "" {
+		text += "; oldest unanchored window from " + r.Oldest
+	}
+	return text
+}
+
+func counts(m map[string]uint64) string {
+	if len(m) == 0 {
+		return "nothing"
+	}
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, fmt.Sprintf("%d %s", m[k], k))
+	}
+	return strings.Join(parts, ", ")
+}
