@@ -280,13 +280,14 @@ func decodeParts[T any](what string, raws []cbor.RawMessage, errs *[]error) []T 
 	if len(*errs) != 0 {
 		return nil
 	}
-	parts := make([]T, len(raws))
+	var parts []T // grows only as parts turn out to be some
 	for i, raw := range raws {
-		err := unmarshalPart(raw, &parts[i])
-		if err != nil {
+		var part T
+		if err := unmarshalPart(raw, &part); err != nil {
 			*errs = append(*errs, fmt.Errorf("%w: %s %d: %w", ErrFile, what, i, err))
 			return nil
 		}
+		parts = append(parts, part)
 	}
 	return parts
 }

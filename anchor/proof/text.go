@@ -91,14 +91,17 @@ func (v *Verdict) boundsText(b *strings.Builder) {
 			fmt.Fprintf(b, "… and %s more, see --json\n", count(len(v.Anchors)-i, "anchor"))
 			break
 		}
-		a.text(b)
+		a.text(b, v.Identity)
 	}
 }
 
-func (a *AnchorVerdict) text(b *strings.Builder) {
+func (a *AnchorVerdict) text(b *strings.Builder, identity bool) {
 	trust := "NOT TRUSTED"
 	if a.Trusted {
 		trust = a.How
+	}
+	if identity && !a.InPolicy {
+		trust = "NOT IN THE POLICY"
 	}
 	fmt.Fprintf(b, "anchor      %s block %d %s, %s: %s\n", a.Route, a.Block, a.Hash, a.Time, trust)
 	fmt.Fprintf(b, "            contract %s sender %s\n", a.Contract, a.Sender)

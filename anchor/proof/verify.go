@@ -94,8 +94,8 @@ type checker struct {
 	batches   []batchState
 	summaries []ledger.Summary
 	receipts  []receiptState
-	trustErr  error // the first question about a receipt's block that could not be asked
 	ahead     int64 // ms, by which a window ended after the block that anchors it
+	longest   int64 // ms, of the anchored windows
 	seen      seenBlocks
 }
 

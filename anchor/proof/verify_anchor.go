@@ -11,6 +11,10 @@ import (
 // each may cost a question over the network.
 const maxSeenAsked = 16
 
+// usualWindow is the longest that a window should be: those that were missed
+// share a batch by the hour.
+const usualWindow = time.Hour
+
 // receiptState is a receipt whose own proofs hold.
 type receiptState struct {
 	head    int
@@ -19,6 +23,7 @@ type receiptState struct {
 	counts  bool // its place is one of the policy's, or there is no policy
 	trusted bool // its block is final, says somebody trusted
 	how     string
+	err     error // that could not be asked
 }
 
 type seenBlock struct {
@@ -94,14 +99,8 @@ func (c *checker) blocks() (string, *fault) {
 	for i := range c.receipts {
 		s := &c.receipts[i]
 		if s.counts && c.o.Trust != nil {
-			var err error
-			s.how, s.trusted, err = c.o.Trust.Trusted(s.data.ChainID, s.facts.Number, s.facts.BlockHash)
-			if err != nil {
-				s.trusted = false
-				if c.trustErr == nil {
-					c.trustErr = err
-				}
-			}
+			s.how, s.trusted, s.err = c.o.Trust.Trusted(s.data.ChainID, s.facts.Number, s.facts.BlockHash)
+			s.trusted = s.trusted && s.err == nil
 		}
 		c.v.Anchors = append(c.v.Anchors, c.describeAnchor(s))
 		if s.trusted {
@@ -154,7 +153,9 @@ func (c *checker) levels() (string, *fault) {
 				Time: timeText(best.facts.Time), Route: ethereumRoute(best.data.ChainID), Block: best.facts.Number,
 				Hash: hex0x(best.facts.BlockHash[:]), Confirmed: true, ms: best.facts.Time,
 			}
-			c.ahead = max(c.ahead, c.batches[batch].header.To-best.facts.Time)
+			h := &c.batches[batch].header
+			c.ahead = max(c.ahead, h.To-best.facts.Time)
+			c.longest = max(c.longest, h.To-h.From)
 		}
 		v.NotBefore = c.notBefore(batch, best)
 		if level < c.v.Level {
@@ -201,7 +202,7 @@ func (c *checker) receiptLevel(batch int, s *receiptState) (Level, Code) {
 	switch p := c.o.Policy; {
 	case !s.counts:
 		return LevelLogged, CodeNoRoute
-	case !s.trusted && c.trustErr != nil:
+	case s.err != nil:
 		return LevelPending, CodeTrustFailed
 	case !s.trusted:
 		return LevelPending, CodeNotTrusted
@@ -229,10 +230,10 @@ func (c *checker) explain(code Code, batch int, s *receiptState) {
 		}
 		v.Next = "look that block up and give its hash by --block, or a headers file by --headers, or nodes to ask by --rpc"
 	case CodeTrustFailed:
-		v.Reason = fmt.Sprintf("block %d of %s could not be checked: %v", s.facts.Number, ethereumRoute(s.data.ChainID), c.trustErr)
+		v.Reason = fmt.Sprintf("block %d of %s could not be checked: %v", s.facts.Number, ethereumRoute(s.data.ChainID), s.err)
 		v.Next = "try again later or with other nodes, or give the block's hash by --block"
 	case CodeLate:
-		late := time.Duration(s.facts.Time-c.batches[batch].header.To) * time.Millisecond
+		late := duration(s.facts.Time - c.batches[batch].header.To)
 		v.Reason = fmt.Sprintf("it was anchored %v after its window's end, the policy allows %v", late, c.o.Policy.Late)
 		v.Next = "ask the ledger's owner what delayed the anchor"
 	}
@@ -304,10 +305,13 @@ func (c *checker) notChecked() {
 		add(notIdentity)
 	}
 	if c.ahead > 0 {
-		add(fmt.Sprintf("the gateway's clock: it ran at least %v ahead of the chain's", time.Duration(c.ahead)*time.Millisecond))
+		add(fmt.Sprintf("the gateway's clock: it ran at least %v ahead of the chain's", duration(c.ahead)))
 	}
 	if len(c.receipts) != 0 && (p == nil || p.Late == 0) {
 		add("lateness: no policy sets how long after a window's end its anchor may come")
+	}
+	if d := duration(c.longest); d > usualWindow {
+		add(fmt.Sprintf("lateness within a window: one of the file's is %v long, and lateness counts from its end", d))
 	}
 	if b := c.v.NotBefore; b != nil && !b.Confirmed {
 		add(fmt.Sprintf("the block seen when the window opened (%s block %d): it is named by the ledger, not confirmed", b.Route, b.Block))
@@ -329,4 +333,10 @@ func (c *checker) notChecked() {
 			break
 		}
 	}
+}
+
+// duration returns ms as a Duration, at most some hundred years.
+func duration(ms int64) time.Duration {
+	const most = 1 << 43
+	return time.Duration(min(max(ms, -most), most)) * time.Millisecond
 }
