@@ -116,8 +116,12 @@ func (c *committer) run() {
 	}
 }
 
-// finish commits what was queued before Close.
+// finish commits what was queued before Close. Whoever is queueing just now
+// gives up or is through before the lock is had; after it nobody begins.
 func (c *committer) finish() {
+	c.s.closing.Lock()
+	c.s.closed = true
+	c.s.closing.Unlock()
 	for {
 		select {
 		case a := <-c.s.in:
@@ -148,9 +152,7 @@ func (c *committer) gather(a []Arrival) []Arrival {
 // commit numbers, hashes, seals and writes one group.
 func (c *committer) commit(arrivals []Arrival) {
 	if err := c.s.refusal(); err != nil {
-		for i := range arrivals {
-			(&ack{done: arrivals[i].Done, verdict: arrivals[i].Verdict}).call(err)
-		}
+		refuse(arrivals, err)
 		return
 	}
 	g := <-c.free

@@ -102,6 +102,10 @@ type Store struct {
 	done chan struct{}
 	wr   *writer
 
+	closing sync.RWMutex // held for reading while a slice is queued
+	closed  bool         // under closing: nothing is queued any more
+	shut    atomic.Bool  // Close was called
+
 	full      atomic.Bool
 	dead      atomic.Pointer[error]
 	wg        sync.WaitGroup
@@ -291,22 +295,49 @@ func (s *Store) LogKey() ed25519.PublicKey { return s.logPub }
 // Submit queues arrivals for the next group commit and returns; each one's Done
 // tells how it went. It blocks while the queue is full. An error means that
 // none of them was taken: ErrDiskFull, ErrClosed, ErrDead, or the context's.
+// Where that happens after the first of a long slice were taken, the Done of
+// the others is told instead.
 func (s *Store) Submit(ctx context.Context, a []Arrival) error {
-	for len(a) > 0 {
-		if err := s.refusal(); err != nil {
-			return err
-		}
+	for taken := false; len(a) > 0; taken = true {
 		n := min(len(a), maxSlice)
-		select {
-		case s.in <- a[:n:n]:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.done:
-			return ErrClosed
+		if err := s.queue(ctx, a[:n:n]); err != nil {
+			if !taken {
+				return err
+			}
+			refuse(a, err)
+			return nil
 		}
 		a = a[n:]
 	}
 	return nil
+}
+
+// queue hands one slice to the committer. Close waits for those who are in here
+// before it empties the queue for the last time, so that nothing is left in it.
+func (s *Store) queue(ctx context.Context, a []Arrival) error {
+	s.closing.RLock()
+	defer s.closing.RUnlock()
+	if s.closed {
+		return ErrClosed
+	}
+	if err := s.refusal(); err != nil {
+		return err
+	}
+	select {
+	case s.in <- a:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.stop:
+		return ErrClosed
+	}
+}
+
+// refuse tells arrivals that they were not taken.
+func refuse(a []Arrival, err error) {
+	for i := range a {
+		(&ack{done: a[i].Done, verdict: a[i].Verdict}).call(err)
+	}
 }
 
 func (s *Store) refusal() error {
@@ -323,8 +354,12 @@ func (s *Store) refusal() error {
 }
 
 // Close commits what is queued, syncs and closes. The open window stays open:
-// the next start closes it.
+// the next start closes it. Readers must be done before; a second Close gives
+// ErrClosed.
 func (s *Store) Close() error {
+	if s.shut.Swap(true) {
+		return ErrClosed
+	}
 	if !s.opt.ReadOnly {
 		close(s.stop)
 		<-s.done
@@ -357,6 +392,11 @@ func (s *Store) do(ctx context.Context, fn func() error) error {
 	case err := <-res:
 		return err
 	case <-s.done:
+	}
+	select {
+	case err := <-res: // it ran before the committer ended
+		return err
+	default:
 		return ErrClosed
 	}
 }
