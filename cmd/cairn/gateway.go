@@ -33,6 +33,7 @@ type live struct {
 	registry *ingest.Registry
 	intake   *ingest.Intake
 	sources  []string
+	http     string      // address that the HTTP server listens on; "": none
 	ended    func() bool // every source has ended
 	routes   []*anchor.Route
 }

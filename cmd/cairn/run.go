@@ -243,7 +243,7 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 	for _, srv := range servers {
 		group.Go(func() error { return srv.run(ctx) })
 	}
-	s.log.Info("running", "ledger", s.store.Ledger().String(), "window", s.cfg.Window.String(), "sources", l.sources,
+	s.log.Info("running", "ledger", s.store.Ledger().String(), "window", s.cfg.Window.String(), "sources", l.sources, "http", l.http,
 		"devices", l.registry.Len(), "routes", len(l.routes))
 	if len(l.routes) == 0 {
 		s.log.Warn("no route is configured: nothing is anchored, and a rollback goes unnoticed")
@@ -325,7 +325,7 @@ func (s *service) listen() ([]*listener, error) {
 		all[0].on.Close()
 		return nil, fmt.Errorf("http.listen: %w", err)
 	}
-	s.log.Info("http", "address", on.Addr().String())
+	s.live.http = on.Addr().String()
 	return append(all, &listener{newServer(web), on, &web.active}), nil
 }
 

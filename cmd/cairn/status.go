@@ -30,6 +30,7 @@ type statusAnswer struct {
 	Window  string        `json:"window"`
 	Store   store.Status  `json:"store"`
 	Sources []string      `json:"sources,omitempty"`
+	HTTP    string        `json:"http,omitempty"` // address of the HTTP server
 	Intake  *intakeStatus `json:"intake,omitempty"`
 	Routes  []routeStatus `json:"routes"`
 }
@@ -80,7 +81,7 @@ func (g *gateway) status(context.Context, nothing) (statusAnswer, error) {
 	if g.live == nil {
 		return a, nil
 	}
-	a.Since, a.Sources = g.live.started.UTC().Format(time.RFC3339), g.live.sources
+	a.Since, a.Sources, a.HTTP = g.live.started.UTC().Format(time.RFC3339), g.live.sources, g.live.http
 	a.Intake = intakeOf(g.live.intake.Tally().Snapshot())
 	for _, r := range g.live.routes {
 		a.Routes = append(a.Routes, routeOf(r.Status()))
@@ -170,7 +171,7 @@ func (a *statusAnswer) text() string {
 	line("devices", "%d, with %d open streams", a.Store.Devices, a.Store.Streams)
 	line("clock", "%s", a.Clock)
 	if a.Running {
-		line("service", "running since %s, sources: %s", a.Since, strings.Join(a.Sources, ", "))
+		line("service", "running since %s, sources: %s; http: %s", a.Since, strings.Join(a.Sources, ", "), a.HTTP)
 	}
 	if a.Intake != nil {
 		line("intake", "%d received: %s", a.Intake.Received, counts(a.Intake.Verdicts))
