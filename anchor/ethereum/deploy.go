@@ -1,0 +1,85 @@
+package ethereum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/crypto"
+
+	"cairn/anchor"
+	"cairn/contracts"
+)
+
+// Deployment is a registry that was deployed.
+type Deployment struct {
+	Address  common.Address
+	CodeHash common.Hash
+	TxHash   common.Hash
+	Block    anchor.Block // not final yet
+}
+
+const deployPoll = 500 * time.Millisecond
+
+// Deploy deploys the registry as the sender and waits until it is in a block
+// and its code is the expected one. It keeps no journal: if ctx ends while it
+// waits, the error comes with what is known, and the contract may still
+// come to be at Address.
+func (c *Chain) Deploy(ctx context.Context) (Deployment, error) {
+	var d Deployment
+	if err := c.checkChain(ctx); err != nil {
+		return d, err
+	}
+	if err := c.key.ready(ctx); err != nil {
+		return d, err
+	}
+	f, err := c.fees(ctx)
+	if err != nil {
+		return d, err
+	}
+	nonce, err := c.nonce(ctx, "pending")
+	if err != nil {
+		return d, err
+	}
+	tx, err := c.signTx(ctx, nil, common.FromHex(contracts.RegistryMetaData.Bin), nonce, f, maxDeployGas)
+	if err != nil {
+		return d, err
+	}
+	d.Address, d.TxHash = crypto.CreateAddress(c.Sender(), nonce), tx.Hash()
+	a, err := attempt(tx)
+	if err != nil {
+		return d, err
+	}
+	if err := c.Send(ctx, a); err != nil {
+		return d, err
+	}
+	found, err := c.waitMined(ctx, a)
+	if err != nil {
+		return d, fmt.Errorf("wait for %s: %w", d.TxHash, err)
+	}
+	d.Block = found.Block
+	if found.Reverted {
+		return d, fmt.Errorf("%w: the deployment failed in block %d", anchor.ErrContract, found.Block.Height)
+	}
+	d.CodeHash = contracts.RuntimeCodeHash
+	return d, c.checkContract(ctx, d.Address, d.CodeHash)
+}
+
+// waitMined polls until the attempt is in a block or ctx ends.
+func (c *Chain) waitMined(ctx context.Context, a anchor.Attempt) (anchor.Found, error) {
+	tick := time.NewTicker(deployPoll)
+	defer tick.Stop()
+	for {
+		f, ok, err := c.findOne(ctx, a)
+		if ok || err != nil && !errors.Is(err, anchor.ErrAgain) && !errors.Is(err, anchor.ErrDown) {
+			return f, err
+		}
+		select {
+		case <-ctx.Done():
+			return f, fmt.Errorf("%w: %w", anchor.ErrDown, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,312 @@
+package ethereum
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"cairn/anchor"
+	"cairn/anchor/proof"
+	"cairn/merkle"
+)
+
+// TestLyingNode changes what the node says. Nothing of it may become a receipt
+// or a block, and each has a reason.
+func TestLyingNode(t *testing.T) {
+	d := newSim(t)
+	ctx := testContext(t)
+	cfg := configOf(t, d)
+	_, cfg = deployed(t, d, cfg)
+	p := newProxy(t, d.url())
+	cfg.URL = p.URL
+	c := dial(t, cfg)
+	a := mustSign(t, c, merkle.Hash{}, rootOf(1))
+	mustSend(t, c, a)
+	f := mustFind(t, c, d, a)
+	mustReceipt(t, c, a, rootOf(1), f.Block)
+
+	flip := func(b json.RawMessage, after string) json.RawMessage {
+		i := strings.Index(string(b), after)
+		if i < 0 {
+			return b
+		}
+		i += len(after) + 20
+		out := append(json.RawMessage(nil), b...)
+		if out[i] == '1' {
+			out[i] = '2'
+		} else {
+			out[i] = '1'
+		}
+		return out
+	}
+	null := json.RawMessage("null")
+	receipt := func() error { _, err := c.Receipt(ctx, a, rootOf(1), f.Block); return err }
+	find := func() error { _, _, err := c.Find(ctx, []anchor.Attempt{a}); return err }
+	tips := func() error { _, err := c.Tips(ctx); return err }
+	stored := func() error { _, err := c.Stored(ctx); return err }
+	tests := []struct {
+		name, method string
+		change       func(json.RawMessage) json.RawMessage
+		do           func() error
+		want         error
+	}{
+		{"state root", "eth_getBlockByNumber", func(b json.RawMessage) json.RawMessage { return flip(b, `"stateRoot":"`) }, receipt, anchor.ErrAgain},
+		{"block hash", "eth_getBlockByNumber", func(b json.RawMessage) json.RawMessage { return flip(b, `"hash":"`) }, receipt, anchor.ErrAgain},
+		{"null block", "eth_getBlockByNumber", func(json.RawMessage) json.RawMessage { return null }, tips, anchor.ErrAgain},
+		{"empty block", "eth_getBlockByNumber", func(json.RawMessage) json.RawMessage { return json.RawMessage("{}") }, tips, anchor.ErrAgain},
+		{"text for a block", "eth_getBlockByNumber", func(json.RawMessage) json.RawMessage { return json.RawMessage(`"x"`) }, tips, anchor.ErrAgain},
+		{"account proof", "eth_getProof", func(b json.RawMessage) json.RawMessage { return flip(b, `"accountProof":["`) }, receipt, anchor.ErrAgain},
+		{"null proof", "eth_getProof", func(json.RawMessage) json.RawMessage { return null }, receipt, anchor.ErrAgain},
+		{"no slots", "eth_getProof", func(json.RawMessage) json.RawMessage { return json.RawMessage(`{"accountProof":["0x80"]}`) }, receipt, anchor.ErrAgain},
+		{"another transaction's place", "eth_getTransactionReceipt", func(b json.RawMessage) json.RawMessage {
+			return json.RawMessage(strings.ReplaceAll(string(b), fmt.Sprintf("%x", a.ID), strings.Repeat("ab", 32)))
+		}, find, anchor.ErrAgain},
+		{"another block", "eth_getTransactionReceipt", func(b json.RawMessage) json.RawMessage { return flip(b, `"blockHash":"`) }, find, anchor.ErrAgain},
+		{"short head", "eth_call", func(json.RawMessage) json.RawMessage { return json.RawMessage(`"0x"`) }, stored, anchor.ErrContract},
+		{"null chain id", "eth_chainId", func(json.RawMessage) json.RawMessage { return null }, stored, anchor.ErrAgain},
+		{"huge chain id", "eth_chainId", func(json.RawMessage) json.RawMessage {
+			return json.RawMessage(`"0x1` + strings.Repeat("0", 40) + `"`)
+		}, stored, anchor.ErrWrongChain},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p.set(func(method string, _, result json.RawMessage) (json.RawMessage, *rpcFault) {
+				if method == tt.method {
+					result = tt.change(result)
+				}
+				return result, nil
+			})
+			defer p.set(nil)
+			if err := tt.do(); !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+		})
+	}
+	t.Run("pending receipt", func(t *testing.T) {
+		p.set(func(method string, _, result json.RawMessage) (json.RawMessage, *rpcFault) {
+			if method == "eth_getTransactionReceipt" {
+				return json.RawMessage(fmt.Sprintf(`{"transactionHash":"0x%x","blockHash":null,"blockNumber":null}`, a.ID)), nil
+			}
+			return result, nil
+		})
+		defer p.set(nil)
+		if _, ok, err := c.Find(ctx, []anchor.Attempt{a}); ok || err != nil {
+			t.Errorf("Find = %v, %v, want nothing found", ok, err)
+		}
+	})
+	// A wrong storage proof leaves the receipt proof, and the other way round.
+	partial := func(method, after string) proof.EthereumFacts {
+		p.set(func(m string, _, result json.RawMessage) (json.RawMessage, *rpcFault) {
+			if m == method {
+				result = flip(result, after)
+			}
+			return result, nil
+		})
+		defer p.set(nil)
+		return mustReceipt(t, c, a, rootOf(1), f.Block)
+	}
+	if facts := partial("eth_getBlockReceipts", `"logsBloom":"`); !facts.Stored || facts.Logged {
+		t.Errorf("with a wrong receipt: %+v", facts)
+	}
+	if facts := partial("eth_getProof", `"proof":["`); facts.Stored || !facts.Logged {
+		t.Errorf("with a wrong storage proof: %+v", facts)
+	}
+}
+
+// TestNodeWithoutBlockReceipts gives them one by one.
+func TestNodeWithoutBlockReceipts(t *testing.T) {
+	d := newSim(t)
+	cfg := configOf(t, d)
+	_, cfg = deployed(t, d, cfg)
+	p := newProxy(t, d.url())
+	p.set(func(method string, _, result json.RawMessage) (json.RawMessage, *rpcFault) {
+		if method == "eth_getBlockReceipts" || method == "eth_maxPriorityFeePerGas" {
+			return nil, &rpcFault{-32601, "the method does not exist/is not available"}
+		}
+		return result, nil
+	})
+	cfg.URL = p.URL
+	c := dial(t, cfg)
+	a := mustSign(t, c, merkle.Hash{}, rootOf(1))
+	mustSend(t, c, a)
+	f := mustFind(t, c, d, a)
+	if facts := mustReceipt(t, c, a, rootOf(1), f.Block); !facts.Stored || !facts.Logged {
+		t.Errorf("facts = %+v", facts)
+	}
+}
+
+// TestBadEndpoint meets servers that are no node. Each call ends, in time, with
+// a reason that holds nothing secret.
+func TestBadEndpoint(t *testing.T) {
+	tests := []struct {
+		name  string
+		serve http.HandlerFunc
+		want  error
+	}{
+		{"silent", func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body) // the server sees the client go only after that
+			<-r.Context().Done()
+		}, anchor.ErrDown},
+		{"status 500", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oh", http.StatusInternalServerError) }, anchor.ErrDown},
+		{"status 429", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "slow down", http.StatusTooManyRequests) }, anchor.ErrDown},
+		{"redirect", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(http.StatusFound)
+		}, anchor.ErrDown},
+		{"web page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>hello</html>") }, anchor.ErrAgain},
+		{"nothing", func(http.ResponseWriter, *http.Request) {}, anchor.ErrDown},
+		{"endless", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprint(w, `{"jsonrpc":"2.0","id":1,"result":"0x`)
+			for range 1 << 12 {
+				if _, err := w.Write(make([]byte, 1<<10)); err != nil {
+					return
+				}
+			}
+		}, anchor.ErrAgain},
+		{"long", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"jsonrpc":"2.0","id":1,"result":"0x%s"}`, strings.Repeat("0", 1<<20))
+		}, anchor.ErrAgain},
+	}
+	path := keystoreOf(t, newSim(t).key())
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := httptest.NewServer(tt.serve)
+			defer s.Close()
+			c := dial(t, Config{
+				URL: s.URL + "/v3/secret-token", ChainID: 1, Keystore: path, Passphrase: testPassphrase,
+				Timeout: 300 * time.Millisecond, MaxResponse: 64 << 10,
+			})
+			_, err := c.Stored(t.Context())
+			if !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+			if strings.Contains(err.Error(), "secret-token") {
+				t.Errorf("error gives the access key away: %v", err)
+			}
+		})
+	}
+	t.Run("context", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		c := dial(t, Config{URL: "http://127.0.0.1:1", ChainID: 1, Keystore: path, Passphrase: testPassphrase})
+		if _, err := c.Stored(ctx); !errors.Is(err, anchor.ErrDown) {
+			t.Errorf("error %v, want ErrDown", err)
+		}
+	})
+}
+
+// TestNodeTexts holds what the nodes say, in their own spelling.
+func TestNodeTexts(t *testing.T) {
+	tests := []struct {
+		node, text string
+		want       error
+	}{
+		{"geth", "already known", nil},
+		{"geth", "nonce too low: next nonce 5, tx nonce 4", anchor.ErrAsk},
+		{"geth", "nonce too high", anchor.ErrAsk},
+		{"geth", "gapped-nonce tx from delegated accounts", anchor.ErrAsk},
+		{"geth", "replacement transaction underpriced: new tx gas fee cap 10 < 11", anchor.ErrPrice},
+		{"geth", "transaction underpriced: tip needed 1, tip permitted 0", anchor.ErrPrice},
+		{"geth", "transaction gas price below minimum: gas tip cap 0, minimum needed 1", anchor.ErrPrice},
+		{"geth", "max fee per gas less than block base fee: address 0x71, maxFeePerGas: 1, baseFee: 7", anchor.ErrPrice},
+		{"geth", "insufficient funds for gas * price + value: balance 0, tx cost 21000, overshot 21000", anchor.ErrFunds},
+		{"geth", "tx fee (1.10 ether) exceeds the configured cap (1.00 ether)", anchor.ErrFees},
+		{"geth", "invalid chain id for signer: have 1 want 2", anchor.ErrWrongChain},
+		{"geth", "txpool is full", anchor.ErrBusy},
+		{"geth", "account limit exceeded: pooled 64 txs", anchor.ErrBusy},
+		{"geth", "in-flight transaction limit reached for delegated accounts", anchor.ErrBusy},
+		{"geth", "address already reserved", anchor.ErrBusy},
+		{"geth", "future transaction tries to replace pending", anchor.ErrBusy},
+		{"geth", "intrinsic gas too low: gas 20000, minimum needed 21000", anchor.ErrRefused},
+		{"geth", "exceeds block gas limit", anchor.ErrRefused},
+		{"geth", "transaction type not supported", anchor.ErrRefused},
+		{"geth", "max priority fee per gas higher than max fee per gas", anchor.ErrRefused},
+		{"geth", "sender not an eoa: address 0x71, len(code): 5", anchor.ErrRefused},
+		{"geth", "invalid sender", anchor.ErrRefused},
+		{"nethermind", "AlreadyKnown", nil},
+		{"nethermind", "already known", nil},
+		{"nethermind", "OldNonce, Current nonce: 5, nonce of rejected tx: 4", anchor.ErrAsk},
+		{"nethermind", "OwnNonceAlreadyUsed", anchor.ErrAsk},
+		{"nethermind", "NonceGap, Future nonce. Expected nonce: 5", anchor.ErrAsk},
+		{"nethermind", "nonce too high", anchor.ErrAsk},
+		{"nethermind", "ReplacementNotAllowed, existing tx has higher fee", anchor.ErrPrice},
+		{"nethermind", "FeeTooLow, MaxFeePerGas too low", anchor.ErrPrice},
+		{"nethermind", "FeeTooLowToCompete", anchor.ErrPrice},
+		{"nethermind", "InsufficientFunds, Account balance: 0, cumulative cost: 5", anchor.ErrFunds},
+		{"nethermind", "insufficient MaxFeePerGas for sender balance", anchor.ErrFunds},
+		{"nethermind", "GasLimitExceeded, Gas limit: 30000000", anchor.ErrRefused},
+		{"nethermind", "SenderIsContract", anchor.ErrRefused},
+		{"besu", "Known transaction", nil},
+		{"besu", "Nonce too low", anchor.ErrAsk},
+		{"besu", "Transaction nonce 3 below sender account nonce 5", anchor.ErrAsk},
+		{"besu", "Transaction nonce is too distant from current sender nonce", anchor.ErrAsk},
+		{"besu", "Lower nonce invalid transaction exists", anchor.ErrAsk},
+		{"besu", "Replacement transaction underpriced", anchor.ErrPrice},
+		{"besu", "Gas price below configured minimum gas price", anchor.ErrPrice},
+		{"besu", "Gas price below current base fee", anchor.ErrPrice},
+		{"besu", "Upfront cost exceeds account balance", anchor.ErrFunds},
+		{"besu", "Transaction fee cap exceeded", anchor.ErrFees},
+		{"besu", "Wrong chainId", anchor.ErrWrongChain},
+		{"besu", "Wrong Chain ID in transaction signature", anchor.ErrWrongChain},
+		{"besu", "Initial sync is still in progress", anchor.ErrBusy},
+		{"besu", "Intrinsic gas exceeds gas limit", anchor.ErrRefused},
+		{"besu", "Max priority fee per gas exceeds max fee per gas", anchor.ErrRefused},
+		{"erigon", "already known", nil},
+		{"erigon", "INTERNAL_ERROR: existing tx with same hash", nil},
+		{"erigon", "nonce too low", anchor.ErrAsk},
+		{"erigon", "replaced by transaction with higher tip", anchor.ErrAsk},
+		{"erigon", "could not replace existing tx", anchor.ErrPrice},
+		{"erigon", "underpriced", anchor.ErrPrice},
+		{"erigon", "fee too low", anchor.ErrPrice},
+		{"erigon", "insufficient funds", anchor.ErrFunds},
+		{"erigon", "pending sub-pool is full", anchor.ErrBusy},
+		{"erigon", "IntrinsicGas", anchor.ErrRefused},
+		{"reth", "already known", nil},
+		{"reth", "nonce too low: next nonce 5, tx nonce 4", anchor.ErrAsk},
+		{"reth", "replacement transaction underpriced", anchor.ErrPrice},
+		{"reth", "insufficient gas price to replace existing transaction", anchor.ErrPrice},
+		{"reth", "insufficient funds for gas * price + value: have 0 want 5", anchor.ErrFunds},
+		{"reth", "invalid chain ID", anchor.ErrWrongChain},
+		{"reth", "txpool is full", anchor.ErrBusy},
+		{"reth", "gas limit too high", anchor.ErrRefused},
+		{"anvil", "transaction already imported", nil},
+		{"anvil", "nonce too low", anchor.ErrAsk},
+		{"anvil", "replacement transaction underpriced", anchor.ErrPrice},
+		{"anvil", "max fee per gas less than block base fee", anchor.ErrPrice},
+		{"anvil", "Insufficient funds for gas * price + value", anchor.ErrFunds},
+		{"anvil", "intrinsic gas too low", anchor.ErrRefused},
+		{"any", "unknown transaction type", anchor.ErrRefused},
+		{"any", "execution reverted", anchor.ErrAsk},
+		{"any", "the cat sat on the mat", anchor.ErrBusy},
+		{"any", "", anchor.ErrBusy},
+	}
+	for _, tt := range tests {
+		err := sendMeaning(&serverError{what: "node", method: "eth_sendRawTransaction", message: tt.text})
+		if tt.want == nil && err != nil || tt.want != nil && !errors.Is(err, tt.want) {
+			t.Errorf("%s: %q means %v, want %v", tt.node, tt.text, err, tt.want)
+		}
+	}
+	if err := sendMeaning(anchor.ErrDown); !errors.Is(err, anchor.ErrDown) {
+		t.Errorf("no answer means %v", err)
+	}
+}
+
+func TestOneLine(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":                        "plain",
+		"a\nb\x1b[31mc":                "a b [31mc",
+		strings.Repeat("é", 150):       strings.Repeat("é", 100) + "…",
+		"x" + strings.Repeat("é", 150): "x" + strings.Repeat("é", 99) + "…",
+	} {
+		if got := oneLine(in); got != want {
+			t.Errorf("oneLine(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
