@@ -401,6 +401,7 @@ func (c *cursor) runs(ids, n int) []runLength {
 	}
 	if sum != uint64(n) {
 		c.fail()
+		return nil
 	}
 	return out
 }
@@ -444,6 +445,9 @@ func decodeEnvelope(slot uint64, b []byte) ([]stored, error) {
 		return nil, err
 	}
 	device := string(c.bytes())
+	if n > len(c.b) { // each takes a byte for its received time at least
+		return nil, fmt.Errorf("envelope: %w", errColumns)
+	}
 	out := make([]stored, n)
 	c.decodeStarts(out)
 	shapes := make([]shape, c.count())
@@ -523,6 +527,9 @@ func decodeData(out []stored, b []byte) error {
 	at := 0
 	for _, run := range c.runs(len(schemas), n) {
 		s := schemas[run.id]
+		if uint64(len(s)) > uint64(len(c.b))/run.n { // a value takes a byte at least
+			return fmt.Errorf("data: %w", errColumns)
+		}
 		last := make([]int64, len(s))
 		ms := make([]reading.Measurement, len(s)*int(run.n))
 		for range run.n {

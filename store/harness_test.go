@@ -240,3 +240,5 @@ func (x *site) check() FsckReport {
 	}
 	return rep
 }
+
+const minute = time.Minute

@@ -227,6 +227,9 @@ func (s *Store) windowRow(r pebble.Reader, batch uint64) (*windowRow, error) {
 	if err := row(r, nil, s.keys.u64(kindWindow, batch), w); err != nil {
 		return nil, notFound(err, "window of batch %d", batch)
 	}
+	if _, err := ledger.ParseSlots(ledger.Slots{Depth: int(w.Depth)}.Append(nil)); err != nil {
+		return nil, fmt.Errorf("%w: window of batch %d: %w", ErrDamaged, batch, err)
+	}
 	return w, nil
 }
 

@@ -129,15 +129,10 @@ func parseRecord(number uint64, b []byte) (*record, error) {
 		lens[i] = [2]int{c.count(), c.count()}
 		total += st.n
 	}
-	if c.err == nil && total <= len(c.b) {
-		r.order = make([]uint32, total)
-		for i := range r.order {
-			r.order[i] = uint32(c.uvarint())
-			if int(r.order[i]) >= len(r.streams) {
-				c.fail()
-			}
-		}
+	if total > len(c.b) {
+		c.fail()
 	}
+	r.parseOrder(&c, total)
 	for i := range r.streams {
 		r.streams[i].roots = c.take(32 * r.streams[i].n)
 	}
@@ -149,6 +144,28 @@ func parseRecord(number uint64, b []byte) (*record, error) {
 		return nil, fmt.Errorf("%w: commit %d is cut off or garbled", ErrDamaged, number)
 	}
 	return r, nil
+}
+
+// parseOrder reads the order of arrival: every stream as often as it has
+// readings.
+func (r *record) parseOrder(c *cursor, total int) {
+	if c.err != nil {
+		return
+	}
+	left := make([]int, len(r.streams))
+	for i := range left {
+		left[i] = r.streams[i].n
+	}
+	r.order = make([]uint32, total)
+	for i := range r.order {
+		at := c.uvarint()
+		if c.err != nil || at >= uint64(len(left)) || left[at] == 0 {
+			c.fail()
+			return
+		}
+		left[at]--
+		r.order[i] = uint32(at)
+	}
 }
 
 func (st *recordStream) root(i int) merkle.Hash { return merkle.Hash(st.roots[32*i : 32*i+32]) }

@@ -331,7 +331,7 @@ func parseRun(batch uint64, b []byte) (runRow, error) {
 	if r.hasHidden = len(c.b) > 0; r.hasHidden {
 		copy(r.hidden[:], c.take(32))
 	}
-	if c.err != nil || f != format || len(c.b) != 0 {
+	if c.err != nil || f != format || len(c.b) != 0 || r.next <= r.first || r.hasHidden != (n > 1<<nodeLevel) {
 		return r, fmt.Errorf("%w: run of batch %d", ErrDamaged, batch)
 	}
 	return r, nil
