@@ -105,11 +105,14 @@ func (c *committer) run() {
 		timer.Reset(c.untilClose())
 		select {
 		case fn := <-s.ctl:
+			c.tick() // while it waited, the window may have passed
 			fn()
 		case a := <-s.in:
+			c.tick()
 			c.commit(c.gather(a))
 		case <-timer.C:
 		case <-s.stop:
+			c.tick()
 			c.finish()
 			return
 		}
@@ -226,6 +229,11 @@ func (c *committer) number(g *group, arrivals []Arrival) {
 
 // check refuses what could not be encoded, before anything is changed by it.
 func (c *committer) check(a *Arrival, d *device, stamp int64) error {
+	switch a.Verdict {
+	case reading.Authenticated, reading.Opaque, reading.Insecure:
+	default:
+		return fmt.Errorf("device %d: %w: an arrival of verdict %s is no reading", a.Device, ErrRefused, a.Verdict)
+	}
 	r := reading.Reading{
 		Device: d.text, Received: stamp, Clock: reading.Synced, Measurements: a.Measurements,
 		Origin: reading.Origin{Transport: a.Transport, Verdict: a.Verdict},
@@ -312,6 +320,9 @@ func (c *committer) fill(g *group, b *pebble.Batch) error {
 	c.nextCommit++
 	if c.sinceSnap += g.n; c.sinceSnap >= snapshotEvery {
 		return c.snapshot(b)
+	}
+	if len(g.reboots) > 0 {
+		return c.putState(b) // it says how many statements there are
 	}
 	return nil
 }

@@ -144,9 +144,12 @@ func (s *Store) RotateDevice(ctx context.Context, number uint32, key *frame.Key,
 		}); err != nil {
 			return fmt.Errorf("store the device's key: %w", err)
 		}
+		if err := c.appendStatement(b, st); err != nil {
+			return err
+		}
 		d.binding, d.dirty, c.bindings = next, true, nil
 		out = next
-		return c.appendStatement(b, st)
+		return nil
 	})
 	return out, err
 }
@@ -158,11 +161,15 @@ func (s *Store) RemoveDevice(ctx context.Context, number uint32) error {
 		if err != nil {
 			return err
 		}
-		d.binding.Closed, d.binding.Until, d.dirty = true, max(now, d.binding.From), true
+		ended := d.binding
+		ended.Closed, ended.Until = true, max(now, ended.From)
+		if err := c.appendStatement(b, ended.Unbind()); err != nil {
+			return err
+		}
+		d.binding, d.dirty, c.bindings = ended, true, nil
 		d.stream.closing, d.stream.dirty = true, true
 		d.stream = nil
-		c.bindings = nil
-		return c.appendStatement(b, d.binding.Unbind())
+		return nil
 	})
 }
 

@@ -177,7 +177,8 @@ type seenFrame struct {
 const recentFrames = 16
 
 // admit judges an authenticated or opaque frame by what was accepted before.
-// Counters must strictly increase per key epoch and start above the floor.
+// Counters must strictly increase per key epoch and start above the floor; an
+// older key's frames are replays from the rotation on.
 func (d *device) admit(a *Arrival, digest [8]byte) reading.Verdict {
 	if a.Verdict == reading.Opaque {
 		for _, f := range d.recent {
@@ -187,12 +188,12 @@ func (d *device) admit(a *Arrival, digest [8]byte) reading.Verdict {
 		}
 		return reading.Opaque
 	}
+	if a.Epoch < d.binding.Epoch { // of a key that was rotated out
+		return reading.Replay
+	}
 	last := frame.Counter(d.binding.Floor)
 	if a.Epoch == d.epoch && d.counter > last {
 		last = d.counter
-	}
-	if a.Epoch < d.epoch {
-		return reading.Replay
 	}
 	if a.Counter > last {
 		return reading.Authenticated
