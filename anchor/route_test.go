@@ -94,6 +94,8 @@ func (w *world) check() {
 }
 
 func (w *world) finals() (sizes []uint64) {
+	w.journal.mu.Lock()
+	defer w.journal.mu.Unlock()
 	for _, key := range slices.Sorted(maps.Keys(w.journal.m)) {
 		if size, ok := finalSize(key); ok {
 			sizes = append(sizes, size)
@@ -310,7 +312,10 @@ func TestReorgTakesReceiptAgain(t *testing.T) {
 			var seen []State
 			r, err := w.runWith(30*time.Minute, func() {
 				moves, _ := w.chain.moves()
-				if !forked && moves[rootOf(5)] == 1 && w.chain.calls["receipt"] == 1 {
+				w.chain.mu.Lock()
+				receipts := w.chain.calls["receipt"]
+				w.chain.mu.Unlock()
+				if !forked && moves[rootOf(5)] == 1 && receipts == 1 {
 					forked = true
 					w.chain.reorg(3, keep)
 				}
