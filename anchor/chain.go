@@ -7,6 +7,10 @@ import (
 	"cairn/merkle"
 )
 
+// Root is the value that is anchored: a ledger's root, verbatim. The zero Root
+// stands for no head.
+type Root = merkle.Hash
+
 // What a chain may answer besides success. A chain wraps one of these so that
 // the route knows what to do, and says in its own words what happened.
 var (
@@ -74,12 +78,12 @@ type Chain interface {
 	// Tips returns the newest and the newest final block.
 	Tips(ctx context.Context) (Tips, error)
 	// Stored returns the ledger's head on the chain, zero if there is none.
-	Stored(ctx context.Context) (merkle.Hash, error)
+	Stored(ctx context.Context) (Root, error)
 	// Sign makes the transaction that moves the head from previous to root,
 	// and sends nothing. prior are the attempts made before, oldest first: if
 	// the newest one's place is still free the new attempt takes the same
 	// place, at a higher fee, so that only one of them can be mined.
-	Sign(ctx context.Context, previous, root merkle.Hash, prior []Attempt) (Attempt, error)
+	Sign(ctx context.Context, previous, root Root, prior []Attempt) (Attempt, error)
 	// Send hands an attempt to the chain. nil means that a node has it. It may
 	// be called with the same attempt any number of times.
 	Send(ctx context.Context, a Attempt) error
@@ -89,7 +93,7 @@ type Chain interface {
 	Find(ctx context.Context, attempts []Attempt) (Found, bool, error)
 	// Receipt takes what proves offline that the attempt anchored root in the
 	// block, and verifies it.
-	Receipt(ctx context.Context, a Attempt, root merkle.Hash, b Block) ([]byte, error)
+	Receipt(ctx context.Context, a Attempt, root Root, b Block) ([]byte, error)
 }
 
 // Source is the ledger whose heads are anchored. It must be safe for
@@ -97,9 +101,9 @@ type Chain interface {
 type Source interface {
 	// Head returns the newest signed head: its size, root and signed note, or
 	// false if there is none.
-	Head() (size uint64, root merkle.Hash, note []byte, ok bool)
+	Head() (size uint64, root Root, note []byte, ok bool)
 	// FindRoot returns the size at which the log had the root, or false.
-	FindRoot(root merkle.Hash) (size uint64, ok bool, err error)
+	FindRoot(root Root) (size uint64, ok bool, err error)
 	// WindowStart returns the start of log entry index's window, in Unix
 	// milliseconds, or false if there is no such entry.
 	WindowStart(index uint64) (int64, bool)

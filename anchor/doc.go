@@ -23,8 +23,9 @@
 // ("already known", "nonce too low", a time-out) is a question, answered by
 // looking for all attempts, and, if none is there, by the chain's own head. A
 // block is kept as height and hash and looked at again until it is final; if
-// it went away, the same transaction is sent again, and another is signed only
-// when the first can no longer be mined.
+// it went away, the same transaction is sent again. Another is signed only to
+// take the place of one that stays unmined, at a higher fee, or when a foreign
+// transaction took that place.
 //
 // # Journal
 //

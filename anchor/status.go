@@ -4,12 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"cairn/merkle"
 )
-
-// Root is the value that is anchored.
-type Root = merkle.Hash
 
 // Status is what a route says about itself.
 type Status struct {

@@ -14,7 +14,6 @@ import (
 
 	"cairn/anchor"
 	"cairn/contracts"
-	"cairn/merkle"
 )
 
 // Chain is the registry on one chain, for one ledger and sender. It is safe for
@@ -215,25 +214,25 @@ func (h *namedHeader) UnmarshalJSON(b []byte) error {
 }
 
 // Stored returns the ledger's head in the registry, at the newest block.
-func (c *Chain) Stored(ctx context.Context) (merkle.Hash, error) {
+func (c *Chain) Stored(ctx context.Context) (anchor.Root, error) {
 	if err := c.checkChain(ctx); err != nil {
-		return merkle.Hash{}, err
+		return anchor.Root{}, err
 	}
 	if c.cfg.Contract == (common.Address{}) {
-		return merkle.Hash{}, fmt.Errorf("%w: no contract is configured", anchor.ErrContract)
+		return anchor.Root{}, fmt.Errorf("%w: no contract is configured", anchor.ErrContract)
 	}
 	if c.Sender() == (common.Address{}) {
-		return merkle.Hash{}, c.key.ready(ctx)
+		return anchor.Root{}, c.key.ready(ctx)
 	}
 	var out hexutil.Bytes
 	call := map[string]any{"to": c.cfg.Contract, "input": hexutil.Bytes(c.registry.PackHead(c.Sender(), c.cfg.Ledger))}
 	if err := c.ask(ctx, &out, "eth_call", call, "latest"); err != nil {
-		return merkle.Hash{}, err
+		return anchor.Root{}, err
 	}
 	if len(out) != 32 {
-		return merkle.Hash{}, fmt.Errorf("%w: %s answers with %d bytes, want 32", anchor.ErrContract, c.cfg.Contract, len(out))
+		return anchor.Root{}, fmt.Errorf("%w: %s answers with %d bytes, want 32", anchor.ErrContract, c.cfg.Contract, len(out))
 	}
-	return merkle.Hash(out), nil
+	return anchor.Root(out), nil
 }
 
 // Send sends an attempt. It does not send one that would leave a gap in the

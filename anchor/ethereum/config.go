@@ -12,7 +12,6 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 
 	"cairn/contracts"
-	"cairn/merkle"
 )
 
 // Config says where and as whom to anchor. URL, ChainID and one of Keystore and
@@ -29,7 +28,7 @@ type Config struct {
 	// registry of package contracts.
 	CodeHash common.Hash
 	// Ledger is the ledger id.
-	Ledger merkle.Hash
+	Ledger [32]byte
 
 	// Keystore is a standard keystore file (scrypt JSON) of mode 0600 or
 	// stricter, which Passphrase opens. What is wrong with it is said by Ready.

@@ -15,7 +15,6 @@ import (
 	"cairn/anchor"
 	"cairn/anchor/proof"
 	"cairn/contracts"
-	"cairn/merkle"
 )
 
 // maxBlockTxs bounds the transactions of a block whose receipts are asked for.
@@ -24,7 +23,7 @@ const maxBlockTxs = 1 << 16
 // Receipt takes the proof.EthereumReceipt of an attempt in a block, verified.
 // The node must still have the block's state: an ordinary one keeps that of
 // some 128 blocks.
-func (c *Chain) Receipt(ctx context.Context, a anchor.Attempt, root merkle.Hash, b anchor.Block) ([]byte, error) {
+func (c *Chain) Receipt(ctx context.Context, a anchor.Attempt, root anchor.Root, b anchor.Block) ([]byte, error) {
 	h, err := c.header(ctx, hexutil.Uint64(b.Height))
 	if err != nil {
 		return nil, err

@@ -12,7 +12,6 @@ import (
 
 	"cairn/anchor"
 	"cairn/contracts"
-	"cairn/merkle"
 )
 
 const (
@@ -78,7 +77,7 @@ func (c *Chain) underCeiling(f fees) error {
 }
 
 // Sign makes the transaction that moves the head from previous to root.
-func (c *Chain) Sign(ctx context.Context, previous, root merkle.Hash, prior []anchor.Attempt) (anchor.Attempt, error) {
+func (c *Chain) Sign(ctx context.Context, previous, root anchor.Root, prior []anchor.Attempt) (anchor.Attempt, error) {
 	if err := c.checkChain(ctx); err != nil {
 		return anchor.Attempt{}, err
 	}
