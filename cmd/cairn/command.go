@@ -82,7 +82,7 @@ func (c *command) root() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&c.dir, "dir", dir, "the gateway's folder ("+envDir+")")
 	root.AddCommand(c.initCommand(), c.runCommand(), c.statusCommand(), c.deviceCommand(), c.frameCommand(),
-		c.proveCommand(), c.policyCommand(), c.fsckCommand(), c.contractCommand(), c.versionCommand())
+		c.queryCommand(), c.proveCommand(), c.policyCommand(), c.fsckCommand(), c.contractCommand(), c.versionCommand())
 	return root
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"syscall"
 	"time"
 
 	"cairn/anchor"
@@ -49,6 +50,7 @@ func init() { // the operations' methods refer to the map through ask
 		"device/rotate": asks(true, (*gateway).rotateDevice),
 		"device/remove": asks(true, (*gateway).removeDevice),
 		"prove":         asks(false, (*gateway).prove),
+		"query":         asks(false, (*gateway).query),
 		"policy":        asks(false, (*gateway).policy),
 		"fsck":          {run: fsckOperation},
 	}
@@ -350,6 +352,8 @@ func (h head) WindowStart(index uint64) (int64, bool) {
 // storeHint adds to an error what the operator can do.
 func storeHint(err error, dir string) error {
 	switch {
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%w: does another cairn use %s at this moment, or may you not?", err, dir)
 	case errors.Is(err, store.ErrOtherKeyring):
 		return fmt.Errorf("%w: put back the keyring that %s was made with", err, dir)
 	case errors.Is(err, store.ErrDamaged):
