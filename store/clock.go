@@ -21,19 +21,36 @@ const (
 	maxJump = int64(32 * 24 * 3600 * 1000)
 	// sane is a time that any clock that was ever set has passed: 1 January 2025.
 	sane = int64(1735689600000)
+	// attentive is how long the committer may take between two looks at the
+	// clock and still have been there for a window that passed in between.
+	attentive = 5 * time.Second
 )
 
 // clockState is what the committer knows of the gateway's clock.
 type clockState struct {
 	last    time.Time // at the last look, with its monotonic part
+	away    bool      // nobody looked for a while before that, or ever
 	stepped bool      // in the open window
 	insane  bool      // before sane; declared once
+
+	// While an insane clock lies far behind the ledger, time is counted on from
+	// the newest that is known: base at the look counted. Zero if it is not.
+	counted time.Time
+	base    int64
+}
+
+// ms is the time that windows and stamps go by, at a look at the clock.
+func (c *clockState) ms(now time.Time) int64 {
+	if c.counted.IsZero() {
+		return now.UnixMilli()
+	}
+	return c.base + max(0, now.Sub(c.counted).Milliseconds())
 }
 
 // stamp gives the received time and clock state of the next group: never before
 // the newest stamp of the ledger, and inside the open window.
 func (c *committer) stamp() (int64, reading.Clock) {
-	now := c.s.opt.Now().UnixMilli()
+	now := c.clock.ms(c.s.opt.Now())
 	clock := c.s.opt.Clock()
 	if c.clock.stepped || now < c.state.LastStamp {
 		clock = reading.Stepped
@@ -54,8 +71,8 @@ func (c *committer) tick() {
 	now := c.s.opt.Now()
 	c.checkDisk(now)
 	err := c.checkClock(now)
-	if err == nil && now.UnixMilli() >= c.state.Open.To {
-		err = c.closePassed(now.UnixMilli())
+	if ms := c.clock.ms(now); err == nil && ms >= c.state.Open.To {
+		err = c.closePassed(ms)
 	}
 	if err != nil {
 		c.s.die(err)
@@ -63,7 +80,10 @@ func (c *committer) tick() {
 }
 
 func (c *committer) untilClose() time.Duration {
-	d := time.Duration(c.state.Open.To-c.s.opt.Now().UnixMilli()) * time.Millisecond
+	if c.s.Dead() != nil {
+		return time.Second
+	}
+	d := time.Duration(c.state.Open.To-c.clock.ms(c.s.opt.Now())) * time.Millisecond
 	return min(max(d, time.Millisecond), time.Second)
 }
 
@@ -89,35 +109,72 @@ func (c *committer) checkDisk(now time.Time) {
 }
 
 // checkClock notices steps. A small one is declared and flagged; a newest stamp
-// far in the future is closed off with new streams.
+// far in the future is closed off with new streams, unless it is the clock that
+// cannot be right: then time is counted on until it is.
 func (c *committer) checkClock(now time.Time) error {
 	prev := c.clock.last
 	c.clock.last = now
+	c.clock.away = prev.IsZero() || now.Sub(prev) > attentive
 	ms := now.UnixMilli()
-	if c.state.LastStamp-ms > maxBehind || c.state.Open.From-ms > maxBehind {
+	if ms < sane {
+		return c.insaneClock(prev, now)
+	}
+	c.clock.insane = false
+	if !c.clock.counted.IsZero() {
+		was := c.clock.ms(now)
+		c.clock.counted = time.Time{}
+		if !c.isJump(ms) && !c.isWrongFuture(ms) {
+			return c.declareClock(ms, was, ms, "the clock is sane again")
+		}
+	}
+	if c.isWrongFuture(ms) {
 		return c.recut(ms)
 	}
-	if !prev.IsZero() {
-		wall, mono := now.Round(0).Sub(prev.Round(0)), now.Sub(prev)
-		if (wall - mono).Abs() > maxStep {
-			return c.declareClock(prev.Add(mono).UnixMilli(), ms, "the clock stepped")
-		}
-	}
-	if insane := ms < sane; insane != c.clock.insane {
-		c.clock.insane = insane
-		if insane {
-			return c.declareClock(c.state.LastStamp, ms, "the clock is not sane")
-		}
+	if step, was := stepped(prev, now); step && !c.isJump(ms) {
+		return c.declareClock(ms, was, ms, "the clock stepped")
 	}
 	return nil
 }
 
+// stepped says whether the wall clock left the monotonic one between two looks,
+// and what it would show had it not.
+func stepped(prev, now time.Time) (bool, int64) {
+	if prev.IsZero() {
+		return false, 0
+	}
+	wall, mono := now.Round(0).Sub(prev.Round(0)), now.Sub(prev)
+	return (wall - mono).Abs() > maxStep, prev.Add(mono).UnixMilli()
+}
+
+func (c *committer) isJump(ms int64) bool { return ms-c.state.Open.To > maxJump }
+
+func (c *committer) isWrongFuture(ms int64) bool {
+	return max(c.state.LastStamp, c.state.Open.From)-ms > maxBehind
+}
+
+// insaneClock declares a clock before sane, once. One that the ledger is far
+// ahead of no longer counts.
+func (c *committer) insaneClock(prev, now time.Time) error {
+	ms := now.UnixMilli()
+	known := max(c.state.LastStamp, c.state.Open.From)
+	if c.clock.counted.IsZero() && c.isWrongFuture(ms) {
+		c.clock.counted, c.clock.base = now, known
+		if _, was := stepped(prev, now); was > known && was < c.state.Open.To {
+			c.clock.base = was
+		}
+	} else if c.clock.insane {
+		return nil
+	}
+	c.clock.insane = true
+	return c.declareClock(c.clock.ms(now), known, ms, "the clock is not sane")
+}
+
 // declareClock records a step of the clock and flags the open window.
-func (c *committer) declareClock(was, now int64, reason string) error {
+func (c *committer) declareClock(at, was, now int64, reason string) error {
 	c.clock.stepped = true
 	c.s.opt.Events(Event{Kind: "clock", Detail: fmt.Sprintf("%s: %s, was %s", reason, clockText(now), clockText(was))})
 	b := c.s.db.NewBatch()
-	err := c.appendStatement(b, ledger.Statement{Kind: ledger.KindClock, At: max(now, 0), Body: map[string]any{
+	err := c.appendStatement(b, ledger.Statement{Kind: ledger.KindClock, At: max(at, 0), Body: map[string]any{
 		"was": max(was, 0), "now": max(now, 0), "reason": reason,
 	}})
 	if err == nil {
@@ -137,7 +194,7 @@ func clockText(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RF
 // that lies between.
 func (c *committer) jump(now int64) error {
 	w := c.state.Open
-	if err := c.declareClock(w.To, now, "the clock jumped over 32 days or more"); err != nil {
+	if err := c.declareClock(now, w.To, now, "the clock jumped over 32 days or more"); err != nil {
 		return err
 	}
 	b := c.s.db.NewBatch()
@@ -157,7 +214,7 @@ func (c *committer) recut(now int64) error {
 	if now < 0 {
 		return errors.New("the clock is before 1970")
 	}
-	if err := c.declareClock(c.state.LastStamp, now, "the clock had been ahead: streams begin anew"); err != nil {
+	if err := c.declareClock(now, c.state.LastStamp, now, "the clock had been ahead: streams begin anew"); err != nil {
 		return err
 	}
 	b := c.s.db.NewBatch()

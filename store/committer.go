@@ -44,7 +44,8 @@ type committer struct {
 
 	clock     clockState
 	listed    []segmentRow // segments finished since the last header
-	oldest    int64        // first received in the open window or unsigned windows
+	oldest    int64        // first received that no signed checkpoint covers
+	openFirst int64        // first received in the open window
 	diskCheck time.Time
 
 	infos    []streamInfo     // for views; nil when stale
@@ -221,6 +222,9 @@ func (c *committer) number(g *group, arrivals []Arrival) {
 		st.pending = append(st.pending, p)
 		k.slot, k.seq, k.received = st.slot, p.r.Sequence, stamp
 		g.acks = append(g.acks, k)
+		if c.openFirst == 0 {
+			c.openFirst = stamp
+		}
 		if c.oldest == 0 {
 			c.oldest = stamp
 		}

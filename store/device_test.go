@@ -291,11 +291,13 @@ func TestInvalidArrivals(t *testing.T) {
 	x := newSite(t, 1)
 	n := x.nodes[0]
 	bad := map[string]func(*Arrival){
-		"a reserved name":        func(a *Arrival) { a.Measurements = []reading.Measurement{{Name: "device", Value: reading.Int(1)}} },
-		"no name":                func(a *Arrival) { a.Measurements = []reading.Measurement{{Value: reading.Int(1)}} },
-		"a name twice":           func(a *Arrival) { a.Measurements = append(a.Measurements, a.Measurements[0]) },
-		"no value":               func(a *Arrival) { a.Measurements = []reading.Measurement{{Name: "T"}} },
-		"a value not normalised": func(a *Arrival) { a.Measurements[0].Value = reading.Value{Kind: reading.KindDecimal, Mantissa: 10, Exp: -1} },
+		"a reserved name": func(a *Arrival) { a.Measurements = []reading.Measurement{{Name: "device", Value: reading.Int(1)}} },
+		"no name":         func(a *Arrival) { a.Measurements = []reading.Measurement{{Value: reading.Int(1)}} },
+		"a name twice":    func(a *Arrival) { a.Measurements = append(a.Measurements, a.Measurements[0]) },
+		"no value":        func(a *Arrival) { a.Measurements = []reading.Measurement{{Name: "T"}} },
+		"a value not normalised": func(a *Arrival) {
+			a.Measurements[0].Value = reading.Value{Kind: reading.KindDecimal, Mantissa: 10, Exp: -1}
+		},
 		"58 measurements": func(a *Arrival) {
 			a.Measurements = nil
 			for i := range 58 {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -16,24 +17,54 @@ import (
 	"cairn/store/share"
 )
 
-// clock is a clock that tests set.
+// clock is a clock that tests set: wall and monotonic clock apart.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu   sync.Mutex
+	now  time.Time
+	mono time.Duration
 }
 
-func newClock() *clock { return &clock{now: time.Date(2026, 3, 14, 9, 0, 7, 0, time.UTC)} }
+func newClock() *clock {
+	return &clock{now: time.Date(2026, 3, 14, 9, 0, 7, 0, time.UTC), mono: time.Hour}
+}
 
 func (c *clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.now
+	return withMono(c.now, c.mono)
 }
 
+// add lets time pass.
 func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	c.now, c.mono = c.now.Add(d), c.mono+d
+	c.mu.Unlock()
+}
+
+// step moves the wall clock while no time passes.
+func (c *clock) step(d time.Duration) {
 	c.mu.Lock()
 	c.now = c.now.Add(d)
 	c.mu.Unlock()
+}
+
+func (c *clock) ms() int64 { return c.Now().UnixMilli() }
+
+// withMono gives a wall time the monotonic reading that package time would have
+// put beside it: the second word of a Time that came from time.Now.
+func withMono(wall time.Time, mono time.Duration) time.Time {
+	t := time.Now()
+	t = t.Add(wall.Sub(t.Round(0)))
+	*(*int64)(unsafe.Add(unsafe.Pointer(&t), 8)) = int64(mono)
+	return t
+}
+
+func TestWithMono(t *testing.T) {
+	wall := time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC)
+	a, b := withMono(wall, time.Hour), withMono(wall.Add(time.Minute), time.Hour+time.Second)
+	if b.Sub(a) != time.Second || b.Round(0).Sub(a.Round(0)) != time.Minute {
+		t.Fatalf("by the monotonic clock %v, by the wall clock %v: package time keeps them otherwise now", b.Sub(a), b.Round(0).Sub(a.Round(0)))
+	}
 }
 
 // site is a store under test with some devices that send.
@@ -59,7 +90,7 @@ type node struct {
 
 func newSite(t testing.TB, devices int) *site {
 	t.Helper()
-	x := &site{t: t, fs: vfs.NewMem(), keys: share.MemorySeed([32]byte{1}), clock: newClock(), rng: rand.New(rand.NewPCG(1, 2))}
+	x := &site{t: t, fs: newMem(), keys: newKeys(), clock: newClock(), rng: newRand(1)}
 	x.open()
 	for range devices {
 		x.addDevice()
@@ -67,15 +98,24 @@ func newSite(t testing.TB, devices int) *site {
 	return x
 }
 
-func (x *site) open() {
-	x.t.Helper()
+func newMem() *vfs.MemFS             { return vfs.NewMem() }
+func newKeys() *share.Keyring        { return share.MemorySeed([32]byte{1}) }
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 2)) }
+
+// options are what the site is opened with.
+func (x *site) options() Options {
 	o := x.opt
 	o.Dir, o.FS, o.Keyring, o.Now = "db", x.fs, x.keys, x.clock.Now
 	o.Clock = func() reading.Clock { return reading.Synced }
 	if o.Free == nil {
 		o.Free = func() (uint64, error) { return 1 << 40, nil }
 	}
-	s, err := Open(o)
+	return o
+}
+
+func (x *site) open() {
+	x.t.Helper()
+	s, err := Open(x.options())
 	if err != nil {
 		x.t.Fatalf("Open: %v", err)
 	}
@@ -85,6 +125,7 @@ func (x *site) open() {
 			s.Close()
 		}
 	})
+	x.sync()
 }
 
 func (x *site) close() {

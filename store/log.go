@@ -85,8 +85,11 @@ func (s *Store) AllowSigning(ctx context.Context) error {
 	return s.setSigning(ctx, "")
 }
 
-// HoldSigning stops signing, with the reason that status shows.
+// HoldSigning stops signing, with the reason that status shows; "" is ErrHeld's.
 func (s *Store) HoldSigning(ctx context.Context, reason string) error {
+	if reason == "" {
+		reason = ErrHeld.Error()
+	}
 	return s.setSigning(ctx, reason)
 }
 

@@ -175,7 +175,33 @@ func (c *committer) loadTrees() error {
 		return err
 	}
 	c.note, c.signed = p.Note, p.Size
+	if err := c.checkSigned(); err != nil {
+		return err
+	}
 	c.nextCommit, c.head = c.state.NextCommit, c.state.Head
+	return nil
+}
+
+// checkSigned holds the log against its own newest checkpoint, so that a damaged
+// one never signs another.
+func (c *committer) checkSigned() error {
+	if c.note == nil {
+		return nil
+	}
+	cp, err := merkle.OpenCheckpoint(c.note, c.s.Origin(), c.s.logPub)
+	if err != nil {
+		return fmt.Errorf("%w: newest checkpoint: %w", ErrDamaged, err)
+	}
+	if cp.Size != c.signed || cp.Size > c.state.Size {
+		return fmt.Errorf("%w: newest checkpoint of %d batches, log of %d", ErrDamaged, cp.Size, c.state.Size)
+	}
+	root, err := merkle.RootAt(nodeRows{c.s, kindLogNode}, cp.Size)
+	if err != nil {
+		return fmt.Errorf("newest checkpoint: %w", err)
+	}
+	if root != cp.Root {
+		return fmt.Errorf("%w: the log is not the one that its newest checkpoint signed", ErrDamaged)
+	}
 	return nil
 }
 
@@ -204,7 +230,42 @@ func (c *committer) replay() error {
 		c.head = append([]byte(nil), r.head...)
 		return true, c.replayRecord(r)
 	})
-	c.nextCommit = max(next, c.state.NextCommit)
+	if err != nil {
+		return err
+	}
+	if next < c.state.NextCommit {
+		return fmt.Errorf("%w: commit %d is missing", ErrDamaged, next)
+	}
+	c.nextCommit = next
+	return c.findOldest()
+}
+
+// findOldest finds since when readings wait for a signed checkpoint: exactly for
+// the open window, else the beginning of the first window that had any.
+func (c *committer) findOldest() error {
+	c.oldest = c.openFirst
+	if c.signed >= c.state.Size {
+		return nil
+	}
+	first, err := c.s.windowOf(c.s.db, &c.state, c.signed)
+	if err != nil {
+		return err
+	}
+	i := c.signed + uint64(sort.Search(int(c.state.Size-c.signed), func(i int) bool {
+		w, e := c.s.windowOf(c.s.db, &c.state, c.signed+uint64(i))
+		if e != nil {
+			err = e
+			return false
+		}
+		return w.NextCommit > first.FirstCommit
+	}))
+	if err != nil || i == c.state.Size {
+		return err
+	}
+	w, err := c.s.windowOf(c.s.db, &c.state, i)
+	if err == nil {
+		c.oldest = w.From
+	}
 	return err
 }
 
@@ -243,8 +304,8 @@ func (c *committer) replayRecord(r *record) error {
 			st.stats.add(&all[i][j].Reading)
 			c.state.LastStamp = max(c.state.LastStamp, all[i][j].Received)
 		}
-		if r.batch >= c.signed && c.oldest == 0 {
-			c.oldest = all[i][0].Received
+		if r.batch == c.state.Size && c.openFirst == 0 {
+			c.openFirst = all[i][0].Received
 		}
 	}
 	for _, x := range devices {
@@ -346,12 +407,24 @@ func (c *committer) firstStatement(b *pebble.Batch, now int64, start uint64) err
 	}
 	alive := max(c.state.LastStamp, w.From)
 	if now <= alive {
-		return nil
+		return c.firstClock(b, now, alive)
 	}
 	w.GapFrom, w.GapTo, w.GapReason = alive, min(now, w.To), "the gateway was not running"
 	c.s.opt.Events(Event{Kind: "gap", Detail: fmt.Sprintf("not running from %s to %s", clockText(alive), clockText(now))})
 	return c.appendStatement(b, ledger.Statement{Kind: ledger.KindGap, At: now, Body: map[string]any{
 		"from": alive, "to": now, "reason": "the gateway was not running", "missed": max(0, (now-w.To)/c.s.window),
+	}})
+}
+
+// firstClock declares a clock that lies somewhat behind the newest that the
+// ledger knows. One that is far behind is for the first look at the clock.
+func (c *committer) firstClock(b *pebble.Batch, now, known int64) error {
+	if behind := known - now; behind <= maxStep.Milliseconds() || behind > maxBehind {
+		return nil
+	}
+	c.clock.stepped = true
+	return c.appendStatement(b, ledger.Statement{Kind: ledger.KindClock, At: now, Body: map[string]any{
+		"was": known, "now": now, "reason": "the clock is behind the newest reading",
 	}})
 }
 

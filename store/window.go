@@ -34,7 +34,7 @@ func (c *committer) closePassed(now int64) error {
 		if passed := now - now%c.s.window; passed < end {
 			end = passed
 		}
-		if end <= w.To { // only this one passed: it was there, and stayed empty
+		if end <= w.To && !c.clock.away { // only this one passed, and somebody was there
 			continue
 		}
 		w.Missed = uint64((end - w.From) / c.s.window)
@@ -233,6 +233,7 @@ func (c *committer) putHeader(b *pebble.Batch, h ledger.Header, items [ledger.Hi
 	if err != nil {
 		return err
 	}
+	c.openFirst = 0 // all that came is in the log now
 	return c.sign(b)
 }
 
@@ -255,7 +256,7 @@ func (c *committer) sign(b *pebble.Batch) error {
 	if err != nil {
 		return fmt.Errorf("sign checkpoint: %w", err)
 	}
-	c.note, c.signed, c.oldest = note, c.logTree.Size(), 0
+	c.note, c.signed, c.oldest = note, c.logTree.Size(), c.openFirst
 	return c.s.putRow(b, c.s.keys.key(kindCheckpoint), checkpointRow{Size: c.signed, Note: note}, false)
 }
 
