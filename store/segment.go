@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sort"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/klauspost/compress/zstd"
@@ -206,7 +207,7 @@ func (l *sealer) run(ctx context.Context) error {
 				return false, err
 			}
 		}
-		return true, nil
+		return true, l.keepHead(rec)
 	})
 	if err != nil {
 		return err
@@ -218,7 +219,15 @@ func (l *sealer) run(ctx context.Context) error {
 			}
 		}
 	}
-	return l.flushSite()
+	if err := l.flushSite(); err != nil {
+		return err
+	}
+	// In the order of their keys, as a start finds them.
+	sort.Slice(l.rows, func(i, j int) bool {
+		a, b := &l.rows[i].key, &l.rows[j].key
+		return a.Compartment < b.Compartment || a.Compartment == b.Compartment && a.Part < b.Part
+	})
+	return nil
 }
 
 // clear removes segments that an interrupted sealing left.
@@ -333,32 +342,23 @@ func (l *sealer) finish(c *committer, b *pebble.Batch) error {
 	if err := s.putRow(b, s.keys.u64(kindHour, l.group.first), row, false); err != nil {
 		return err
 	}
-	if err := l.keepHeads(b); err != nil {
-		return err
-	}
 	if err := b.DeleteRange(s.keys.u64(kindCommit, l.group.from), s.keys.u64(kindCommit, l.group.to), nil); err != nil {
 		return err
 	}
-	// In the order of their keys, as a start finds them.
-	rows, err := s.segmentRows(uint32(l.group.hour), l.group.first, l.group.next)
-	if err != nil {
-		return err
-	}
-	c.listed = append(c.listed, rows...)
+	c.listed = append(c.listed, l.rows...)
 	c.state.SealFrom = l.group.next
 	return nil
 }
 
-// keepHeads keeps intake heads and signatures until a final anchor covers them;
-// without a route there is nothing to wait for.
-func (l *sealer) keepHeads(b *pebble.Batch) error {
+// keepHead keeps a commit's intake head and signature until a final anchor
+// covers them; without a route there is nothing to wait for. Like the segments
+// it is written ahead: while the commit is there the row says nothing new.
+func (l *sealer) keepHead(rec *record) error {
 	if len(l.r.s.opt.Routes) == 0 {
 		return nil
 	}
-	return l.r.commits(l.group.from, l.group.to, func(rec *record) (bool, error) {
-		val := appendBytes([]byte{format}, rec.head)
-		return true, b.Set(l.r.s.keys.u64(kindHead, rec.number), append(val, rec.signature...), nil)
-	})
+	val := append(appendBytes([]byte{format}, rec.head), rec.signature...)
+	return l.r.s.db.Set(l.r.s.keys.u64(kindHead, rec.number), val, pebble.NoSync)
 }
 
 // MarkFinal says that the batches below size are under a final anchor: the
