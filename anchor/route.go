@@ -167,9 +167,6 @@ func (r *Route) Run(ctx context.Context) error {
 	for {
 		err := r.round(ctx)
 		r.publish()
-		if ctx.Err() != nil {
-			return nil
-		}
 		if err != nil {
 			return err
 		}

@@ -163,7 +163,7 @@ func dial(t testing.TB, cfg Config) *Chain {
 func deployed(t testing.TB, d devchain, cfg Config) (*Chain, Config) {
 	t.Helper()
 	c := dial(t, cfg)
-	stop := mining(d)
+	stop := mining(t, d)
 	dep, err := c.Deploy(testContext(t))
 	stop()
 	if err != nil {
@@ -173,8 +173,8 @@ func deployed(t testing.TB, d devchain, cfg Config) (*Chain, Config) {
 	return dial(t, cfg), cfg
 }
 
-// mining makes blocks until it is stopped.
-func mining(d devchain) (stop func()) {
+// mining makes blocks until it is stopped, or the test ends.
+func mining(t testing.TB, d devchain) (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -189,7 +189,10 @@ func mining(d devchain) (stop func()) {
 			}
 		}
 	}()
-	return func() { close(end); <-ended }
+	var once sync.Once
+	stop = func() { once.Do(func() { close(end); <-ended }) }
+	t.Cleanup(stop)
+	return stop
 }
 
 // until asks again until ok or a deadline.

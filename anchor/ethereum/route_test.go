@@ -57,7 +57,7 @@ func TestRoute(t *testing.T) {
 		c, _ := deployed(t, d, configOf(t, d))
 		l := &log{size: 1}
 		j := &journal{}
-		stopMining := mining(d)
+		stopMining := mining(t, d)
 		r, stop := running(t, anchor.Config{Chain: c, Source: l, Journal: j})
 		until(t, "the first final", hasFinal(r, 1))
 		checkFinal(t, r, c, 1)
@@ -92,7 +92,7 @@ func TestRouteCrash(t *testing.T) {
 	for i, p := range anchor.Points() {
 		l.grow(uint64(i + 1))
 		want++
-		stopMining := mining(d)
+		stopMining := mining(t, d)
 		hit := make(chan struct{})
 		_, stop := running(t, anchor.Config{Chain: c, Source: l, Journal: j, Fault: func(at anchor.Point) error {
 			if at == p {
@@ -111,7 +111,7 @@ func TestRouteCrash(t *testing.T) {
 		stopMining()
 		d.mine(1)
 		d.reorg(1)
-		stopMining = mining(d)
+		stopMining = mining(t, d)
 		r, stop := running(t, anchor.Config{Chain: c, Source: l, Journal: j})
 		until(t, "the final after "+string(p), hasFinal(r, uint64(i+1)))
 		checkFinal(t, r, c, uint64(i+1))
@@ -168,7 +168,7 @@ func TestRouteReorg(t *testing.T) {
 		b := included()
 		return b != nil && b.Hash != was.Hash
 	})
-	stopMining := mining(d)
+	stopMining := mining(t, d)
 	until(t, "the final", hasFinal(r, 1))
 	stopMining()
 	checkFinal(t, r, c, 1)
