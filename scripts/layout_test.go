@@ -56,6 +56,7 @@ var layout = map[string][]string{
 	"scripts/anvil":       nil,
 	"scripts/benchtable":  nil,
 	"scripts/contractgen": nil,
+	"scripts/spine":       nil,
 }
 
 // topLevel is every folder that the module's root may hold, with the two that builds and demos write; those that
