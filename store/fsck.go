@@ -47,7 +47,7 @@ const maxFindings = 100
 // and compares with what is stored, signed and anchored. An error means that it
 // could not go on; what is wrong with the data stands in the report.
 func (s *Store) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
-	f := &fsck{reader: s.reader(), ctx: ctx, opt: o}
+	f := &fsck{reader: s.reader(), ctx: ctx, opt: o, open: map[uint64]uint64{}}
 	defer f.close()
 	for i := range f.v.streams {
 		f.total += f.v.size / uint64(len(f.v.streams))
@@ -55,7 +55,7 @@ func (s *Store) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
 			f.total += n
 		}
 	}
-	for _, step := range []func() error{f.streams, f.batches, f.statements, f.commitRecords, f.heads} {
+	for _, step := range []func() error{f.streams, f.batches, f.statements, f.commitRecords, f.groups, f.keptHeads, f.journals, f.heads} {
 		if err := step(); err != nil {
 			return f.rep, fmt.Errorf("fsck: %w", err)
 		}
@@ -70,6 +70,8 @@ type fsck struct {
 	rep         FsckReport
 	done, total uint64
 	hasher      reading.Hasher
+	commits     uint64            // where the next window's commits begin
+	open        map[uint64]uint64 // next sequence number by slot, in the open window
 }
 
 func (f *fsck) find(format string, a ...any) {
@@ -223,6 +225,9 @@ func (f *fsck) batches() error {
 		f.find("the newest checkpoint: %v", err)
 		return nil
 	}
+	if cp.Size != f.v.signed {
+		f.find("the newest checkpoint is of %d batches, its row says %d", cp.Size, f.v.signed)
+	}
 	f.compare(AnchoredHead{Size: cp.Size, Root: cp.Root, Where: "the newest checkpoint"})
 	return nil
 }
@@ -257,7 +262,11 @@ func (f *fsck) batch(i uint64, log *merkle.Tree, to *int64) error {
 			return err
 		}
 	}
-	if merkle.PerfectRoot(leaves) != h.Root {
+	nodes := groupNodes(leaves)
+	if err := f.besideHeader(&h, w, nodes); err != nil {
+		return err
+	}
+	if merkle.PerfectRoot(nodes) != h.Root {
 		f.find("batch %d: the summaries give another batch root", i)
 	}
 	log.AppendCollect(merkle.LeafHash(ev.Header), 0, func(level int, n uint64, x merkle.Hash) {
@@ -323,9 +332,19 @@ func (f *fsck) statements() error {
 // its readings, its head from its roots, and its signature holds.
 func (f *fsck) commitRecords() error {
 	var prev []byte
+	first, err := f.s.windowOf(f.snap, &f.v.state, f.v.state.SealFrom)
+	if err != nil {
+		f.find("%v", err)
+		return nil
+	}
+	next, meanwhile := first.FirstCommit, f.sealedMeanwhile()
 	k := f.s.keys.key(kindCommit)
-	return each(f.snap, k, f.s.keys.u64(kindCommit, f.v.nextCommit), func(key, val []byte) (bool, error) {
+	err = each(f.snap, k, f.s.keys.u64(kindCommit, f.v.nextCommit), func(key, val []byte) (bool, error) {
 		number := binary.BigEndian.Uint64(suffix(key))
+		if number != next && !meanwhile {
+			f.find("commit %d follows, %d was expected", number, next)
+		}
+		next = number + 1
 		rec, err := parseRecord(number, val)
 		if err == nil {
 			err = f.commitRecord(rec, prev)
@@ -339,6 +358,16 @@ func (f *fsck) commitRecords() error {
 		f.rep.Commits++
 		return true, f.ctx.Err()
 	})
+	if err == nil && next != f.v.nextCommit && !meanwhile {
+		f.find("the commits end before %d, want %d", next, f.v.nextCommit)
+	}
+	return err
+}
+
+// sealedMeanwhile says whether the snapshot is of a later state than the view.
+func (f *fsck) sealedMeanwhile() bool {
+	var st ledgerState
+	return row(f.snap, f.s.local, f.s.keys.key(kindState), &st) == nil && st.SealFrom != f.v.state.SealFrom
 }
 
 func (f *fsck) commitRecord(rec *record, prev []byte) error {
@@ -362,6 +391,9 @@ func (f *fsck) commitRecord(rec *record, prev []byte) error {
 	}
 	_, all, err := f.s.openRecordWith(f.reader, rec, site, w.hour())
 	if err != nil {
+		return err
+	}
+	if err := f.openSequence(rec); err != nil {
 		return err
 	}
 	leaves := make([]merkle.Hash, 0, len(rec.order))

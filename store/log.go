@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -100,7 +101,11 @@ func (s *Store) setSigning(ctx context.Context, held string) error {
 		b := s.db.NewBatch()
 		c.signing, c.held = held == "", held
 		if c.logTree.Size() > c.signed {
-			if err := c.sign(b); err != nil {
+			err := c.sign(b)
+			if err == nil {
+				err = c.putState(b)
+			}
+			if err != nil {
 				b.Close()
 				return err
 			}
@@ -126,7 +131,10 @@ func (s *Store) FindRoot(root merkle.Hash) (size uint64, ok bool, err error) {
 		return 0, true, nil
 	}
 	k := s.keys.key(kindHeader)
-	err = each(s.db, k, after(k), func(_, val []byte) (bool, error) {
+	err = each(s.db, k, after(k), func(key, val []byte) (bool, error) {
+		if n := binary.BigEndian.Uint64(suffix(key)); n != t.Size() || len(val) < 2 || val[0] != format {
+			return false, fmt.Errorf("%w: header of batch %d", ErrDamaged, t.Size())
+		}
 		t.Append(merkle.LeafHash(val[1:]))
 		ok = t.Root() == root
 		return !ok, nil

@@ -53,7 +53,7 @@ func (s *Store) recover() error {
 	if err != nil {
 		return err
 	}
-	steps := []func() error{c.loadStarts, c.loadStreams, c.loadDevices, c.loadTrees, c.replay, c.loadListed}
+	steps := []func() error{c.loadStarts, c.loadStreams, c.loadDevices, c.countRows, c.loadTrees, c.replay, c.loadListed}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return fmt.Errorf("recover: %w", err)
@@ -86,7 +86,7 @@ func (s *Store) recoverEmpty(c *committer) error {
 func (c *committer) loadStarts() error {
 	k := c.s.keys.key(kindStart)
 	return each(c.s.db, k, after(k), func(key, val []byte) (bool, error) {
-		if len(val) != 17 || val[0] != format {
+		if n := binary.BigEndian.Uint64(suffix(key)); len(val) != 17 || val[0] != format || n != uint64(len(c.s.starts.inc)) {
 			return false, fmt.Errorf("%w: start %x", ErrDamaged, suffix(key))
 		}
 		c.s.starts.inc = append(c.s.starts.inc, [16]byte(val[1:]))
@@ -161,6 +161,19 @@ func (c *committer) loadDevices() error {
 	})
 }
 
+// countRows makes sure that no start, stream or device is missing.
+func (c *committer) countRows() error {
+	switch st := &c.state; {
+	case uint64(len(c.s.starts.inc)) != st.Starts:
+		return fmt.Errorf("%w: %d starts on record, want %d", ErrDamaged, len(c.s.starts.inc), st.Starts)
+	case uint64(len(c.streams)) != st.Slots:
+		return fmt.Errorf("%w: %d streams on record, want %d", ErrDamaged, len(c.streams), st.Slots)
+	case len(c.devices) != int(st.Devices):
+		return fmt.Errorf("%w: %d devices on record, want %d", ErrDamaged, len(c.devices), st.Devices)
+	}
+	return nil
+}
+
 func (c *committer) loadTrees() error {
 	var err error
 	if c.logTree, err = treeAt(nodeRows{c.s, kindLogNode}, c.state.Size); err != nil {
@@ -185,6 +198,9 @@ func (c *committer) loadTrees() error {
 // checkSigned holds the log against its own newest checkpoint, so that a damaged
 // one never signs another.
 func (c *committer) checkSigned() error {
+	if c.signed != c.state.Signed {
+		return fmt.Errorf("%w: newest checkpoint of %d batches, %d were signed", ErrDamaged, c.signed, c.state.Signed)
+	}
 	if c.note == nil {
 		return nil
 	}
@@ -354,9 +370,6 @@ func (c *committer) start() error {
 	}
 	b := c.s.db.NewBatch()
 	n := c.state.Starts
-	if n != uint64(len(c.s.starts.inc)) {
-		return fmt.Errorf("%w: %d starts on record, %d counted", ErrDamaged, len(c.s.starts.inc), n)
-	}
 	c.state.Starts++
 	c.s.starts.inc = append(c.s.starts.inc, c.incarnation)
 	if err := b.Set(c.s.keys.u64(kindStart, n), append([]byte{format}, c.incarnation[:]...), nil); err != nil {

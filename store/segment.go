@@ -464,6 +464,9 @@ func (r *reader) sealedAt(in *streamInfo, seq uint64) ([]stored, error) {
 		return nil, nil
 	}
 	out, err := r.openStretch(in, &x)
+	if err == nil && (len(out) != int(x.Count) || out[0].Sequence != binary.BigEndian.Uint64(suffix(it.Key())[8:])) {
+		err = fmt.Errorf("%w: stream %d: a segment holds other readings than its index row says", ErrDamaged, in.slot)
+	}
 	if err == nil {
 		r.last = lastSegment{in.slot, out}
 	}

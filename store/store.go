@@ -201,23 +201,11 @@ func (o *Options) fill() error {
 // Open opens or makes the ledger of a keyring in a folder, recovers what was
 // acknowledged, closes the windows that passed, and starts to commit.
 func Open(o Options) (*Store, error) {
-	if err := o.fill(); err != nil {
-		return nil, err
-	}
-	pub := o.Keyring.LogKey().Public().(ed25519.PublicKey)
-	local, err := newLocalSeal(o.Keyring.LocalKey())
+	s, err := prepare(o)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{
-		opt: o, logPub: pub, local: local, window: o.Window.Milliseconds(),
-		keys:      keyspace{ledger.ID(pub, o.Keyring.Nonce())},
-		in:        make(chan []Arrival, queueSlices),
-		ctl:       make(chan func()),
-		stop:      make(chan struct{}),
-		done:      make(chan struct{}),
-		sealReady: make(chan struct{}, 1),
-	}
+	o = s.opt
 	if s.db, err = pebble.Open(o.Dir, s.pebbleOptions()); err != nil {
 		return nil, fmt.Errorf("open %s: %w", o.Dir, err)
 	}
@@ -239,6 +227,27 @@ func Open(o Options) (*Store, error) {
 	go func() { defer s.wg.Done(); s.sealLoop() }()
 	go s.com.run()
 	return s, nil
+}
+
+// prepare makes a store that has no database yet.
+func prepare(o Options) (*Store, error) {
+	if err := o.fill(); err != nil {
+		return nil, err
+	}
+	pub := o.Keyring.LogKey().Public().(ed25519.PublicKey)
+	local, err := newLocalSeal(o.Keyring.LocalKey())
+	if err != nil {
+		return nil, err
+	}
+	return &Store{
+		opt: o, logPub: pub, local: local, window: o.Window.Milliseconds(),
+		keys:      keyspace{ledger.ID(pub, o.Keyring.Nonce())},
+		in:        make(chan []Arrival, queueSlices),
+		ctl:       make(chan func()),
+		stop:      make(chan struct{}),
+		done:      make(chan struct{}),
+		sealReady: make(chan struct{}, 1),
+	}, nil
 }
 
 func (s *Store) pebbleOptions() *pebble.Options {

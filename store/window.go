@@ -257,6 +257,7 @@ func (c *committer) sign(b *pebble.Batch) error {
 		return fmt.Errorf("sign checkpoint: %w", err)
 	}
 	c.note, c.signed, c.oldest = note, c.logTree.Size(), c.openFirst
+	c.state.Signed = c.signed // the caller writes the state
 	return c.s.putRow(b, c.s.keys.key(kindCheckpoint), checkpointRow{Size: c.signed, Note: note}, false)
 }
 
