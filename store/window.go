@@ -104,8 +104,8 @@ func (c *committer) closeInto(b *pebble.Batch, next window) error {
 	if err := c.putHeader(b, h, items); err != nil {
 		return err
 	}
-	c.dropClosed(index)
-	return c.openNext(b, *w, next, index)
+	ended := c.dropClosed(index)
+	return c.openNext(b, *w, next, ended)
 }
 
 // batchLeaves computes the leaf of every slot and writes the runs' rows.
@@ -267,24 +267,26 @@ type checkpointRow struct {
 	Note []byte
 }
 
-// dropClosed takes streams out that had their last summary.
-func (c *committer) dropClosed(index uint64) {
+// dropClosed takes streams out that had their last summary, and says whether
+// there were any: their rows must say so with this batch.
+func (c *committer) dropClosed(index uint64) (ended bool) {
 	keep := c.active[:0]
 	for _, st := range c.active {
 		if st.closing {
 			st.closing, st.closed, st.closedBy, st.dirty = false, true, index, true
-			c.infos = nil
+			c.infos, ended = nil, true
 			continue
 		}
 		keep = append(keep, st)
 	}
 	clear(c.active[len(keep):])
 	c.active = keep
+	return ended
 }
 
 // openNext opens the window after the one just closed. At a quarter hour's end
 // the frontiers are written, so that its commits can be sealed and deleted.
-func (c *committer) openNext(b *pebble.Batch, closed, next window, index uint64) error {
+func (c *committer) openNext(b *pebble.Batch, closed, next window, ended bool) error {
 	next.FirstCommit = c.nextCommit
 	for _, s := range c.s.opt.Seen() {
 		next.Seen = append(next.Seen, seenRow{Route: s.Route, Height: s.Height, Hash: s.Hash, Time: s.Time})
@@ -293,7 +295,7 @@ func (c *committer) openNext(b *pebble.Batch, closed, next window, index uint64)
 	c.state.Open = next
 	c.state.Size = c.logTree.Size()
 	c.listed = c.listed[:0]
-	if closed.hour() == next.hour() && closed.To == next.From {
+	if closed.hour() == next.hour() && closed.To == next.From && !ended {
 		return c.putState(b)
 	}
 	return c.snapshot(b)
