@@ -23,6 +23,7 @@ const (
 	identityFile = "identity.age-key"
 	dataDir      = "data"
 	socketFile   = "cairn.sock"
+	lockFile     = "cairn.lock"
 )
 
 // Config is what the file, the environment and the flags say, checked. Paths

@@ -103,7 +103,7 @@ func (s *controlServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		m = errorMessage(err)
 	}
-	if op.writes || err != nil {
+	if op.writes {
 		s.log.Info("operation", "name", name, "error", m.Error)
 	}
 	_ = lines.Encode(m)
@@ -175,16 +175,7 @@ func ask[A any](ctx context.Context, c *command, name string, request any) (answ
 	if err != nil {
 		return answer, fmt.Errorf("write request: %w", err)
 	}
-	conn, err := net.DialTimeout("unix", shortest(filepath.Join(c.dir, socketFile)), dialTimeout)
-	var raw json.RawMessage
-	switch {
-	case err == nil:
-		raw, err = c.askService(ctx, conn, name, q)
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		raw, err = c.askFolder(ctx, name, q)
-	default:
-		return answer, fmt.Errorf("reach the service in %s: %w", c.dir, err)
-	}
+	raw, err := c.askAnyone(ctx, name, q)
 	if err != nil {
 		return answer, err
 	}
@@ -192,6 +183,50 @@ func ask[A any](ctx context.Context, c *command, name string, request any) (answ
 		return answer, fmt.Errorf("read answer: %w", err)
 	}
 	return answer, nil
+}
+
+// askAnyone looks for the service first. While the folder is in use and no
+// service answers, one is starting or leaving, or another command is at work:
+// that passes.
+func (c *command) askAnyone(ctx context.Context, name string, q []byte) (raw json.RawMessage, err error) {
+	err = patiently(ctx, func() error {
+		conn, err := net.DialTimeout("unix", shortest(filepath.Join(c.dir, socketFile)), dialTimeout)
+		switch {
+		case err == nil:
+			raw, err = c.askService(ctx, conn, name, q)
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+			raw, err = c.askFolder(ctx, name, q)
+		default:
+			err = fmt.Errorf("reach the service in %s: %w", c.dir, err)
+		}
+		return err
+	})
+	return raw, err
+}
+
+const (
+	lockPatience = 5 * time.Second
+	lockPoll     = 100 * time.Millisecond
+)
+
+// patiently calls f again for a while as long as the folder is in use.
+func patiently(ctx context.Context, f func() error) error {
+	tick := time.NewTicker(lockPoll)
+	defer tick.Stop()
+	limit := time.After(lockPatience)
+	for {
+		err := f()
+		if !errors.Is(err, errInUse) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func (c *command) askService(ctx context.Context, conn net.Conn, name string, q []byte) (json.RawMessage, error) {
@@ -236,8 +271,8 @@ func (c *command) askFolder(ctx context.Context, name string, q []byte) (json.Ra
 		return nil, err
 	}
 	answer, err := op.run(ctx, g, q, c.progress)
-	if cerr := g.store.Close(); err == nil && cerr != nil {
-		err = fmt.Errorf("close the store: %w", cerr)
+	if cerr := g.close(); err == nil {
+		err = cerr
 	}
 	if err != nil {
 		return nil, err

@@ -26,6 +26,20 @@ type gateway struct {
 	keyring *share.Keyring
 	store   *store.Store
 	live    *live // nil unless the service runs
+
+	release func() // the folder's lock
+}
+
+// close closes the store and gives the folder back.
+func (g *gateway) close() error {
+	defer g.release()
+	if g.store == nil {
+		return nil
+	}
+	if err := g.store.Close(); err != nil {
+		return fmt.Errorf("close the store: %w", err)
+	}
+	return nil
 }
 
 // live is what only a running service has.
@@ -349,11 +363,14 @@ func (h head) WindowStart(index uint64) (int64, bool) {
 	return header.From, err == nil
 }
 
+// errInUse says that another process has the folder open. It may pass.
+var errInUse = errors.New("another cairn uses this folder at this moment")
+
 // storeHint adds to an error what the operator can do.
 func storeHint(err error, dir string) error {
 	switch {
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%w: does another cairn use %s at this moment, or may you not?", err, dir)
+	case errors.Is(err, syscall.EAGAIN):
+		return fmt.Errorf("%s: %w", dir, errInUse)
 	case errors.Is(err, store.ErrOtherKeyring):
 		return fmt.Errorf("%w: put back the keyring that %s was made with", err, dir)
 	case errors.Is(err, store.ErrDamaged):

@@ -92,17 +92,20 @@ func (c *command) openFolder(readOnly bool) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, err := c.openKeyring(cfg)
-	if err != nil {
-		return nil, err
-	}
-	g := &gateway{cfg: cfg, log: slog.New(slog.DiscardHandler), keyring: k}
+	g := &gateway{cfg: cfg, log: slog.New(slog.DiscardHandler)}
 	if readOnly && g.unborn() {
 		return nil, fmt.Errorf("the gateway in %s has no data yet: add a device, or start it with `cairn run`", cfg.Dir)
 	}
-	o := g.storeOptions()
-	o.ReadOnly = readOnly
-	if g.store, err = store.Open(o); err != nil {
+	if g.release, err = lockFolder(cfg.Dir); err != nil {
+		return nil, err
+	}
+	if g.keyring, err = c.openKeyring(cfg); err == nil {
+		o := g.storeOptions()
+		o.ReadOnly = readOnly
+		g.store, err = store.Open(o)
+	}
+	if err != nil {
+		g.release()
 		return nil, storeHint(err, cfg.Dir)
 	}
 	return g, nil
@@ -141,14 +144,7 @@ func (c *command) run(ctx context.Context, cfg *Config) error {
 	s := &service{gateway: &gateway{cfg: cfg, log: newLogger(c.Err, cfg.LogFormat, cfg.LogLevel)}}
 	ctx, s.died = context.WithCancelCause(ctx)
 	defer s.died(nil)
-	var err error
-	if s.token, err = readToken(cfg.HTTPTokenFile); err != nil {
-		return err
-	}
-	if s.keyring, err = c.openKeyring(cfg); err != nil {
-		return err
-	}
-	if err := s.openStore(); err != nil {
+	if err := s.open(ctx, c); err != nil {
 		return err
 	}
 	clean, err := s.serve(ctx, c)
@@ -158,8 +154,8 @@ func (c *command) run(ctx context.Context, cfg *Config) error {
 	if !clean {
 		// A request still reads the store. What was acknowledged is on disk.
 		s.log.Warn("left without closing the store: a request did not end")
-	} else if cerr := s.store.Close(); err == nil && cerr != nil {
-		err = fmt.Errorf("close the store: %w", cerr)
+	} else if cerr := s.close(); err == nil {
+		err = cerr
 	}
 	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, errSignal) && !errors.Is(cause, context.Canceled) {
 		err = cause
@@ -170,6 +166,24 @@ func (c *command) run(ctx context.Context, cfg *Config) error {
 	}
 	s.log.Info("stopped")
 	return nil
+}
+
+// open opens all that the service needs of its folder. A command that is at
+// work there has a moment to end.
+func (s *service) open(ctx context.Context, c *command) (err error) {
+	if s.token, err = readToken(s.cfg.HTTPTokenFile); err != nil {
+		return err
+	}
+	if err := patiently(ctx, func() (err error) { s.release, err = lockFolder(s.cfg.Dir); return err }); err != nil {
+		return err
+	}
+	if s.keyring, err = c.openKeyring(s.cfg); err == nil {
+		err = s.openStore()
+	}
+	if err != nil {
+		s.release()
+	}
+	return err
 }
 
 func (s *service) openStore() (err error) {

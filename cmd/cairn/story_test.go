@@ -1,0 +1,350 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ethereum/go-ethereum/accounts/keystore"
+	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"cairn/ingest"
+	"cairn/ingest/frame"
+	"cairn/scripts/anvil"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"sendframes": sendFrames})
+}
+
+// TestStories runs the scripts in testdata against the built binaries. A script
+// that mentions $CHAIN has a node of its own; $UDP and $HTTP are free ports.
+func TestStories(t *testing.T) {
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "cairn/cmd/cairn", "cairn/cmd/cairn-verify")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	scripts, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("got %d scripts, %v", len(scripts), err)
+	}
+	for _, file := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			story(t, bin, file)
+		})
+	}
+}
+
+func story(t *testing.T, bin, file string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stage{t: t}
+	if strings.Contains(string(text), "$CHAIN") {
+		s.node = anvil.Start(t, "--block-time", "1")
+	}
+	testscript.Run(t, testscript.Params{
+		Files: []string{file}, RequireExplicitExec: true, Setup: func(e *testscript.Env) error { return s.setup(e, bin) },
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await": s.await, "code": s.code, "capture": s.capture, "chain": s.chain, "edit": s.edit, "fetch": s.fetch, "flip": s.flip,
+			"copy": s.copy,
+		},
+	})
+}
+
+// stage is what one story plays on.
+type stage struct {
+	t    *testing.T
+	node *anvil.Node
+}
+
+func (s *stage) setup(e *testscript.Env, bin string) error {
+	e.Setenv("PATH", bin+string(filepath.ListSeparator)+e.Getenv("PATH"))
+	for _, name := range []string{"UDP", "HTTP", "NOBODY"} {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		e.Setenv(name, strconv.Itoa(port))
+	}
+	if s.node == nil {
+		return nil
+	}
+	e.Setenv("CHAIN", s.node.URL)
+	key := &keystore.Key{Address: crypto.PubkeyToAddress(s.node.Keys[0].PublicKey), PrivateKey: s.node.Keys[0]}
+	b, err := keystore.EncryptKey(key, "sesame", keystore.LightScryptN, keystore.LightScryptP)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(e.WorkDir, "anchor.json"), b, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(e.WorkDir, "anchor.pass"), []byte("sesame\n"), 0o600)
+}
+
+// freePort finds a UDP and TCP port that nobody uses at this moment.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+const awaitLimit = 40 * time.Second
+
+// await runs a command until its output, of both kinds, fits a pattern:
+//
+//	await PATTERN command args…
+func (s *stage) await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: await PATTERN command args…")
+	}
+	pattern, err := regexp.Compile(args[0])
+	ts.Check(err)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(awaitLimit)
+	path, err := find(ts, args[1])
+	ts.Check(err)
+	for {
+		cmd := exec.Command(path, args[2:]...)
+		cmd.Dir = ts.MkAbs(".")
+		for _, name := range []string{"PATH", "HOME", "TMPDIR", envDir} {
+			cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+		}
+		got, _ := cmd.CombinedOutput() // red health is an exit code too
+		if pattern.Match(got) {
+			_, _ = ts.Stdout().Write(got)
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			ts.Fatalf("%s does not come; last:\n%s", args[0], got)
+		}
+	}
+}
+
+// find looks a command up in the story's own path.
+func find(ts *testscript.TestScript, name string) (string, error) {
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if path := filepath.Join(dir, name); isExecutable(path) {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("no command %s", name)
+}
+
+func isExecutable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&0o111 != 0
+}
+
+// code runs a command that must exit with a code:
+//
+//	code N command args…
+func (s *stage) code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N command args…")
+	}
+	got := 0
+	err := ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+// capture sets a variable to what a pattern's group matches in the last output:
+//
+//	capture NAME PATTERN
+func (s *stage) capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME PATTERN")
+	}
+	m := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(m) != 2 {
+		ts.Fatalf("%s does not fit", args[1])
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+// chain works on the node: stop, resume, pause (no blocks), go (a block a
+// second again), sent N (so many transactions of the account are in blocks).
+func (s *stage) chain(ts *testscript.TestScript, neg bool, args []string) {
+	var err error
+	switch {
+	case neg || len(args) == 0:
+		ts.Fatalf("usage: chain stop|resume|pause|go|sent N")
+	case args[0] == "stop":
+		s.node.Stop()
+	case args[0] == "resume":
+		s.node.Resume()
+	case args[0] == "pause":
+		err = s.node.Call(nil, "evm_setIntervalMining", 0)
+		if err == nil {
+			err = s.node.Call(nil, "evm_setAutomine", false)
+		}
+	case args[0] == "go":
+		err = s.node.Call(nil, "evm_setIntervalMining", 1)
+	case args[0] == "sent" && len(args) == 2:
+		var n string
+		err = s.node.Call(&n, "eth_getTransactionCount", crypto.PubkeyToAddress(s.node.Keys[0].PublicKey).Hex(), "latest")
+		if got, _ := strconv.ParseUint(strings.TrimPrefix(n, "0x"), 16, 64); err == nil && strconv.FormatUint(got, 10) != args[1] {
+			ts.Fatalf("%d transactions are in blocks, want %s", got, args[1])
+		}
+	default:
+		ts.Fatalf("chain %v", args)
+	}
+	ts.Check(err)
+}
+
+// edit replaces text in a file: edit FILE OLD NEW, with \n for a line's end.
+func (s *stage) edit(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: edit FILE OLD NEW")
+	}
+	old, replacement := strings.ReplaceAll(args[1], `\n`, "\n"), strings.ReplaceAll(args[2], `\n`, "\n")
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, old) {
+		ts.Fatalf("%s does not hold %q", args[0], old)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, old, replacement, 1)), 0o600))
+}
+
+// fetch asks a URL for a status code, with a bearer token if one is given, and
+// writes status line, headers and body to standard output.
+//
+//	fetch CODE URL [TOKEN]
+func (s *stage) fetch(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: fetch CODE URL [TOKEN]")
+	}
+	r, err := http.NewRequest(http.MethodGet, args[1], nil)
+	ts.Check(err)
+	if len(args) > 2 {
+		r.Header.Set("Authorization", "Bearer "+args[2])
+	}
+	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(r)
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	for _, name := range []string{"Content-Type", "Cache-Control"} {
+		fmt.Fprintf(ts.Stdout(), "%s: %s\n", name, resp.Header.Get(name))
+	}
+	fmt.Fprintf(ts.Stdout(), "Bytes: %d\n%s\n", len(body), body)
+	if got := strconv.Itoa(resp.StatusCode); got != args[0] {
+		ts.Fatalf("%s answers %s, want %s", args[1], got, args[0])
+	}
+}
+
+// flip changes one bit of a file's byte: flip FILE OFFSET, from the end if it is
+// negative.
+func (s *stage) flip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flip FILE OFFSET")
+	}
+	b := []byte(ts.ReadFile(args[0]))
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if at < 0 {
+		at += len(b)
+	}
+	b[at] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
+}
+
+// copy copies a folder with all its files: copy FROM TO. TO is replaced.
+func (s *stage) copy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: copy FROM TO")
+	}
+	from, to := ts.MkAbs(args[0]), ts.MkAbs(args[1])
+	ts.Check(os.RemoveAll(to))
+	ts.Check(filepath.WalkDir(from, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.Type()&os.ModeSocket != 0 {
+			return err
+		}
+		rel, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, rel), 0o700)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, rel), b, 0o600)
+	}))
+}
+
+// sendFrames is a node: sendframes PORT ID KEY COUNTER STATS…, one frame for each
+// text of stats, with counters from COUNTER+1 on.
+func sendFrames() {
+	if err := sendAll(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "sendframes:", err)
+		os.Exit(1)
+	}
+}
+
+func sendAll(args []string) error {
+	if len(args) < 5 {
+		return errors.New("want: PORT ID KEY COUNTER STATS…")
+	}
+	id, err := frame.ParseID(args[1])
+	if err != nil {
+		return err
+	}
+	key, err := frame.ParseKey(args[2])
+	if err != nil {
+		return err
+	}
+	counter, err := strconv.ParseUint(args[3], 16, 48)
+	if err != nil {
+		return err
+	}
+	node, err := ingest.NewSimulator(id, key, ingest.SimulatorOptions{Counter: frame.Counter(counter)})
+	if err != nil {
+		return err
+	}
+	conn, err := net.Dial("udp", "127.0.0.1:"+args[0])
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, stats := range args[4:] {
+		wire, err := node.Next(frame.Body{Valve: -1, Stats: []byte(stats)})
+		if err != nil {
+			return err
+		}
+		if _, err := conn.Write(wire[1:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
