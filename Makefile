@@ -17,7 +17,7 @@ tools: ## install the pinned anvil, forge and solc into .tools
 	@scripts/tools.sh
 
 build: ## build bin/cairn, bin/cairn-verify and bin/cairn-demo
-	$(GO) build -trimpath -o bin/ ./cmd/...
+	$(GO) build -trimpath -ldflags='-s -w' -o bin/ ./cmd/...
 
 test: tools build ## run every test: the contract's, then the code's and the stories
 	$(FORGE) test --offline --use $(CURDIR)/.tools/bin/solc --root contracts
