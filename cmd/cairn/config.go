@@ -196,7 +196,7 @@ func within(dir, path string) string {
 
 // contradictions are what no single setting shows.
 func (c *Config) contradictions(s *settings) {
-	if w := c.Window; w != 0 && (w < time.Second || w%time.Second != 0 || 15*time.Minute%w != 0) {
+	if w := c.Window; w >= 0 && (w < time.Second || w%time.Second != 0 || 15*time.Minute%w != 0) {
 		s.fail("window", "%v does not divide 15 minutes in whole seconds", w)
 	}
 	if c.PassphraseFile != "" && c.IdentityFile != "" {

@@ -50,6 +50,7 @@ func (s *settings) required(key string) string {
 	return t
 }
 
+// duration is 0 for nothing and below 0 for what is no duration.
 func (s *settings) duration(key string) time.Duration {
 	t := s.text(key)
 	if t == "" {
@@ -58,7 +59,7 @@ func (s *settings) duration(key string) time.Duration {
 	d, err := time.ParseDuration(t)
 	if err != nil || d < 0 {
 		s.fail(key, "%q is no duration such as 90s, 10m or 2h", t)
-		return 0
+		return -1
 	}
 	return d
 }
@@ -202,7 +203,7 @@ func (s *settings) anchor(dir string) AnchorConfig {
 		Depth:              s.finality("finality"),
 		MaxFeeGwei:         s.number("max_fee_gwei", 1<<40),
 	}
-	if a.Every == 0 {
+	if s.text("every") == "" {
 		a.Every = defaultEvery
 	}
 	a.Jitter = a.Every / 4
@@ -226,10 +227,10 @@ func (s *settings) checkAnchor(a *AnchorConfig) {
 	if a.ChainID == 0 {
 		s.fail("chain_id", "is missing: 1 is Ethereum's main network, 11155111 Sepolia")
 	}
-	if a.Jitter > a.Every {
+	if a.Every > 0 && a.Jitter > a.Every {
 		s.fail("jitter", "%v is longer than every, %v", a.Jitter, a.Every)
 	}
-	if a.Every < time.Second {
+	if a.Every >= 0 && a.Every < time.Second {
 		s.fail("every", "%v is below a second", a.Every)
 	}
 	key, signer := a.Keystore != "", a.SignerURL != ""

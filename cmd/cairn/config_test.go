@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, configFile), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// The written file says every option, and reading it gives what an empty file
+// gives.
+func TestWrittenConfigIsTheDefault(t *testing.T) {
+	text := renderConfig(nil)
+	if strings.Contains(text, "{{") {
+		t.Errorf("the template names an option that does not exist:\n%s", text)
+	}
+	for _, o := range options {
+		if !strings.Contains(configTemplate, "{{"+o.key+"}}") {
+			t.Errorf("the written file leaves out %s", o.key)
+		}
+	}
+	for list, keys := range partKeys {
+		for _, key := range keys {
+			if !strings.Contains(text, key) {
+				t.Errorf("the written file does not explain %s of %s", key, list)
+			}
+		}
+	}
+	written, err := loadConfig(writeConfig(t, text), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	empty, err := loadConfig(writeConfig(t, ""), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written.Dir, empty.Dir = "", ""
+	if !reflect.DeepEqual(written, empty) {
+		t.Errorf("got %+v from the written file, %+v from an empty one", written, empty)
+	}
+}
+
+// The examples in the written file are valid once their dashes count.
+func TestWrittenExamplesAreValid(t *testing.T) {
+	var text strings.Builder
+	inList := false
+	for line := range strings.Lines(renderConfig(nil)) {
+		head, list := strings.CutSuffix(line, ": []\n")
+		example, comment := strings.CutPrefix(line, "#")
+		switch {
+		case list:
+			line = head + ":\n"
+		case inList && comment:
+			line = example
+		}
+		inList = list || inList && comment
+		text.WriteString(line)
+	}
+	c, err := loadConfig(writeConfig(t, text.String()), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Lines) != 1 || len(c.Anchors) != 1 {
+		t.Fatalf("got %d line sources and %d routes, want 1 and 1", len(c.Lines), len(c.Anchors))
+	}
+	want := AnchorConfig{Type: "ethereum", RPC: "x", ChainID: 1, Contract: "x", Every: defaultEvery, Jitter: defaultEvery / 4, Poll: defaultPoll, MaxFeeGwei: defaultMaxFee}
+	got := c.Anchors[0]
+	got.RPC, got.Contract, got.Keystore, got.KeystorePassphrase = "x", "x", "", ""
+	if got != want {
+		t.Errorf("got %+v from the example, want the defaults %+v", got, want)
+	}
+}
+
+func TestConfigRefuses(t *testing.T) {
+	route := "anchors:\n  - type: ethereum\n    rpc: http://h:1\n    chain_id: 1\n    contract: \"0x0000000000000000000000000000000000000001\"\n"
+	signed := route + "    signer_url: http://h:2\n    account: \"0x0000000000000000000000000000000000000001\"\n"
+	tests := []struct{ name, text, want string }{
+		{"window without unit", "window: 60", `"60" is no duration`},
+		{"window of 0", "window: 0s", "does not divide"},
+		{"half a second", "window: 500ms", "does not divide"},
+		{"list for a value", "window: [60s]", "a list or a section"},
+		{"value for a list", "lines: ttyUSB0", "is not a list"},
+		{"section for a list", "anchors: {type: ethereum}", "anchors.type: unknown key"},
+		{"line without path", "lines: [{baud: 4800}]", "lines[0].path: is missing"},
+		{"standard input twice", "lines: [{path: \"-\"}, {path: \"-\"}]", "read 2 times"},
+		{"size", "storage: {min_free: 64 megs}", "is no size"},
+		{"size too large", "udp: {receive_buffer: 2TiB}", "is no size"},
+		{"rate", "udp: {rate: -1}", "is no whole number"},
+		{"beyond loopback", "http: {listen: \":9980\"}", "can be reached from beyond"},
+		{"log level", "log: {level: loud}", "none of debug"},
+		{"neither key nor signer", route, "keystore: is missing"},
+		{"same route twice", signed + strings.TrimPrefix(signed, "anchors:\n"), "route ethereum:1 twice"},
+		{"keystore without passphrase", route + "    keystore: k\n", "keystore_passphrase_file: is missing"},
+		{"jitter", signed + "    every: 1m\n    jitter: 2m\n", "longer than every"},
+		{"finality", signed + "    finality: soon\n", "neither finalized nor a number"},
+		{"account without signer", route + "    keystore: k\n    keystore_passphrase_file: p\n    account: x\n", "belongs to signer_url"},
+		{"other type", strings.Replace(signed, "ethereum", "dogecoin", 1), "none of ethereum"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := loadConfig(writeConfig(t, tt.text), nil, nil)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q in it", err, tt.want)
+			}
+		})
+	}
+	if _, err := loadConfig(writeConfig(t, signed), nil, nil); err != nil {
+		t.Errorf("got %v from a route that is in order", err)
+	}
+}
+
+func TestConfigTellsAllErrorsAtOnce(t *testing.T) {
+	_, err := loadConfig(writeConfig(t, "window: 7s\nlog: {level: x, form: y}\n"), nil, []string{"CAIRN_NO=1", "HOME=/"})
+	var all configError
+	if !errors.As(err, &all) || len(all.errs) != 4 {
+		t.Errorf("got %v, want 4 errors", err)
+	}
+}
+
+func TestParseTime(t *testing.T) {
+	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.FixedZone("", 7200))
+	tests := []struct {
+		text string
+		want string // RFC 3339; "" for an error
+	}{
+		{"2026-05-01T09:00:00Z", "2026-05-01T09:00:00Z"},
+		{"2026-05-01 11:00", "2026-05-01T09:00:00Z"},
+		{"2026-05-01 11:00:30", "2026-05-01T09:00:30Z"},
+		{"2026-05-01", "2026-04-30T22:00:00Z"},
+		{"-90m", "2026-05-01T08:30:00Z"},
+		{"1777618800000", "2026-05-01T07:00:00Z"},
+		{"90m", ""}, {"yesterday", ""}, {"", ""}, {"17", ""},
+	}
+	for _, tt := range tests {
+		ms, err := parseTime(tt.text, now)
+		if got := time.UnixMilli(ms).UTC().Format(time.RFC3339); (err != nil) != (tt.want == "") || err == nil && got != tt.want {
+			t.Errorf("%q: got %s, %v; want %s", tt.text, got, err, tt.want)
+		}
+	}
+}
+
+func TestIsLoopback(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.0.0.1:1": true, "[::1]:1": true, "localhost:1": true, "127.9.9.9:1": true,
+		":1": false, "0.0.0.0:1": false, "[::]:1": false, "10.0.0.1:1": false, "host:1": false, "nonsense": false,
+	} {
+		if got := isLoopback(address); got != want {
+			t.Errorf("%s: got %t want %t", address, got, want)
+		}
+	}
+}
