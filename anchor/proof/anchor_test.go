@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"cairn/merkle"
-	"cairn/merkle/ledger"
 )
 
 // TestTwoHeads: of several anchors the best decides, of the best the earliest,
@@ -93,24 +92,5 @@ func TestStrangeTimes(t *testing.T) {
 	}
 	if v.NotBefore != nil {
 		t.Errorf("clock ahead: a block seen after the anchor's bounds: %+v", v.NotBefore)
-	}
-
-	s = newSite("a")
-	long := func(from, to *int64) { *from, *to = siteStart, siteStart+2*3600_000 }
-	s.header = func(h *ledger.Header) { long(&h.From, &h.To) }
-	s.summary = func(u *ledger.Summary) { long(&u.From, &u.To) }
-	s.build(5)
-	v = Verify(s.file(t, 5, p), s.options(t, 5))
-	if v.Level != LevelAnchored || !has(v.NotChecked, "2h0m0s long") {
-		t.Errorf("long window: %v, %q", v.Level, v.NotChecked)
-	}
-
-	s = newSite("a")
-	far := func(from, to *int64) { *from, *to = 0, 1<<63-1 }
-	s.header = func(h *ledger.Header) { far(&h.From, &h.To) }
-	s.summary = func(u *ledger.Summary) { far(&u.From, &u.To) }
-	s.build(5)
-	if v = Verify(s.file(t, 5, p), s.options(t, 5)); v.Text() == "" || len(v.JSON()) == 0 {
-		t.Error("no words for an endless window")
 	}
 }

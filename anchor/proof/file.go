@@ -347,12 +347,19 @@ func allUsed(what string, used []bool) error {
 }
 
 func (f *File) checkStatements(batches []bool) error {
-	shown := make([]bool, len(f.Batches))
+	type place struct {
+		batch int
+		index uint64
+	}
+	shown, seen := make([]bool, len(f.Batches)), make(map[place]bool, len(f.Statements))
 	for i, s := range f.Statements {
 		if !use(batches, s.Batch) || f.Batches[s.Batch].Statements == nil {
 			return fmt.Errorf("%w: statement %d: no batch %d that shows statements", ErrFile, i, s.Batch)
 		}
-		shown[s.Batch] = true
+		if seen[place{s.Batch, s.Index}] {
+			return fmt.Errorf("%w: statement %d: number %d is shown twice by batch %d", ErrFile, i, s.Index, s.Batch)
+		}
+		shown[s.Batch], seen[place{s.Batch, s.Index}] = true, true
 	}
 	for i := range f.Batches {
 		if f.Batches[i].Statements != nil && !shown[i] {

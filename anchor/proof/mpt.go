@@ -43,6 +43,9 @@ func trieValue(root [32]byte, key []byte, nodes [][]byte) ([]byte, error) {
 		if h := keccak256(node); !bytes.Equal(h[:], want) {
 			return nil, fmt.Errorf("%w: node %d has hash %x, want %x", ErrTrie, i, h, want)
 		}
+		if i > 0 && len(node) < 32 {
+			return nil, fmt.Errorf("%w: node %d is short and not inside its parent", ErrTrie, i)
+		}
 		s, err := stepNode(node, path)
 		// A node shorter than its hash stands inside its parent.
 		for err == nil && s.inline != nil {
@@ -113,6 +116,9 @@ func stepShort(list []byte, elems [][]byte, path []byte) (trieStep, error) {
 	}
 	rest := path[len(key):]
 	if flag&2 == 0 {
+		if len(key) == 0 {
+			return trieStep{}, errors.New("extension by nothing")
+		}
 		return childStep(elems[1], rest)
 	}
 	if len(rest) != 0 {

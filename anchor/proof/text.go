@@ -2,7 +2,9 @@ package proof
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxTextReadings is how many readings the text shows; the JSON has them all.
@@ -12,14 +14,14 @@ const maxTextReadings = 2
 // answer: VERIFIED, REFUSED or COULD NOT CHECK.
 func (v *Verdict) Text() string {
 	var b strings.Builder
-	b.WriteString(v.headline())
-	b.WriteByte('\n')
+	line(&b, "%s", v.headline())
 	if v.Next != "" && v.Level < LevelAnchored {
-		fmt.Fprintf(&b, "  next: %s\n", v.Next)
+		line(&b, "  next: %s", v.Next)
 	}
 	for i := range v.Readings {
 		if i == maxTextReadings {
-			fmt.Fprintf(&b, "\n… and %s more, see --json\n", count(len(v.Readings)-i, "reading"))
+			b.WriteByte('\n')
+			line(&b, "… and %s more, see --json", count(len(v.Readings)-i, "reading"))
 			break
 		}
 		v.Readings[i].text(&b)
@@ -34,13 +36,33 @@ func (v *Verdict) Text() string {
 		if !c.OK {
 			mark = "FALSE"
 		}
-		fmt.Fprintf(&b, "  %s  %2d %-11s %s\n", mark, c.Step, c.Name, c.Detail)
+		line(&b, "  %s  %2d %-11s %s", mark, c.Step, c.Name, c.Detail)
 	}
 	b.WriteString("\nNOT CHECKED\n")
 	for _, n := range v.NotChecked {
-		fmt.Fprintf(&b, "  - %s\n", n)
+		line(&b, "  - %s", n)
 	}
 	return b.String()
+}
+
+// line writes one line. Much of what it says comes from outside, even where it
+// is an error's text: nothing of it may end the line or steer a terminal.
+func line(b *strings.Builder, format string, args ...any) {
+	s := fmt.Sprintf(format, args...)
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		s = strconv.Quote(s)
+		s = s[1 : len(s)-1]
+	}
+	b.WriteString(s)
+	b.WriteByte('\n')
+}
+
+// word quotes a name or unit that could be taken for more than one word.
+func word(s string) string {
+	if strings.ContainsAny(s, " \"") {
+		return strconv.Quote(s)
+	}
+	return s
 }
 
 func (v *Verdict) headline() string {
@@ -71,24 +93,25 @@ func (r *ReadingVerdict) text(b *strings.Builder) {
 	if !r.Whole {
 		shown = "chosen fields"
 	}
-	fmt.Fprintf(b, "\n%s (%s), %v\n", name, shown, r.Level)
+	b.WriteByte('\n')
+	line(b, "%s (%s), %v", name, shown, r.Level)
 	for _, f := range r.Fields {
-		fmt.Fprintf(b, "  %-12s %s", f.Name, f.Value)
+		unit := ""
 		if f.Unit != "" {
-			fmt.Fprintf(b, " %s", f.Unit)
+			unit = " " + word(f.Unit)
 		}
-		b.WriteByte('\n')
+		line(b, "  %-12s %s%s", word(f.Name), f.Value, unit)
 	}
-	fmt.Fprintf(b, "  %-12s %s to %s, batch %d\n", "window", r.From, r.To, r.Batch)
+	line(b, "  %-12s %s to %s, batch %d", "window", r.From, r.To, r.Batch)
 }
 
 func (v *Verdict) boundsText(b *strings.Builder) {
-	fmt.Fprintf(b, "ledger      %s\n", v.Ledger)
-	fmt.Fprintf(b, "not before  %s\n", v.NotBefore.text())
-	fmt.Fprintf(b, "not after   %s\n", v.NotAfter.text())
+	line(b, "ledger      %s", v.Ledger)
+	line(b, "not before  %s", v.NotBefore.text())
+	line(b, "not after   %s", v.NotAfter.text())
 	for i, a := range v.Anchors {
 		if i == maxTextReadings {
-			fmt.Fprintf(b, "… and %s more, see --json\n", count(len(v.Anchors)-i, "anchor"))
+			line(b, "… and %s more, see --json", count(len(v.Anchors)-i, "anchor"))
 			break
 		}
 		a.text(b, v.Identity)
@@ -103,8 +126,8 @@ func (a *AnchorVerdict) text(b *strings.Builder, identity bool) {
 	if identity && !a.InPolicy {
 		trust = "NOT IN THE POLICY"
 	}
-	fmt.Fprintf(b, "anchor      %s block %d %s, %s: %s\n", a.Route, a.Block, a.Hash, a.Time, trust)
-	fmt.Fprintf(b, "            contract %s sender %s\n", a.Contract, a.Sender)
+	line(b, "anchor      %s block %d %s, %s: %s", a.Route, a.Block, a.Hash, a.Time, trust)
+	line(b, "            contract %s sender %s", a.Contract, a.Sender)
 }
 
 func (b *Bound) text() string {

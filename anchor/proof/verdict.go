@@ -59,9 +59,9 @@ type ReadingVerdict struct {
 	Level     Level          `json:"level"`
 	Stream    uint64         `json:"stream"` // its slot in the ledger
 	Sequence  uint64         `json:"sequence"`
-	Device    string         `json:"device,omitempty"` // if shown
-	BoundAs   string         `json:"boundAs,omitempty"`
-	Whole     bool           `json:"whole"` // every field there is, is shown
+	Device    string         `json:"device,omitempty"`  // if shown
+	BoundAs   string         `json:"boundAs,omitempty"` // by a statement shown here that was there before
+	Whole     bool           `json:"whole"`             // every field there is, is shown
 	Fields    []FieldVerdict `json:"fields"`
 	From      string         `json:"windowFrom"`
 	To        string         `json:"windowTo"`
@@ -104,6 +104,7 @@ type AnchorVerdict struct {
 
 // StatementVerdict is one statement of the ledger.
 type StatementVerdict struct {
+	Level Level  `json:"level"` // of the batch that shows it
 	Index uint64 `json:"index"`
 	Kind  string `json:"kind"`
 	At    string `json:"at"`

@@ -2,10 +2,12 @@ package proof
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 
 	"cairn/merkle"
 	"cairn/merkle/ledger"
@@ -95,7 +97,6 @@ type checker struct {
 	summaries []ledger.Summary
 	receipts  []receiptState
 	ahead     int64 // ms, by which a window ended after the block that anchors it
-	longest   int64 // ms, of the anchored windows
 	seen      seenBlocks
 }
 
@@ -162,7 +163,26 @@ func (c *checker) checkpoints() (string, *fault) {
 		}
 		c.heads[i] = cp
 	}
+	if bad := c.oneLog(); bad != nil {
+		return "", bad
+	}
 	return fmt.Sprintf("%s signed by the log's key", count(len(c.heads), "head")), nil
+}
+
+// oneLog holds that no two heads are of two logs: a size has one root, and a
+// root, which is all that a chain shows, one size.
+func (c *checker) oneLog() *fault {
+	roots, sizes := make(map[uint64]merkle.Hash), make(map[merkle.Hash]uint64)
+	for i, h := range c.heads {
+		if root, ok := roots[h.Size]; ok && root != h.Root {
+			return faultf(CodeFork, "head %d: the log signed another root for the size %d", i, h.Size)
+		}
+		if size, ok := sizes[h.Root]; ok && size != h.Size {
+			return faultf(CodeFork, "head %d: the log signed its root with the sizes %d and %d", i, size, h.Size)
+		}
+		roots[h.Size], sizes[h.Root] = h.Root, h.Size
+	}
+	return nil
 }
 
 func checkpointCode(err error) Code {
@@ -177,10 +197,15 @@ func checkpointCode(err error) Code {
 	return CodeHead
 }
 
-// Step 4: every header is this ledger's, and stands at its own index in the
-// log under each head that is said to cover it.
+// quarterHour is what no window reaches out of, in milliseconds of Unix time.
+const quarterHour = 15 * 60 * 1000
+
+// Step 4: every header is this ledger's, its window lies in one quarter hour,
+// and it stands at its own index, where no other does, in the log under each
+// head that is said to cover it.
 func (c *checker) headers() (string, *fault) {
 	c.batches = make([]batchState, len(c.f.Batches))
+	taken := make(map[uint64]bool, len(c.f.Batches))
 	for i := range c.f.Batches {
 		b := &c.f.Batches[i]
 		h, err := ledger.ParseHeader(b.Header)
@@ -190,6 +215,13 @@ func (c *checker) headers() (string, *fault) {
 		if h.Ledger != c.id {
 			return "", faultf(CodeHeaderLedger, "batch %d: its header is of ledger %v", i, h.Ledger)
 		}
+		if h.To-h.From > quarterHour-h.From%quarterHour {
+			return "", faultf(CodeWindowSpan, "batch %d: its window, %s to %s, reaches out of a quarter hour", i, timeText(h.From), timeText(h.To))
+		}
+		if taken[h.Index] {
+			return "", faultf(CodeFork, "batch %d: the log has another header with index %d", i, h.Index)
+		}
+		taken[h.Index] = true
 		leaf := merkle.LeafHash(b.Header)
 		for _, p := range b.Heads {
 			head := &c.heads[p.Head]
@@ -227,7 +259,37 @@ func (c *checker) hidden() (string, *fault) {
 		}
 		shown++
 	}
+	if bad := c.statementTrees(); bad != nil {
+		return "", bad
+	}
 	return fmt.Sprintf("%s shown as hidden there", count(shown, "value")), nil
+}
+
+// statementTrees holds that the tree of statements only grows from batch to
+// batch, as far as sizes and roots tell.
+func (c *checker) statementTrees() *fault {
+	var last *batchState
+	for _, i := range c.inLogOrder() {
+		s := &c.batches[i]
+		if c.f.Batches[i].Statements == nil {
+			continue
+		}
+		if last != nil && (s.statements.Size < last.statements.Size || s.statements.Size == last.statements.Size && s.statements.Root != last.statements.Root) {
+			return faultf(CodeStatements, "batch %d: its tree of statements does not extend that of log index %d", i, last.header.Index)
+		}
+		last = s
+	}
+	return nil
+}
+
+// inLogOrder returns the positions of the batches by their index in the log.
+func (c *checker) inLogOrder() []int {
+	all := make([]int, len(c.batches))
+	for i := range all {
+		all[i] = i
+	}
+	slices.SortFunc(all, func(a, b int) int { return cmp.Compare(c.batches[a].header.Index, c.batches[b].header.Index) })
+	return all
 }
 
 // Step 6: every summary is of its batch's window and stands at its own slot in
@@ -254,7 +316,45 @@ func (c *checker) summaryEntries() (string, *fault) {
 		}
 		c.summaries[i] = sum
 	}
+	if bad := c.streams(); bad != nil {
+		return "", bad
+	}
 	return fmt.Sprintf("%s at the slot of its stream", count(len(c.summaries), "summary")), nil
+}
+
+// streams holds what the summaries of a stream say against one another: one
+// slot has one tag, later runs have higher numbers, and nothing comes after the
+// summary that closes the stream. A summary shown twice is passed over.
+func (c *checker) streams() *fault {
+	order := make([]int, len(c.summaries))
+	for i := range order {
+		order[i] = i
+	}
+	index := func(i int) uint64 { return c.batches[c.f.Summaries[i].Batch].header.Index }
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(c.summaries[a].Slot, c.summaries[b].Slot), cmp.Compare(index(a), index(b)))
+	})
+	slotOf := make(map[[ledger.TagSize]byte]uint64, len(order))
+	for n, i := range order {
+		sum, tag := &c.summaries[i], c.f.Summaries[i].Tag
+		if slot, ok := slotOf[tag]; ok && slot != sum.Slot {
+			return faultf(CodeTag, "summary %d: the stream at slot %d has its tag", i, slot)
+		}
+		slotOf[tag] = sum.Slot
+		if n == 0 || c.summaries[order[n-1]].Slot != sum.Slot {
+			continue
+		}
+		before := order[n-1]
+		last := &c.summaries[before]
+		switch {
+		case c.f.Summaries[before].Tag != tag:
+			return faultf(CodeTag, "summary %d: its stream has another tag in summary %d", i, before)
+		case index(before) == index(i):
+		case sum.First < last.Next || last.Closed && sum.First != sum.Next:
+			return faultf(CodeRuns, "summary %d: its run, %d to %d, cannot come after that of summary %d, %d to %d", i, sum.First, sum.Next, before, last.First, last.Next)
+		}
+	}
+	return nil
 }
 
 // plainNote reports whether note is the checkpoint with one signature line in

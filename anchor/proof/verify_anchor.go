@@ -3,6 +3,7 @@ package proof
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,9 +12,8 @@ import (
 // each may cost a question over the network.
 const maxSeenAsked = 16
 
-// usualWindow is the longest that a window should be: those that were missed
-// share a batch by the hour.
-const usualWindow = time.Hour
+// maxHows bounds how many ways of trust are told of.
+const maxHows = 8
 
 // receiptState is a receipt whose own proofs hold.
 type receiptState struct {
@@ -95,27 +95,32 @@ func ethereumCode(err error) Code {
 // Step 11: which of the receipts' blocks are final, by the word of whoever the
 // verifier trusts. Receipts that do not count are not worth a question.
 func (c *checker) blocks() (string, *fault) {
-	trusted, hows := 0, map[string]bool{}
+	trusted, asked := 0, make(map[seenBlock]*receiptState)
+	var hows []string
 	for i := range c.receipts {
 		s := &c.receipts[i]
 		if s.counts && c.o.Trust != nil {
-			s.how, s.trusted, s.err = c.o.Trust.Trusted(s.data.ChainID, s.facts.Number, s.facts.BlockHash)
-			s.trusted = s.trusted && s.err == nil
+			at := seenBlock{ethereumRoute(s.data.ChainID), s.facts.Number, s.facts.BlockHash}
+			if before := asked[at]; before != nil {
+				s.how, s.trusted, s.err = before.how, before.trusted, before.err
+			} else {
+				s.how, s.trusted, s.err = c.o.Trust.Trusted(s.data.ChainID, s.facts.Number, s.facts.BlockHash)
+				s.trusted = s.trusted && s.err == nil
+				asked[at] = s
+				if s.trusted {
+					trusted++
+				}
+			}
 		}
 		c.v.Anchors = append(c.v.Anchors, c.describeAnchor(s))
-		if s.trusted {
-			trusted++
-			hows[s.how] = true
+		if s.trusted && !slices.Contains(hows, s.how) && len(hows) < maxHows {
+			hows = append(hows, s.how)
 		}
 	}
 	if trusted == 0 {
 		return "", nil
 	}
-	var words []string
-	for how := range hows {
-		words = append(words, how)
-	}
-	return fmt.Sprintf("%s trusted: %s", count(trusted, "block"), strings.Join(words, "; ")), nil
+	return fmt.Sprintf("%s trusted: %s", count(trusted, "block"), strings.Join(hows, "; ")), nil
 }
 
 func (c *checker) describeAnchor(s *receiptState) AnchorVerdict {
@@ -134,40 +139,84 @@ func (c *checker) describeAnchor(s *receiptState) AnchorVerdict {
 
 func hex0x(b []byte) string { return fmt.Sprintf("0x%x", b) }
 
-// Step 12: each reading's level is the best that one of its batch's heads has;
-// the file's is the least of its readings'.
+// Step 12: each reading's level is the best that one of its batch's heads has,
+// each statement's that of the batch which shows it; the file's is the least.
 func (c *checker) levels() (string, *fault) {
-	byHead := make([][]*receiptState, len(c.f.Heads))
-	for i := range c.receipts {
-		s := &c.receipts[i]
-		byHead[s.head] = append(byHead[s.head], s)
-	}
+	heads := c.byHead()
+	anchors := make([]*batchAnchor, len(c.f.Batches))
 	c.v.Level = LevelAnchored
 	for i := range c.v.Readings {
+		a := c.anchorOf(anchors, heads, c.f.Summaries[c.f.Readings[i].Summary].Batch)
 		v := &c.v.Readings[i]
-		batch := c.f.Summaries[c.f.Readings[i].Summary].Batch
-		level, code, best := c.levelOf(batch, byHead)
-		v.Level = level
-		if best != nil && level >= LevelLate {
-			v.NotAfter = &Bound{
-				Time: timeText(best.facts.Time), Route: ethereumRoute(best.data.ChainID), Block: best.facts.Number,
-				Hash: hex0x(best.facts.BlockHash[:]), Confirmed: true, ms: best.facts.Time,
-			}
-			h := &c.batches[batch].header
-			c.ahead = max(c.ahead, h.To-best.facts.Time)
-			c.longest = max(c.longest, h.To-h.From)
-		}
-		v.NotBefore = c.notBefore(batch, best)
-		if level < c.v.Level {
-			c.v.Level = level
-			c.explain(code, batch, best)
-		}
+		v.Level, v.NotBefore, v.NotAfter = a.level, a.notBefore, a.notAfter
+	}
+	for i := range c.v.Statements {
+		c.v.Statements[i].Level = c.anchorOf(anchors, heads, c.f.Statements[i].Batch).level
 	}
 	c.bounds()
-	if c.v.Level < LevelLate {
+	if c.v.Level < LevelLate || c.v.NotAfter == nil {
 		return "", nil
 	}
 	return "not later than " + c.v.NotAfter.Time + c.lateness(), nil
+}
+
+// batchAnchor is what a batch's anchors give to all that it shows.
+type batchAnchor struct {
+	level               Level
+	notBefore, notAfter *Bound
+}
+
+// anchorOf returns a batch's, found once, and lowers the file's level to it.
+func (c *checker) anchorOf(known []*batchAnchor, heads []headReceipts, batch int) *batchAnchor {
+	if known[batch] != nil {
+		return known[batch]
+	}
+	level, code, best := c.levelOf(batch, heads)
+	a := &batchAnchor{level: level, notBefore: c.notBefore(batch, best)}
+	if level >= LevelLate {
+		a.notAfter = &Bound{
+			Time: timeText(best.facts.Time), Route: ethereumRoute(best.data.ChainID), Block: best.facts.Number,
+			Hash: hex0x(best.facts.BlockHash[:]), Confirmed: true, ms: best.facts.Time,
+		}
+		c.ahead = max(c.ahead, c.batches[batch].header.To-best.facts.Time)
+	}
+	if level < c.v.Level {
+		c.v.Level = level
+		c.explain(code, batch, best)
+	}
+	known[batch] = a
+	return a
+}
+
+// headReceipts are the receipts of one head that can decide: the earliest that
+// is trusted, the one to tell of if none is, and whether one does not count.
+type headReceipts struct {
+	trusted, pending *receiptState
+	elsewhere        bool
+}
+
+func (h *headReceipts) add(s *receiptState) {
+	switch {
+	case s == nil:
+	case !s.counts:
+		h.elsewhere = true
+	case s.trusted:
+		if h.trusted == nil || s.facts.Time < h.trusted.facts.Time {
+			h.trusted = s
+		}
+	// What could not be asked might have been trusted: that is told first.
+	case h.pending == nil, s.err != nil && h.pending.err == nil,
+		(s.err != nil) == (h.pending.err != nil) && s.facts.Time < h.pending.facts.Time:
+		h.pending = s
+	}
+}
+
+func (c *checker) byHead() []headReceipts {
+	heads := make([]headReceipts, len(c.f.Heads))
+	for i := range c.receipts {
+		heads[c.receipts[i].head].add(&c.receipts[i])
+	}
+	return heads
 }
 
 func (c *checker) lateness() string {
@@ -182,34 +231,28 @@ func (c *checker) lateness() string {
 
 // levelOf returns a batch's level, why it is not higher, and the receipt that
 // it rests on: of the best the earliest.
-func (c *checker) levelOf(batch int, byHead [][]*receiptState) (level Level, code Code, best *receiptState) {
-	level, code = LevelLogged, CodeNoReceipt
+func (c *checker) levelOf(batch int, heads []headReceipts) (Level, Code, *receiptState) {
+	var all headReceipts
 	for _, p := range c.f.Batches[batch].Heads {
-		for _, s := range byHead[p.Head] {
-			l, why := c.receiptLevel(batch, s)
-			if l > level || l == level && best != nil && s.facts.Time < best.facts.Time {
-				level, code, best = l, why, s
-			}
-			if l == LevelLogged && level == LevelLogged {
-				code = why
-			}
-		}
+		h := &heads[p.Head]
+		all.add(h.trusted)
+		all.add(h.pending)
+		all.elsewhere = all.elsewhere || h.elsewhere
 	}
-	return level, code, best
-}
-
-func (c *checker) receiptLevel(batch int, s *receiptState) (Level, Code) {
-	switch p := c.o.Policy; {
-	case !s.counts:
-		return LevelLogged, CodeNoRoute
-	case s.err != nil:
-		return LevelPending, CodeTrustFailed
-	case !s.trusted:
-		return LevelPending, CodeNotTrusted
-	case p != nil && p.Late != 0 && s.facts.Time-c.batches[batch].header.To > p.Late.Milliseconds():
-		return LevelLate, CodeLate
+	p := c.o.Policy
+	switch {
+	case all.trusted != nil && p != nil && p.Late != 0 && all.trusted.facts.Time-c.batches[batch].header.To > p.Late.Milliseconds():
+		return LevelLate, CodeLate, all.trusted
+	case all.trusted != nil:
+		return LevelAnchored, "", all.trusted
+	case all.pending != nil && all.pending.err != nil:
+		return LevelPending, CodeTrustFailed, all.pending
+	case all.pending != nil:
+		return LevelPending, CodeNotTrusted, all.pending
+	case all.elsewhere:
+		return LevelLogged, CodeNoRoute, nil
 	}
-	return LevelAnchored, ""
+	return LevelLogged, CodeNoReceipt, nil
 }
 
 // explain says why the level is not higher, and what to do.
@@ -230,7 +273,7 @@ func (c *checker) explain(code Code, batch int, s *receiptState) {
 		}
 		v.Next = "look that block up and give its hash by --block, or a headers file by --headers, or nodes to ask by --rpc"
 	case CodeTrustFailed:
-		v.Reason = fmt.Sprintf("block %d of %s could not be checked: %v", s.facts.Number, ethereumRoute(s.data.ChainID), s.err)
+		v.Reason = fmt.Sprintf("block %d of %s could not be checked: %s", s.facts.Number, ethereumRoute(s.data.ChainID), strings.ReplaceAll(s.err.Error(), "\n", "; "))
 		v.Next = "try again later or with other nodes, or give the block's hash by --block"
 	case CodeLate:
 		late := duration(s.facts.Time - c.batches[batch].header.To)
@@ -240,18 +283,19 @@ func (c *checker) explain(code Code, batch int, s *receiptState) {
 }
 
 // notBefore returns the bound that a batch's header gives by naming a block: of
-// several the latest. It is confirmed if that block is trusted with this time.
-// A block that is not before the anchor's own bounds nothing: the chain was
-// rewritten in between.
+// several the latest, one that is confirmed before all others. It is confirmed
+// if that block is trusted with this time. A block that is not before the
+// anchor's own bounds nothing: the chain was rewritten in between, or the
+// ledger made the block up.
 func (c *checker) notBefore(batch int, best *receiptState) (b *Bound) {
 	for _, s := range c.batches[batch].header.Seen {
-		if best != nil && s.Route == ethereumRoute(best.data.ChainID) && (s.Height >= best.facts.Number || s.Time > best.facts.Time) {
+		if best != nil && (s.Time > best.facts.Time || s.Route == ethereumRoute(best.data.ChainID) && s.Height >= best.facts.Number) {
 			continue
 		}
-		if b == nil || s.Time > b.ms {
-			b = &Bound{Time: timeText(s.Time), Route: s.Route, Block: s.Height, Hash: hex0x(s.Hash[:]), ms: s.Time}
-			t := c.seenTime(seenBlock{s.Route, s.Height, s.Hash})
-			b.Confirmed = t != nil && *t == s.Time
+		t := c.seenTime(seenBlock{s.Route, s.Height, s.Hash})
+		confirmed := t != nil && *t == s.Time
+		if b == nil || confirmed && !b.Confirmed || confirmed == b.Confirmed && s.Time > b.ms {
+			b = &Bound{Time: timeText(s.Time), Route: s.Route, Block: s.Height, Hash: hex0x(s.Hash[:]), Confirmed: confirmed, ms: s.Time}
 		}
 	}
 	return b
@@ -310,18 +354,39 @@ func (c *checker) notChecked() {
 	if len(c.receipts) != 0 && (p == nil || p.Late == 0) {
 		add("lateness: no policy sets how long after a window's end its anchor may come")
 	}
-	if d := duration(c.longest); d > usualWindow {
-		add(fmt.Sprintf("lateness within a window: one of the file's is %v long, and lateness counts from its end", d))
-	}
-	if b := c.v.NotBefore; b != nil && !b.Confirmed {
-		add(fmt.Sprintf("the block seen when the window opened (%s block %d): it is named by the ledger, not confirmed", b.Route, b.Block))
+	for i := range c.v.Readings {
+		if b := c.v.Readings[i].NotBefore; b != nil && !b.Confirmed {
+			add(fmt.Sprintf("the block seen when the window opened (%s block %d): it is named by the ledger, not confirmed", b.Route, b.Block))
+			break
+		}
 	}
 	if c.v.NotBefore != nil {
 		add("when a reading was made: \"not before\" says that its batch was closed after that block, no more")
 	}
 	add("times inside the readings: received is the gateway's clock, measured the device's")
 	add("readings dropped before they were numbered: nobody can see those")
+	for i := range c.v.Readings {
+		if !c.v.Readings[i].Whole {
+			add("fields that are not shown: only a reading shown with all its fields cannot hold another value of the same name")
+			break
+		}
+	}
 	add("completeness: that the stream has no other readings than those shown here")
+	for i := range c.v.Readings {
+		if c.v.Readings[i].BoundAs != "" {
+			add("whether a binding still held: what the ledger stated later is only known where it is shown")
+			break
+		}
+	}
+	for i := range c.receipts {
+		if s := &c.receipts[i]; s.trusted {
+			add(fmt.Sprintf("that block %d of %s is on that chain and final: it is trusted because %s", s.facts.Number, ethereumRoute(s.data.ChainID), s.how))
+			break
+		}
+	}
+	if len(c.receipts) != 0 {
+		add("that what was anchored extends those that were anchored before it: the chain orders roots, and compares none")
+	}
 	add("a second history by the same key: no witness or mirror speaks in this file")
 	if len(c.heads) > 1 {
 		add("that the file's heads extend one another")

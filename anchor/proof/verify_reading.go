@@ -20,14 +20,12 @@ func (c *checker) records() (string, *fault) {
 	c.v.Readings = make([]ReadingVerdict, len(c.f.Readings))
 	fields := 0
 	type place struct {
-		tag [12]byte
-		seq uint64
+		slot, seq uint64
 	}
 	seen := make(map[place]bool, len(c.f.Readings))
 	for i := range c.f.Readings {
 		r := &c.f.Readings[i]
-		s := &c.f.Summaries[r.Summary]
-		at := place{s.Tag, r.Seq}
+		at := place{c.summaries[r.Summary].Slot, r.Seq}
 		if seen[at] {
 			return "", faultf(CodeTwice, "reading %d: sequence %d of its stream is shown twice", i, r.Seq)
 		}
@@ -147,9 +145,15 @@ func (c *checker) runs() (string, *fault) {
 	return fmt.Sprintf("%s at the place of its number in its window", count(len(c.f.Readings), "reading")), nil
 }
 
-// Step 9: each statement stands in the tree of statements. A genesis must be
-// this ledger's, and a binding fit the device that its stream's readings name.
+// Step 9: each statement stands in the tree of statements, and one number is
+// one statement. A genesis must be this ledger's, a stream is bound once, and
+// to the device that its readings name.
 func (c *checker) statements() (string, *fault) {
+	items, bound := make(map[uint64][]byte), make(map[uint64]uint64)
+	byStream := make(map[uint64][]int)
+	for i := range c.v.Readings {
+		byStream[c.v.Readings[i].Stream] = append(byStream[c.v.Readings[i].Stream], i)
+	}
 	for i := range c.f.Statements {
 		s := &c.f.Statements[i]
 		st, err := ledger.ParseStatement(s.Item)
@@ -161,10 +165,23 @@ func (c *checker) statements() (string, *fault) {
 		if err := merkle.VerifyInclusion(merkle.LeafHash(entry[:]), s.Index, tree.Size, s.Path, tree.Root); err != nil {
 			return "", &fault{CodeStatements, fmt.Errorf("statement %d: %w", i, err)}
 		}
-		if bad := c.agrees(s.Index, &st); bad != nil {
+		if item, ok := items[s.Index]; ok && !bytes.Equal(item, s.Item) {
+			return "", faultf(CodeStatements, "statement %d: number %d is another one elsewhere in the file", i, s.Index)
+		}
+		items[s.Index] = s.Item
+		bad := c.genesis(s.Index, &st)
+		if slot, ok := st.Uint("slot"); bad == nil && ok && st.Kind == ledger.KindBind {
+			if at, ok := bound[slot]; ok && at != s.Index {
+				bad = faultf(CodeBinding, "stream %d is bound twice, by number %d and %d", slot, at, s.Index)
+			} else {
+				bound[slot] = s.Index
+				bad = c.binding(s.Batch, &st, slot, byStream[slot])
+			}
+		}
+		if bad != nil {
 			return "", &fault{bad.code, fmt.Errorf("statement %d: %w", i, bad.err)}
 		}
-		c.v.Statements = append(c.v.Statements, StatementVerdict{s.Index, st.Kind, timeText(st.At), bodyText(st.Body)})
+		c.v.Statements = append(c.v.Statements, StatementVerdict{Index: s.Index, Kind: st.Kind, At: timeText(st.At), Body: bodyText(st.Body)})
 	}
 	if len(c.f.Statements) == 0 {
 		return "", nil
@@ -172,26 +189,33 @@ func (c *checker) statements() (string, *fault) {
 	return fmt.Sprintf("%s in the ledger's tree of statements", count(len(c.f.Statements), "statement")), nil
 }
 
-func (c *checker) agrees(index uint64, st *ledger.Statement) *fault {
-	switch st.Kind {
-	case ledger.KindGenesis:
-		key, _ := st.Bytes("log-key")
-		nonce, _ := st.Bytes("nonce")
-		if index != 0 || !bytes.Equal(key, c.f.Ledger.Key[:]) || !bytes.Equal(nonce, c.f.Ledger.Nonce[:]) {
-			return faultf(CodeGenesis, "genesis with number %d, or of another log key or nonce", index)
+func (c *checker) genesis(index uint64, st *ledger.Statement) *fault {
+	if (st.Kind == ledger.KindGenesis) != (index == 0) {
+		return faultf(CodeGenesis, "number %d is a %s", index, st.Kind)
+	}
+	if index != 0 {
+		return nil
+	}
+	key, _ := st.Bytes("log-key")
+	nonce, _ := st.Bytes("nonce")
+	if !bytes.Equal(key, c.f.Ledger.Key[:]) || !bytes.Equal(nonce, c.f.Ledger.Nonce[:]) {
+		return faultf(CodeGenesis, "genesis of another log key or nonce")
+	}
+	return nil
+}
+
+// binding holds a binding against the readings of its stream, and names those
+// that came no earlier than the batch which shows it: what the ledger stated
+// later says nothing about how it was then.
+func (c *checker) binding(batch int, st *ledger.Statement, slot uint64, readings []int) *fault {
+	device, _ := st.Text("device")
+	name, _ := st.Text("name")
+	for _, i := range readings {
+		r := &c.v.Readings[i]
+		if r.Device != "" && r.Device != device {
+			return faultf(CodeBinding, "stream %d is bound to device %.32q, a reading of it names %q", slot, device, r.Device)
 		}
-	case ledger.KindBind:
-		slot, ok := st.Uint("slot")
-		device, _ := st.Text("device")
-		name, _ := st.Text("name")
-		for i := range c.v.Readings {
-			r := &c.v.Readings[i]
-			if !ok || r.Stream != slot {
-				continue
-			}
-			if r.Device != "" && r.Device != device {
-				return faultf(CodeBinding, "stream %d is bound to device %.32q, a reading of it names %q", slot, device, r.Device)
-			}
+		if r.Batch >= c.batches[batch].header.Index {
 			r.BoundAs = name
 		}
 	}
@@ -247,6 +271,9 @@ func fieldText(index int, r *reading.Reading) FieldVerdict {
 		v.Name, v.Unit, v.Value = m.Name, m.Unit, m.Value.String()
 		if m.Value.Kind == reading.KindText {
 			v.Value = strconv.Quote(v.Value)
+		}
+		if m.Value.Kind == reading.KindBytes {
+			v.Value = "0x" + v.Value // hexadecimal may look like a number
 		}
 	}
 	return v
