@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"cairn/anchor/proof"
 )
@@ -39,12 +40,28 @@ type list []string
 func (l *list) String() string     { return fmt.Sprint(*l) }
 func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
+// once is a flag that may not be repeated: of two policies, the one that would
+// be passed over may be the one that was meant.
+type once struct {
+	s     string
+	given bool
+}
+
+func (o *once) String() string { return o.s }
+func (o *once) Set(s string) error {
+	if o.given {
+		return errors.New("it was given twice")
+	}
+	o.s, o.given = s, true
+	return nil
+}
+
 type command struct {
-	file, policy, headers string
-	blocks, urls          list
-	agree                 int
-	require               string
-	json                  bool
+	file                     string
+	policy, headers, require once
+	blocks, urls             list
+	agree                    int
+	json                     bool
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -73,14 +90,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 // parse reads the command line; flags may stand before and after the file.
 func parse(args []string) (*command, error) {
 	var c command
+	var agree once
 	fs := flag.NewFlagSet("cairn-verify", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.StringVar(&c.policy, "policy", "", "")
-	fs.StringVar(&c.headers, "headers", "", "")
+	fs.Var(&c.policy, "policy", "")
+	fs.Var(&c.headers, "headers", "")
 	fs.Var(&c.blocks, "block", "")
 	fs.Var(&c.urls, "rpc", "")
-	fs.IntVar(&c.agree, "agree", 0, "")
-	fs.StringVar(&c.require, "require", "", "")
+	fs.Var(&agree, "agree", "")
+	fs.Var(&c.require, "require", "")
 	fs.BoolVar(&c.json, "json", false, "")
 	for {
 		if err := fs.Parse(args); err != nil {
@@ -106,11 +124,16 @@ func parse(args []string) (*command, error) {
 	if empty != nil {
 		return nil, empty
 	}
-	if c.agree < 0 || c.agree > len(c.urls) {
-		return nil, fmt.Errorf("--agree %d with %d nodes", c.agree, len(c.urls))
-	}
-	if c.agree == 0 {
-		c.agree = len(c.urls)
+	c.agree = len(c.urls)
+	if agree.given {
+		k, err := strconv.Atoi(agree.s)
+		if err != nil {
+			return nil, fmt.Errorf("--agree %.20q is no number", agree.s)
+		}
+		if k < 1 || k > len(c.urls) {
+			return nil, fmt.Errorf("--agree %d with %d nodes", k, len(c.urls))
+		}
+		c.agree = k
 	}
 	return &c, nil
 }
@@ -122,11 +145,11 @@ func (c *command) verify() (*proof.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := request{Blocks: c.blocks, Require: c.require}
-	if r.Policy, err = readText(c.policy); err != nil {
+	r := request{Blocks: c.blocks, Require: c.require.s}
+	if r.Policy, err = readText(c.policy.s); err != nil {
 		return nil, err
 	}
-	if r.Headers, err = readText(c.headers); err != nil {
+	if r.Headers, err = readText(c.headers.s); err != nil {
 		return nil, err
 	}
 	var more []proof.HeaderTrust

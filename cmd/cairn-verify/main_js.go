@@ -5,7 +5,7 @@
 //	cairnVerify(bytes: Uint8Array, options: string) → string
 //
 // options is JSON: {"policy": text, "headers": text, "blocks": [hash…],
-// "require": level}, each of them optional. The answer is JSON: {"verdict": …,
+// "require": level}, each of them optional, and no others. The answer is JSON: {"verdict": …,
 // "text": …} as the command prints them with and without --json, or {"error":
 // …} if the options cannot be read. It uses no network.
 package main
@@ -49,8 +49,9 @@ func verdict(args []js.Value) (*proof.Verdict, error) {
 		return nil, errors.New("options are JSON in a string")
 	}
 	if len(args) == 2 {
-		if err := json.Unmarshal([]byte(args[1].String()), &r); err != nil {
-			return nil, fmt.Errorf("options: %w", err)
+		var err error
+		if r, err = parseRequest(args[1].String()); err != nil {
+			return nil, err
 		}
 	}
 	o, err := r.options()

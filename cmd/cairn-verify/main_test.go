@@ -81,6 +81,11 @@ func TestRun(t *testing.T) {
 		{"agree without nodes", []string{"--agree", "1", kept + "v0.proof"}, 2, "--agree 1 with 0 nodes"},
 		{"two files", []string{kept + "v0.proof", "b"}, 2, "one file"},
 		{"no file", nil, 2, "usage:"},
+		{"two policies", []string{"--policy", kept + "v0.policy", "--policy", kept + "v0.policy", "--block", hash, kept + "v0.proof"}, 2, "given twice"},
+		{"two levels", []string{"--require", "anchored", kept + "v0.proof", "--require", "logged"}, 2, "given twice"},
+		{"no level", []string{"--require", "none", kept + "v0.proof"}, 2, "logged, pending, late or anchored"},
+		{"agree is no number", []string{"--rpc", "http://localhost", "--agree", "x", kept + "v0.proof"}, 2, "no number"},
+		{"one node twice", []string{"--rpc", "http://localhost:1/a", "--rpc", "HTTP://LOCALHOST:1/a", "--agree", "2", kept + "v0.proof"}, 2, "given twice"},
 		{"unknown flag", []string{"--trust-me", kept + "v0.proof"}, 2, "usage:"},
 		{"help", []string{"--help"}, 0, "usage:"},
 	}
@@ -185,6 +190,74 @@ func TestRPC(t *testing.T) {
 				t.Errorf("the output carries a node's URL or control characters:\n%s%s", out, errs)
 			}
 		})
+	}
+}
+
+// TestRedirect: a node does not send the question, and the key in its URL, on
+// to somebody else.
+func TestRedirect(t *testing.T) {
+	asked := false
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer other.Close()
+	srv := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer srv.Close()
+	code, out, _ := invoke("--rpc", srv.URL, kept+"v0.proof")
+	if code != 2 || asked || !strings.Contains(out, "HTTP status 307") {
+		t.Errorf("exit %d, the other node was asked: %v\n%s", code, asked, out)
+	}
+}
+
+// TestBlockTime: the time of a block, which no hash in the answer holds, is
+// known only if as many nodes give the same.
+func TestBlockTime(t *testing.T) {
+	hash := [32]byte{1}
+	good := node{chain: 1, number: 7, final: 9, hash: fmt.Sprintf("0x%x", hash), time: 5}
+	liar := good
+	liar.time = 6
+	for _, c := range []struct {
+		name  string
+		nodes []node
+		agree int
+		want  bool
+	}{
+		{"all alike", []node{good, good}, 2, true},
+		{"the last lies", []node{good, liar}, 2, false},
+		{"one of three lies", []node{good, good, liar}, 2, true},
+		{"one of three lies first", []node{liar, good, good}, 2, true},
+		{"one is asked for, two differ", []node{good, liar}, 1, false},
+	} {
+		var urls []string
+		for i := range c.nodes {
+			srv := httptest.NewServer(c.nodes[i])
+			defer srv.Close()
+			urls = append(urls, srv.URL)
+		}
+		n, err := newNodes(urls, c.agree)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok, err := n.Trusted(1, 7, hash); !ok || err != nil {
+			t.Fatalf("%s: %v, %v", c.name, ok, err)
+		}
+		ms, ok := n.BlockTime(1, hash)
+		if ok != c.want || ok && ms != 5000 {
+			t.Errorf("%s: time %d %v, want known %v", c.name, ms, ok, c.want)
+		}
+		if _, ok := n.BlockTime(2, hash); ok {
+			t.Errorf("%s: it has the time of another chain's block", c.name)
+		}
+	}
+}
+
+// TestRequest: the browser's options are read as strictly as flags.
+func TestRequest(t *testing.T) {
+	for text, want := range map[string]bool{
+		`{}`: true, `{"require":"late","blocks":[]}`: true,
+		``: false, `{"polcy":"x"}`: false, `{"require":"late"} x`: false, `[]`: false, `{"require":"late","require":"logged"}`: false,
+	} {
+		if _, err := parseRequest(text); (err == nil) != want {
+			t.Errorf("%s: %v, want accepted %v", text, err, want)
+		}
 	}
 }
 

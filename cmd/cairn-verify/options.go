@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"cairn/anchor/proof"
@@ -17,6 +20,46 @@ type request struct {
 	Require string   `json:"require"` // level; empty: anchored
 }
 
+// parseRequest reads the JSON form. A key that it does not know, such as a
+// policy's that is misspelt, or one given twice is an error.
+func parseRequest(text string) (r request, err error) {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return request{}, fmt.Errorf("options: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return request{}, errors.New("options: more than one value")
+	}
+	return r, keysOnce(text)
+}
+
+// keysOnce refuses a key that an object has twice. The text is well-formed, and
+// its one object holds no other.
+func keysOnce(text string) error {
+	d := json.NewDecoder(strings.NewReader(text))
+	seen := make(map[string]bool)
+	if first, err := d.Token(); err != nil || first != json.Delim('{') {
+		return nil // null: nothing was given
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return fmt.Errorf("options: %w", err)
+		}
+		name := strings.ToLower(fmt.Sprint(key))
+		if seen[name] {
+			return fmt.Errorf("options: %q was given twice", name)
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return fmt.Errorf("options: %w", err)
+		}
+	}
+	return nil
+}
+
 // options reads the request. What it cannot read is an error: a policy that
 // was given is never left out.
 func (r *request) options(more ...proof.HeaderTrust) (o proof.Options, err error) {
@@ -24,6 +67,9 @@ func (r *request) options(more ...proof.HeaderTrust) (o proof.Options, err error
 	if r.Require != "" {
 		if o.Require, err = proof.ParseLevel(r.Require); err != nil {
 			return o, err
+		}
+		if o.Require == proof.LevelNone {
+			return o, errors.New("require logged, pending, late or anchored: nothing has the level none and is verified")
 		}
 	}
 	if r.Policy != nil {

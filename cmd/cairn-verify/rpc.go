@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,24 +22,42 @@ import (
 const (
 	rpcTimeout  = 20 * time.Second // for all questions to one node about one block
 	maxResponse = 8 << 20
+
+	// A file may name blocks without end, all of which have to be asked about,
+	// and a node may take its whole time over each.
+	maxAsked    = 10_000
+	maxTimeouts = 3
 )
 
 // nodes asks several Ethereum nodes about blocks. A block is final when enough
 // of them say that they have it, on that chain, at or below their block tagged
 // finalized.
 type nodes struct {
-	urls  []*url.URL
-	agree int
-	http  *http.Client
-	times map[[32]byte]int64
+	urls     []*url.URL
+	agree    int
+	http     *http.Client
+	times    map[blockID]int64
+	asked    int   // blocks
+	timeouts []int // of each node
+}
+
+type blockID struct {
+	chain uint64
+	hash  [32]byte
 }
 
 func newNodes(urls []string, agree int) (*nodes, error) {
-	n := &nodes{agree: agree, http: &http.Client{}, times: make(map[[32]byte]int64)}
+	n := &nodes{agree: agree, times: make(map[blockID]int64), timeouts: make([]int, len(urls))}
+	// A node is who was named, and no other that it sends the question on to.
+	n.http = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	for _, text := range urls {
 		u, err := url.Parse(text)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return nil, errors.New("--rpc wants a URL that begins with http:// or https://")
+		}
+		u.Host = strings.ToLower(u.Host)
+		if slices.ContainsFunc(n.urls, func(have *url.URL) bool { return have.String() == u.String() }) {
+			return nil, fmt.Errorf("node %s was given twice: it has one voice", u.Host)
 		}
 		n.urls = append(n.urls, u)
 	}
@@ -55,40 +74,69 @@ type answer struct {
 
 // Trusted implements proof.HeaderTrust.
 func (n *nodes) Trusted(chainID, number uint64, hash [32]byte) (string, bool, error) {
+	if n.asked++; n.asked > maxAsked {
+		return "", false, fmt.Errorf("over %d blocks would have to be asked about; give a headers file by --headers", maxAsked)
+	}
 	answers := make([]answer, len(n.urls))
 	var wg sync.WaitGroup
-	for i, u := range n.urls {
-		wg.Go(func() { answers[i] = n.ask(u, chainID, number, hash) })
+	for i := range n.urls {
+		wg.Go(func() { answers[i] = n.askPatiently(i, chainID, number, hash) })
 	}
 	wg.Wait()
-	yes, ms := 0, int64(-1)
-	var errs []error
-	var whys []string
+	yes, times := 0, make(map[int64]int)
+	var errs, whys []string
 	for i, a := range answers {
 		name := n.urls[i].Host // never the whole URL: it may hold a key
 		switch {
 		case a.fault != nil:
-			errs = append(errs, fmt.Errorf("%s: %w", name, a.fault))
+			errs = append(errs, fmt.Sprintf("%s: %v", name, a.fault))
 		case !a.same:
 			whys = append(whys, name+": "+a.why)
 		default:
-			yes, ms = yes+1, a.ms
+			yes, times[a.ms] = yes+1, times[a.ms]+1
 		}
 	}
 	switch {
 	case yes >= n.agree:
-		n.times[hash] = ms
+		n.agreeOnTime(blockID{chainID, hash}, times)
 		return fmt.Sprintf("%d of %d nodes asked have it as final", yes, len(n.urls)), true, nil
 	case yes+len(errs) >= n.agree:
-		return "", false, errors.Join(errs...)
+		return "", false, errors.New(strings.Join(errs, "; "))
 	}
 	return strings.Join(whys, "; "), false, nil
 }
 
+// agreeOnTime keeps the time of a block if enough nodes give it, and no other
+// has as many: the hash in an answer does not hold it.
+func (n *nodes) agreeOnTime(id blockID, votes map[int64]int) {
+	enough := 0
+	for ms, count := range votes {
+		if count >= n.agree {
+			n.times[id] = ms
+			enough++
+		}
+	}
+	if enough > 1 {
+		delete(n.times, id)
+	}
+}
+
 // BlockTime implements proof.BlockTimer.
-func (n *nodes) BlockTime(_ uint64, hash [32]byte) (int64, bool) {
-	ms, ok := n.times[hash]
+func (n *nodes) BlockTime(chainID uint64, hash [32]byte) (int64, bool) {
+	ms, ok := n.times[blockID{chainID, hash}]
 	return ms, ok
+}
+
+// askPatiently asks node i, unless it let too many questions pass before.
+func (n *nodes) askPatiently(i int, chainID, number uint64, hash [32]byte) answer {
+	if n.timeouts[i] >= maxTimeouts {
+		return answer{fault: fmt.Errorf("it did not answer in time %d times before", maxTimeouts)}
+	}
+	a := n.ask(n.urls[i], chainID, number, hash)
+	if errors.Is(a.fault, context.DeadlineExceeded) {
+		n.timeouts[i]++
+	}
+	return a
 }
 
 func (n *nodes) ask(u *url.URL, chainID, number uint64, hash [32]byte) answer {
