@@ -14,9 +14,10 @@
 //
 // A failed sync leaves Pebble's state unknown, so the store stops: it answers
 // ErrDead from then on and the process is expected to start again, which
-// recovers what was acknowledged. A disk that is about to fill is noticed
-// before that: below Options.MinFree readings are refused with ErrDiskFull
-// while windows go on closing.
+// recovers what was acknowledged. From that moment nothing is written or
+// removed any more, whatever Pebble may still be about. A disk that is about to
+// fill is noticed before that: below Options.MinFree readings are refused with
+// ErrDiskFull while windows go on closing.
 //
 // # Keys
 //

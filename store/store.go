@@ -60,8 +60,12 @@ type Options struct {
 	// HoldSigning starts with no checkpoint being signed until AllowSigning.
 	HoldSigning bool
 
+	// quiet keeps Pebble from compacting and from gathering statistics. Where it
+	// is still at it when opening fails it panics, which tests cannot stand.
+	quiet bool
+
 	Logger *slog.Logger // default: discard
-	Events func(Event)  // called from the committer; must not block
+	Events func(Event)  // called from the committer, "dead" from anywhere; must not block
 }
 
 // Event is something an operator may want to know.
@@ -108,6 +112,8 @@ type Store struct {
 
 	full      atomic.Bool
 	dead      atomic.Pointer[error]
+	died      chan struct{} // closed when dead is set
+	opening   atomic.Bool   // Pebble is being opened
 	wg        sync.WaitGroup
 	sealReady chan struct{}
 	sealing   sync.Mutex // one quarter hour at a time
@@ -206,7 +212,7 @@ func Open(o Options) (*Store, error) {
 		return nil, err
 	}
 	o = s.opt
-	if s.db, err = pebble.Open(o.Dir, s.pebbleOptions()); err != nil {
+	if err := s.openDB(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", o.Dir, err)
 	}
 	if err := s.recover(); err != nil {
@@ -245,6 +251,7 @@ func prepare(o Options) (*Store, error) {
 		in:        make(chan []Arrival, queueSlices),
 		ctl:       make(chan func()),
 		stop:      make(chan struct{}),
+		died:      make(chan struct{}),
 		done:      make(chan struct{}),
 		sealReady: make(chan struct{}, 1),
 	}, nil
@@ -252,7 +259,9 @@ func prepare(o Options) (*Store, error) {
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS: s.opt.FS, ReadOnly: s.opt.ReadOnly,
+		FS: gate{s.opt.FS, s}, ReadOnly: s.opt.ReadOnly,
+		EventListener:     s.background(),
+		DisableTableStats: s.opt.quiet, DisableAutomaticCompactions: s.opt.quiet,
 		FormatMajorVersion:          pebble.FormatNewest,
 		CacheSize:                   8 << 20,
 		MemTableSize:                8 << 20,
@@ -267,19 +276,20 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	return o
 }
 
-// pebbleLogger turns Pebble's fatal errors into a store that is dead.
+// pebbleLogger turns Pebble's fatal errors into a store that is dead; see gate.
 type pebbleLogger struct{ s *Store }
 
 func (l pebbleLogger) Infof(string, ...any) {}
 func (l pebbleLogger) Errorf(f string, a ...any) {
 	l.s.opt.Logger.Error("storage", "error", fmt.Sprintf(f, a...))
 }
-func (l pebbleLogger) Fatalf(f string, a ...any) { l.s.die(fmt.Errorf(f, a...)) }
+func (l pebbleLogger) Fatalf(f string, a ...any) { l.s.fatal(fmt.Errorf(f, a...)) }
 
 // die marks the store as stopped; only the first cause is kept.
 func (s *Store) die(cause error) {
 	err := fmt.Errorf("%w (%w)", ErrDead, cause)
 	if s.dead.CompareAndSwap(nil, &err) {
+		close(s.died)
 		s.opt.Logger.Error("store stopped", "error", cause)
 		s.opt.Events(Event{Kind: "dead", Detail: cause.Error()})
 	}
