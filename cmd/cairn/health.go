@@ -41,7 +41,7 @@ func (g *gateway) health() health {
 	if len(g.cfg.Anchors) > 0 {
 		h.Anchoring, h.Rollback = "healthy", "guarded"
 	}
-	if st.Held != "" {
+	if st.Held != "" && g.live != nil {
 		h.Rollback = "held"
 		bad("no checkpoint is signed: %s", st.Held)
 	}

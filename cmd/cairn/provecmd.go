@@ -154,6 +154,8 @@ func (c *command) proveOnce(ctx context.Context, f *proveFlags) (proveAnswer, er
 		switch {
 		case err == nil && (answer.State == stateFinal || answer.Routes == 0):
 			return answer, nil
+		case ctx.Err() != nil:
+			return answer, context.Cause(ctx)
 		case err != nil && !errors.Is(err, errAgain):
 			return answer, err
 		}

@@ -35,7 +35,7 @@ func (s *service) makeRoutes(ctx context.Context) error {
 		source := &routeSource{head: head{s.store}}
 		r, err := anchor.New(anchor.Config{
 			Chain: chain, Source: source, Journal: s.store.Journal(chain.Name()),
-			Every: a.Every, Jitter: noneIfZero(a.Jitter), Poll: a.Poll, Logger: s.log,
+			Every: a.Every, Jitter: noneIfZero(a.Jitter), Poll: a.Poll, Resend: resendPolls * a.Poll, Logger: s.log,
 			Guard: func(ok bool, reason string) { s.guarded(ctx, chain.Name(), ok, reason) },
 		})
 		if err != nil {
@@ -47,6 +47,11 @@ func (s *service) makeRoutes(ctx context.Context) error {
 	s.seen.Store(&s.live.routes)
 	return nil
 }
+
+// resendPolls is after how many looks without the transaction in a block it is
+// sent again: a node that was restarted has forgotten it. With the default of
+// 12 s between looks that is a minute.
+const resendPolls = 5
 
 // noneIfZero: for a route, 0 is the default jitter and below 0 none.
 func noneIfZero(d time.Duration) time.Duration {
