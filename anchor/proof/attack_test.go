@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cairn/contracts"
 	"cairn/ingest/reading"
 	"cairn/merkle"
 	"cairn/merkle/ledger"
@@ -419,6 +420,41 @@ func TestTrieForms(t *testing.T) {
 		v, err := trieValue(keccak256(c.nodes[0]), key, c.nodes)
 		if (err == nil) != c.ok || c.ok && !slices.Equal(v, long) {
 			t.Errorf("%s: got %x, %v, want ok %v", c.name, v, err, c.ok)
+		}
+	}
+}
+
+// TestRegistryCode: the code that this package knows is the contract's, and the
+// verdict says when an anchor rests on another.
+func TestRegistryCode(t *testing.T) {
+	if got, want := fmt.Sprintf("0x%x", RegistryCode), contracts.RuntimeCodeHashHex; got != want {
+		t.Fatalf("registry code %s, the contract's is %s", got, want)
+	}
+	p := pick{window: 3, slot: 2, at: 0}
+	for _, known := range []bool{true, false} {
+		s := newSite("a")
+		if known {
+			s.block.CodeHash = RegistryCode
+		}
+		s.build(5)
+		v := Verify(s.file(t, 5, p), s.options(t, 5))
+		if v.Level != LevelAnchored || v.Anchors[0].Registry != known || has(v.NotChecked, "what the contract does") == known {
+			t.Errorf("known code %v: level %v, registry %v, not checked %q", known, v.Level, v.Anchors[0].Registry, v.NotChecked)
+		}
+	}
+}
+
+// TestStoredWord: a word in storage has one form.
+func TestStoredWord(t *testing.T) {
+	b := aBlock()
+	b.Root[0] = 0
+	for i, word := range [][]byte{bytes.TrimLeft(b.Root[:], "\x00"), b.Root[:], append([]byte{0}, b.Root[:]...), {}} {
+		slot := EthereumSlot(b.Sender, b.Ledger)
+		key := keccak256(slot[:])
+		node := mustRLP(t, [][]byte{append([]byte{0x20}, key[:]...), mustRLP(t, word)})
+		r := EthereumReceipt{Sender: b.Sender, Ledger: b.Ledger, Root: b.Root, StorageProof: [][]byte{node}}
+		if err := r.verifyStorage(keccak256(node)); (err == nil) != (i == 0) {
+			t.Errorf("word %x: %v", word, err)
 		}
 	}
 }

@@ -102,7 +102,11 @@
 // before all that are not. A block that is newer than the anchor's own, or not
 // below it on the same chain, is passed over.
 //
-// What a verdict does not cover it lists itself, in words.
+// What a verdict does not cover it lists itself, in words: among it that a
+// contract has another code than [RegistryCode], even if the policy names it;
+// and, for a reading of chosen fields, that its record tree may hold more. The
+// tree commits neither its width nor how many of its leaves are items, but for
+// item 0: without that a leaf beyond N passes for an item.
 //
 // # Ethereum receipts
 //

@@ -28,6 +28,14 @@ const (
 	maxEthTime      = 1 << 40 // seconds
 )
 
+// RegistryCode is the keccak256 of the code of this project's registry. What is
+// said of anchors that they follow one another, and of storage that each change
+// is also logged, holds for that code.
+var RegistryCode = [32]byte{
+	0x76, 0x94, 0xc3, 0x1e, 0xd8, 0xd8, 0x5f, 0x92, 0x99, 0xa1, 0x50, 0x24, 0x80, 0xba, 0x66, 0x69,
+	0x70, 0xc0, 0x28, 0xa1, 0xbd, 0x9a, 0x1a, 0x27, 0x1a, 0x68, 0x63, 0xff, 0x72, 0x0e, 0x57, 0x9a,
+}
+
 // What can be wrong with an Ethereum receipt. Each of them means that the
 // receipt proves nothing; take it again from the chain.
 var (
@@ -274,7 +282,7 @@ func (r *EthereumReceipt) verifyStorage(storage [32]byte) error {
 		return fmt.Errorf("%w: %w", ErrEthereumStorage, err)
 	}
 	word, rest, err := rlp.SplitString(v)
-	if err != nil || len(rest) != 0 || len(word) > 32 {
+	if err != nil || len(rest) != 0 || len(word) > 32 || len(word) == 0 || word[0] == 0 {
 		return fmt.Errorf("%w: value is no word", ErrEthereumStorage)
 	}
 	var head [32]byte

@@ -94,6 +94,7 @@ type AnchorVerdict struct {
 	Size     uint64 `json:"logSize"` // of the head that was anchored
 	Root     string `json:"root"`
 	InPolicy bool   `json:"inPolicy"`
+	Registry bool   `json:"registry"` // the contract's code is RegistryCode
 	Trusted  bool   `json:"trusted"`
 	How      string `json:"how,omitempty"` // it is trusted
 	Stored   bool   `json:"stored"`        // the contract's storage shows the root

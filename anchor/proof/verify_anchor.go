@@ -129,7 +129,8 @@ func (c *checker) describeAnchor(s *receiptState) AnchorVerdict {
 		Route: ethereumRoute(s.data.ChainID), Block: s.facts.Number, Hash: hex0x(s.facts.BlockHash[:]), Time: timeText(s.facts.Time),
 		Contract: hex0x(s.data.Contract[:]), Code: hex0x(s.facts.CodeHash[:]), Sender: hex0x(s.data.Sender[:]),
 		Size: head.Size, Root: head.Root.String(), InPolicy: c.o.Policy != nil && s.counts, Trusted: s.trusted,
-		Stored: s.facts.Stored, Logged: s.facts.Logged, Index: s.facts.LogIndex, TxIndex: s.data.TxIndex,
+		Registry: s.facts.CodeHash == RegistryCode,
+		Stored:   s.facts.Stored, Logged: s.facts.Logged, Index: s.facts.LogIndex, TxIndex: s.data.TxIndex,
 	}
 	if s.trusted {
 		v.How = s.how
@@ -367,7 +368,7 @@ func (c *checker) notChecked() {
 	add("readings dropped before they were numbered: nobody can see those")
 	for i := range c.v.Readings {
 		if !c.v.Readings[i].Whole {
-			add("fields that are not shown: only a reading shown with all its fields cannot hold another value of the same name")
+			add("fields that are not shown: one of the same name may say otherwise. A ledger can hide such in a record tree; only a reading shown with all its fields tells which are its own")
 			break
 		}
 	}
@@ -381,6 +382,12 @@ func (c *checker) notChecked() {
 	for i := range c.receipts {
 		if s := &c.receipts[i]; s.trusted {
 			add(fmt.Sprintf("that block %d of %s is on that chain and final: it is trusted because %s", s.facts.Number, ethereumRoute(s.data.ChainID), s.how))
+			break
+		}
+	}
+	for i := range c.receipts {
+		if s := &c.receipts[i]; s.counts && s.facts.CodeHash != RegistryCode {
+			add("what the contract does: an anchor's is not the registry that this program knows, so a head may have changed without a log")
 			break
 		}
 	}

@@ -79,10 +79,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "COULD NOT CHECK: %v\n", err)
 		return 2
 	}
+	answer := []byte(v.Text())
 	if c.json {
-		stdout.Write(v.JSON())
-	} else {
-		io.WriteString(stdout, v.Text())
+		answer = v.JSON()
+	}
+	if _, err := stdout.Write(answer); err != nil {
+		fmt.Fprintf(stderr, "COULD NOT CHECK: the verdict could not be written: %v\n", err)
+		return 2
 	}
 	return v.Outcome.Exit()
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -192,6 +193,19 @@ func TestRPC(t *testing.T) {
 		})
 	}
 }
+
+// TestUnwritten: a verdict that nobody could read is none.
+func TestUnwritten(t *testing.T) {
+	var errs bytes.Buffer
+	args := []string{"--policy", kept + "v0.policy", "--headers", kept + "v0.headers", kept + "v0.proof"}
+	if code := run(args, full{}, &errs); code != 2 || !strings.Contains(errs.String(), "no space") {
+		t.Errorf("exit %d: %s", code, &errs)
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("no space") }
 
 // TestRedirect: a node does not send the question, and the key in its URL, on
 // to somebody else.
