@@ -249,6 +249,56 @@ func TestNotChecked(t *testing.T) {
 	}
 }
 
+// TestHiddenItem: an item in a decoy's place can be shown as a chosen field, and
+// nothing in the tree tells it from the reading's own. All fields together do,
+// and the verdict on chosen ones says that it cannot.
+func TestHiddenItem(t *testing.T) {
+	s := newSite("a")
+	other := func(slot, seq uint64, _ int) []byte {
+		r := siteReading(slot, seq, siteStart)
+		r.Measurements[0].Value = reading.Int(-20)
+		return reading.AppendItem(nil, r, reading.IndexData)
+	}
+	s.decoy = other
+	s.build(5)
+	p := pick{window: 3, slot: 5, at: 0}
+	whole := Verify(s.file(t, 5, p), s.options(t, 5))
+	if whole.Level != LevelAnchored || !whole.Readings[0].Whole || len(whole.Readings[0].Fields) != 9 {
+		t.Fatal(whole.Text())
+	}
+	f := s.file(t, 5, p)
+	rec := &s.windows[3].streams[5].records[0]
+	r := &f.Readings[0]
+	r.Fields = []Field{{Index: 12, Item: other(5, rec.seq, 12), Salt: s.salts.Salt(rec.seq, 12, len(rec.items))}}
+	r.Hidden = Cover(rec.leaves, []int{12})
+	v := Verify(f, s.options(t, 5))
+	if v.Level != LevelAnchored || v.Readings[0].Whole || !has(v.NotChecked, "one of the same name may say otherwise") {
+		t.Error(v.Text())
+	}
+	// It does not come along with the reading's own of that name.
+	r.Fields = append(s.file(t, 5, p).Readings[0].Fields, r.Fields...)
+	wantRefused(t, Verify(f, s.options(t, 5)), CodeItem)
+}
+
+// TestDelayIsTold: without a policy that sets one, nothing is late; but how long
+// the anchor took is told.
+func TestDelayIsTold(t *testing.T) {
+	s := newSite("a")
+	s.block.Time += 3 * 365 * 24 * 3600
+	s.build(5)
+	f := s.file(t, 5, pick{window: 3, slot: 2, at: 1})
+	p := s.policy()
+	p.Late = 0
+	for _, o := range []Options{{Trust: s.pinned(t, 5)}, {Policy: p, Trust: s.pinned(t, 5)}} {
+		if v := Verify(f, o); v.Level != LevelAnchored || !has(v.NotChecked, "26280h56m0s after") {
+			t.Errorf("%v, %q", v.Level, v.NotChecked)
+		}
+	}
+	if v := Verify(f, s.options(t, 5)); v.Level != LevelLate {
+		t.Errorf("with a policy's delay: %v", v.Level)
+	}
+}
+
 // TestSeenClaims: a block that the ledger names on a chain of its own invention
 // bounds nothing better than one that is known, and nothing after the anchor.
 func TestSeenClaims(t *testing.T) {

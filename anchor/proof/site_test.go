@@ -33,6 +33,7 @@ type site struct {
 	block  testBlock // where it anchors
 
 	item      func(slot, seq uint64, index int, item []byte) []byte
+	decoy     func(slot, seq uint64, index int) []byte // an item in a decoy's place
 	entry     func(slot uint64, seq *uint64)
 	summary   func(*ledger.Summary)
 	leafAt    func(slot uint64) uint64
@@ -203,6 +204,8 @@ func (s *site) record(slot, seq uint64, received int64) record1 {
 			}
 			rec.items = append(rec.items, item)
 			e = reading.HiddenEntry(item, s.salts.Salt(seq, i, n))
+		} else if s.decoy != nil {
+			e = reading.HiddenEntry(s.decoy(slot, seq, i), s.salts.Salt(seq, i, n))
 		}
 		rec.leaves = append(rec.leaves, merkle.LeafHash(e[:]))
 	}

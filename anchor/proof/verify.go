@@ -97,6 +97,7 @@ type checker struct {
 	summaries []ledger.Summary
 	receipts  []receiptState
 	ahead     int64 // ms, by which a window ended after the block that anchors it
+	delay     int64 // ms, the longest from a window's end to its anchor
 	seen      seenBlocks
 }
 

@@ -179,7 +179,8 @@ func (c *checker) anchorOf(known []*batchAnchor, heads []headReceipts, batch int
 			Time: timeText(best.facts.Time), Route: ethereumRoute(best.data.ChainID), Block: best.facts.Number,
 			Hash: hex0x(best.facts.BlockHash[:]), Confirmed: true, ms: best.facts.Time,
 		}
-		c.ahead = max(c.ahead, c.batches[batch].header.To-best.facts.Time)
+		after := best.facts.Time - c.batches[batch].header.To
+		c.ahead, c.delay = max(c.ahead, -after), max(c.delay, after)
 	}
 	if level < c.v.Level {
 		c.v.Level = level
@@ -353,7 +354,11 @@ func (c *checker) notChecked() {
 		add(fmt.Sprintf("the gateway's clock: it ran at least %v ahead of the chain's", duration(c.ahead)))
 	}
 	if len(c.receipts) != 0 && (p == nil || p.Late == 0) {
-		add("lateness: no policy sets how long after a window's end its anchor may come")
+		words := "lateness: no policy sets how long after a window's end its anchor may come"
+		if c.delay > 0 {
+			words += fmt.Sprintf("; it came up to %v after", duration(c.delay))
+		}
+		add(words)
 	}
 	for i := range c.v.Readings {
 		if b := c.v.Readings[i].NotBefore; b != nil && !b.Confirmed {
