@@ -160,9 +160,21 @@ func TestRouteReorg(t *testing.T) {
 		}
 		return nil
 	}
-	until(t, "inclusion", func() bool { d.mine(1); return included() != nil })
+	looks := 0
+	until(t, "inclusion", func() bool {
+		if p := r.Status().Pending; p != nil && p.State == anchor.Broadcast {
+			if looks++; looks%50 == 1 { // seldom, so that the block is not final before the route has seen it
+				d.mine(1)
+			}
+		}
+		return included() != nil
+	})
 	was := *included()
-	d.reorg(5)
+	tips, err := c.Tips(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.reorg(int(tips.Latest.Height-was.Height) + 1) // blocks came until the route saw its own
 	until(t, "the other block", func() bool {
 		d.mine(1)
 		b := included()
