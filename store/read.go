@@ -253,15 +253,14 @@ func (r *reader) readings(in *streamInfo, from, to uint64) ([]stored, error) {
 // unsealedAt finds a reading in the commits of its window and gives what of its
 // stream is in the same commit.
 func (r *reader) unsealedAt(in *streamInfo, seq uint64) (out []stored, err error) {
-	batch, w := r.v.size, &r.v.state.Open
+	w := &r.v.state.Open
 	run, err := r.runOf(in, seq)
 	if err != nil {
 		return nil, err
 	}
 	from, to := w.FirstCommit, r.v.nextCommit
 	if run != nil {
-		batch = run.batch
-		if w, err = r.s.windowOf(r.snap, &r.v.state, batch); err != nil {
+		if w, err = r.s.windowOf(r.snap, &r.v.state, run.batch); err != nil {
 			return nil, err
 		}
 		from, to = w.FirstCommit, w.NextCommit
