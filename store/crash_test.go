@@ -478,4 +478,4 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-const crashSeeds = 40
+const crashSeeds = 40 / slowdown

@@ -136,6 +136,9 @@ func TestDamage(t *testing.T) {
 				damaged[fmt.Sprintf("bit %d of byte %d of %d flipped", bit, at, len(val))] = flipped
 			}
 			for what, v := range damaged {
+				if rng.IntN(slowdown) != 0 {
+					continue
+				}
 				if err := db.Set(key, v, pebble.NoSync); err != nil {
 					t.Fatal(err)
 				}

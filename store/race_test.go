@@ -24,6 +24,7 @@ func TestReadersWhileWriting(t *testing.T) {
 	var stop atomic.Bool
 	var acked [4]atomic.Uint64
 	var wg sync.WaitGroup
+	quiet := make(chan struct{})
 	run := func(fn func(round int)) {
 		wg.Add(1)
 		go func() {
@@ -35,7 +36,11 @@ func TestReadersWhileWriting(t *testing.T) {
 	}
 	for i := range acked {
 		n := x.nodes[i]
-		run(func(int) {
+		run(func(round int) {
+			if round >= 60 { // enough to read again and again
+				<-quiet
+				return
+			}
 			all := make([]Arrival, 20)
 			var one sync.WaitGroup
 			one.Add(len(all))
@@ -120,6 +125,7 @@ func TestReadersWhileWriting(t *testing.T) {
 		}
 	}
 	stop.Store(true)
+	close(quiet)
 	wg.Wait()
 	x.pass(20 * time.Minute)
 	x.seal()

@@ -16,7 +16,7 @@ import (
 // TestTenThousandStreams: a window closes with 10,000 open streams, some of them
 // with readings.
 func TestTenThousandStreams(t *testing.T) {
-	const streams = 10_000
+	const streams = 10_000 // a batch tree of 2^14 slots
 	x := newSite(t, 0)
 	if err := x.keys.Change(func(e *share.Edit) error { // all at once: each change copies the keyring
 		for i := range streams {
