@@ -604,7 +604,8 @@ func evidenceOf(a *Arrival, scratch []byte) (form, []byte) {
 	switch {
 	case len(a.Wire) == 0:
 		return form{kind: evidenceNone}, nil
-	case a.Verdict != reading.Authenticated:
+	case a.Verdict != reading.Authenticated,
+		len(a.Wire) < 3 || a.Wire[1] != a.Type || a.Wire[2]&0xf != a.IDLen: // could not be sealed alike
 		return form{kind: evidenceWire}, a.Wire
 	}
 	f := form{kind: evidenceReseal, typ: a.Type, idLen: a.IDLen, epoch: a.Epoch}

@@ -412,3 +412,23 @@ func TestRebootOutlivesCrash(t *testing.T) {
 	x.pass(time.Minute)
 	x.check()
 }
+
+// TestOddFrameIsKept: a frame that its own description would not seal again is
+// kept as it came.
+func TestOddFrameIsKept(t *testing.T) {
+	x := newSite(t, 1)
+	a := x.nodes[0].arrival(t, 70)
+	a.IDLen = 3
+	if got := x.submit(a)[0]; got.err != nil {
+		t.Fatal(got.err)
+	}
+	x.pass(time.Minute)
+	x.check()
+	e, err := x.s.Evidence(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(e.Frame) != string(a.Wire) {
+		t.Errorf("frame %x, want %x", e.Frame, a.Wire)
+	}
+}
