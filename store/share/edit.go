@@ -21,7 +21,7 @@ const (
 	maxName         = 128 // bytes, printable ASCII
 	maxSecret       = 1 << 16
 	maxSecrets      = 1 << 16
-	maxCompartments = 1 << 16
+	maxCompartments = 1 << 19 // two for every stream ever begun; their trees take 43 MB
 )
 
 // Edit collects the edits of one [Keyring.Change]. The first edit that cannot be
