@@ -656,7 +656,7 @@ func rebuildBody(dst []byte, ms []reading.Measurement) ([]byte, bool) {
 	return out, err == nil
 }
 
-// resealed gives the wire frame of a reading back, and its SHA-256.
+// resealed gives the wire frame or line of a reading back; nil if there was none.
 func resealed(r *stored, id frame.ID, opener *frame.Opener) ([]byte, error) {
 	switch r.form.kind {
 	case evidenceNone:

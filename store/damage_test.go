@@ -110,7 +110,7 @@ func TestDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	rng := newRand(9)
-	for _, kind := range []byte("SsdIckgiHhwxnNtBlyYpj") {
+	for _, kind := range []byte("SsdIckgiHhwnNtBlyYpj") {
 		all := rows[kind]
 		if len(all) == 0 {
 			t.Errorf("there is no row of kind %c", kind)

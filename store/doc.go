@@ -35,8 +35,7 @@
 //	i slot(8) first seq(8)      where a sealed run of readings lies: hour, first batch, part, count
 //	H first batch(8)            a sealed quarter hour: hour, last batch, the batch that lists it
 //	h batch(8)                  batch header, as hashed
-//	w batch(8)                  window: from, to, commits, incarnation, gap
-//	x from(8) batch(8)          windows by time
+//	w batch(8)                  window: from, to, commits, start, gap, and what its header hides
 //	n slot(8) batch(8)          non-empty run: count, stream root, summary's leaf
 //	N slot(8) batch(8) level(1) index(8)   run tree nodes, level 6 and up
 //	t slot(8) level(1) index(8)            stream tree nodes, level 6 and up

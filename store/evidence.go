@@ -7,6 +7,7 @@ import (
 	"cairn/ingest/reading"
 	"cairn/merkle"
 	"cairn/merkle/ledger"
+	"cairn/store/share"
 )
 
 // Evidence is all that proves one reading, up to the header of its batch. What
@@ -113,7 +114,7 @@ func (r *reader) record(in *streamInfo, e *Evidence) error {
 }
 
 func (r *reader) hourKeysOf(in *streamInfo, st *stored) (*hourKeys, error) {
-	hour, err := hourOf(st.Received)
+	hour, err := share.HourOf(st.Received)
 	if err != nil {
 		return nil, err
 	}

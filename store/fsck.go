@@ -251,7 +251,7 @@ func (f *fsck) batch(i uint64, log *merkle.Tree, to *int64) error {
 	case h.From != w.Window.From || h.To != w.Window.To:
 		f.find("batch %d: header and row name other windows", i)
 	case *to >= 0 && h.From != *to:
-		if !f.declared(h.From) {
+		if !f.declared(h.From, i, w.Statements) {
 			f.find("batch %d: its window does not begin where the one before ended, and no statement says why", i)
 		}
 	}
@@ -277,9 +277,18 @@ func (f *fsck) batch(i uint64, log *merkle.Tree, to *int64) error {
 	return nil
 }
 
-// declared says whether a clock statement explains a window that begins at from.
-func (f *fsck) declared(from int64) bool {
-	for n := range f.v.state.Statements {
+// declared says whether a clock statement explains that the window of a batch
+// begins at from: one that came no earlier than during the window before.
+func (f *fsck) declared(from int64, batch, statements uint64) bool {
+	first := uint64(0)
+	if batch >= 2 {
+		w, err := f.s.windowRow(f.snap, batch-2)
+		if err != nil {
+			return false
+		}
+		first = w.Statements
+	}
+	for n := first; n < statements; n++ {
 		st, err := f.statement(n)
 		if err == nil && st.Kind == ledger.KindClock && st.Body["now"].(int64) >= from && st.Body["now"].(int64) < from+f.s.window {
 			return true

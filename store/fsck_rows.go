@@ -1,19 +1,22 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
 
 	"cairn/merkle"
 	"cairn/merkle/ledger"
+	"cairn/store/share"
 )
 
 // What follows holds rows against each other that no hash covers, so that a row
 // that is damaged or missing is found before it is needed.
 
 // besideHeader checks what a closed batch has beside its header: its window's
-// row, its place in time, and the stored nodes of its tree.
+// row, what that says of its readings and segments, and the stored nodes of its
+// tree.
 func (f *fsck) besideHeader(h *ledger.Header, w *windowRow, nodes []merkle.Hash) error {
 	if !slices.Equal(w.Window.seen(), h.Seen) {
 		f.find("batch %d: header and row name other blocks", h.Index)
@@ -22,20 +25,54 @@ func (f *fsck) besideHeader(h *ledger.Header, w *windowRow, nodes []merkle.Hash)
 		f.find("batch %d: its commits go from %d to %d, want them to begin at %d", h.Index, w.Window.FirstCommit, w.Window.NextCommit, f.commits)
 	}
 	f.commits = w.Window.NextCommit
-	val, closer, err := f.snap.Get(f.s.keys.pair(kindTime, uint64(h.From), h.Index))
-	if err != nil {
-		return notFound(err, "batch %d by its time", h.Index)
+	if err := f.hidden(h.Index, w); err != nil {
+		return err
 	}
-	if string(val) != string([]byte{format}) {
-		f.find("batch %d: its row by time", h.Index)
-	}
-	closer.Close()
 	stored, err := f.batchNodes(h.Index, uint64(len(nodes)))
 	if err != nil {
 		return err
 	}
 	if !slices.Equal(stored, nodes) {
 		f.find("batch %d: a stored node of its tree is not what the summaries give", h.Index)
+	}
+	return nil
+}
+
+// hidden checks what a header counts against the runs, and the root of what it
+// lists against the segments.
+func (f *fsck) hidden(batch uint64, w *windowRow) error {
+	var streams, readings uint64
+	for i := range f.v.streams {
+		in := &f.v.streams[i]
+		if !in.active(batch) {
+			continue
+		}
+		streams++
+		run, ok, err := f.run(in.slot, batch)
+		if err != nil {
+			return err
+		}
+		if ok {
+			readings += run.next - run.first
+		}
+	}
+	if streams != w.Streams || readings != w.Readings {
+		f.find("batch %d: its header counts %d readings of %d streams, there are %d of %d", batch, w.Readings, w.Streams, readings, streams)
+	}
+	segments, err := f.s.listedSegments(f.snap, batch)
+	if err != nil {
+		return err
+	}
+	inc, err := f.s.start(w.Window.Start)
+	if err != nil {
+		return err
+	}
+	root, err := f.s.segmentsRoot(segments, f.s.cursor(share.Ledger), inc)
+	if err != nil {
+		return err
+	}
+	if uint64(len(segments)) != w.Segments || !bytes.Equal(root, w.SegmentsRoot) {
+		f.find("batch %d: its segments give another root than its header hides", batch)
 	}
 	return nil
 }

@@ -19,7 +19,6 @@ const (
 	kindHour       = 'H'
 	kindHeader     = 'h'
 	kindWindow     = 'w'
-	kindTime       = 'x'
 	kindRun        = 'n'
 	kindRunNode    = 'N'
 	kindStreamNode = 't'

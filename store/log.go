@@ -172,10 +172,11 @@ func (r *reader) batch(index uint64) (*BatchEvidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	items, err := r.hiddenItems(index, w)
+	statements, err := merkle.RootAt(nodeRows{s, kindStateNode}, w.Statements)
 	if err != nil {
 		return nil, err
 	}
+	items := w.items(statements)
 	site, led, inc, err := r.ledgerKeys(&w.Window)
 	if err != nil {
 		return nil, err
@@ -191,48 +192,6 @@ func (r *reader) batch(index uint64) (*BatchEvidence, error) {
 	return b, nil
 }
 
-// hiddenItems makes the items again that a header hides.
-func (r *reader) hiddenItems(index uint64, w *windowRow) (items [ledger.HiddenItems][]byte, err error) {
-	s := r.s
-	counts := ledger.Counts{Missed: w.Window.Missed}
-	for i := range r.v.streams {
-		in := &r.v.streams[i]
-		if !in.active(index) {
-			continue
-		}
-		counts.Streams++
-		run, ok, err := r.run(in.slot, index)
-		if err != nil {
-			return items, err
-		}
-		if ok {
-			counts.Readings += run.next - run.first
-		}
-	}
-	segments, err := r.listedSegments(index)
-	if err != nil {
-		return items, err
-	}
-	inc, err := s.start(w.Window.Start)
-	if err != nil {
-		return items, err
-	}
-	root, err := s.segmentsRoot(segments, s.cursor(1), inc)
-	if err != nil {
-		return items, err
-	}
-	stRoot, err := merkle.RootAt(nodeRows{s, kindStateNode}, w.Statements)
-	if err != nil {
-		return items, err
-	}
-	items = [ledger.HiddenItems][]byte{
-		counts.Append(nil), w.Intake, ledger.Slots{Depth: int(w.Depth)}.Append(nil),
-		ledger.SegmentsHead{Count: uint64(len(segments)), Root: root}.Append(nil),
-		ledger.StatementsHead{Size: w.Statements, Root: stRoot}.Append(nil),
-	}
-	return items, nil
-}
-
 func (s *Store) windowRow(r pebble.Reader, batch uint64) (*windowRow, error) {
 	w := new(windowRow)
 	if err := row(r, nil, s.keys.u64(kindWindow, batch), w); err != nil {
@@ -240,6 +199,9 @@ func (s *Store) windowRow(r pebble.Reader, batch uint64) (*windowRow, error) {
 	}
 	if _, err := ledger.ParseSlots(ledger.Slots{Depth: int(w.Depth)}.Append(nil)); err != nil {
 		return nil, fmt.Errorf("%w: window of batch %d: %w", ErrDamaged, batch, err)
+	}
+	if (len(w.SegmentsRoot) != 0) != (w.Segments != 0) || len(w.SegmentsRoot) > merkle.HashSize {
+		return nil, fmt.Errorf("%w: window of batch %d: its segments", ErrDamaged, batch)
 	}
 	return w, nil
 }

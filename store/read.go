@@ -22,6 +22,7 @@ type reader struct {
 	snap *pebble.Snapshot
 	keys map[hourKey]*hourKeys
 	last lastSegment
+	at   unsealedPlace
 }
 
 type hourKey struct {
@@ -79,22 +80,25 @@ func (r *reader) query(ctx context.Context, in *streamInfo, from, to int64, fn f
 		if run == nil {
 			return true, nil
 		}
-		all, err := r.readings(in, run.first, run.next)
-		if err != nil {
-			return false, err
-		}
-		for i := range all {
-			if all[i].Received < from {
-				continue
-			}
-			if all[i].Received >= to {
-				return true, nil
-			}
-			if err := r.complete(&all[i]); err != nil {
+		for at := run.first; at < run.next; { // a run may be too long for the memory
+			all, err := r.stretch(in, at, run.next)
+			if err != nil {
 				return false, err
 			}
-			if more, err := fn(&Found{all[i].Reading, in.slot}); err != nil || !more {
-				return false, err
+			at += uint64(len(all))
+			for i := range all {
+				if all[i].Received < from {
+					continue
+				}
+				if all[i].Received >= to {
+					return true, nil
+				}
+				if err := r.complete(&all[i]); err != nil {
+					return false, err
+				}
+				if more, err := fn(&Found{all[i].Reading, in.slot}); err != nil || !more {
+					return false, err
+				}
 			}
 		}
 		b = run.batch + 1
@@ -204,7 +208,6 @@ func (r *reader) closedNext(slot uint64) (uint64, error) {
 // runOf finds the closed run that holds a reading; nil if its window is open.
 func (r *reader) runOf(in *streamInfo, seq uint64) (*runRow, error) {
 	lo, hi := in.opened, r.v.size
-	var found *runRow
 	for lo < hi {
 		mid := lo + (hi-lo)/2
 		run, err := r.seekRun(in.slot, mid)
@@ -220,7 +223,7 @@ func (r *reader) runOf(in *streamInfo, seq uint64) (*runRow, error) {
 			return run, nil
 		}
 	}
-	return found, nil
+	return nil, nil
 }
 
 // readings gives a stream's readings from…to-1, without what takes the device's
@@ -228,18 +231,10 @@ func (r *reader) runOf(in *streamInfo, seq uint64) (*runRow, error) {
 func (r *reader) readings(in *streamInfo, from, to uint64) ([]stored, error) {
 	var out []stored
 	for at := from; at < to; {
-		all, err := r.sealedAt(in, at)
-		if err == nil && all == nil {
-			all, err = r.unsealedAt(in, at)
-		}
+		all, err := r.stretch(in, at, to)
 		if err != nil {
 			return nil, err
 		}
-		if len(all) == 0 || all[0].Sequence > at || all[len(all)-1].Sequence < at {
-			return nil, fmt.Errorf("%w: reading %d of stream %d is missing", ErrDamaged, at, in.slot)
-		}
-		all = all[at-all[0].Sequence:]
-		all = all[:min(uint64(len(all)), to-at)]
 		at += uint64(len(all))
 		if out == nil {
 			out = all
@@ -249,6 +244,27 @@ func (r *reader) readings(in *streamInfo, from, to uint64) ([]stored, error) {
 	}
 	return out, nil
 }
+
+// stretch gives a stream's readings from one on, as many before to as lie
+// together on disk: at least one.
+func (r *reader) stretch(in *streamInfo, from, to uint64) ([]stored, error) {
+	all, err := r.sealedAt(in, from)
+	if err == nil && all == nil {
+		all, err = r.unsealedAt(in, from)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 || all[0].Sequence > from || all[len(all)-1].Sequence < from {
+		return nil, fmt.Errorf("%w: reading %d of stream %d is missing", ErrDamaged, from, in.slot)
+	}
+	all = all[from-all[0].Sequence:]
+	return all[:min(uint64(len(all)), to-from)], nil
+}
+
+// unsealedPlace is where the search for a stream's next unsealed reading begins:
+// what comes from sequence number seq on is in no commit before this one.
+type unsealedPlace struct{ slot, seq, commit uint64 }
 
 // unsealedAt finds a reading in the commits of its window and gives what of its
 // stream is in the same commit.
@@ -265,10 +281,14 @@ func (r *reader) unsealedAt(in *streamInfo, seq uint64) (out []stored, err error
 		}
 		from, to = w.FirstCommit, w.NextCommit
 	}
+	if p := &r.at; p.slot == in.slot && p.seq <= seq {
+		from = max(from, min(p.commit, to))
+	}
 	err = r.commits(from, to, func(rec *record) (bool, error) {
 		for i := range rec.streams {
 			st := &rec.streams[i]
 			if st.slot == in.slot && seq >= st.first && seq < st.first+uint64(st.n) {
+				r.at = unsealedPlace{in.slot, st.first + uint64(st.n), rec.number + 1}
 				out, err = r.openStream(rec, i, in, w)
 				return false, err
 			}
@@ -432,18 +452,12 @@ func (r *reader) leaf(in *streamInfo, h *reading.Hasher, st *stored) (merkle.Has
 	if err := r.complete(st); err != nil {
 		return noHash, err
 	}
-	hour, err := share.HourOf(st.Received)
-	if err != nil {
-		return noHash, err
-	}
-	k, err := r.hourKeys(in, hour, st.incarnation)
+	k, err := r.hourKeysOf(in, st)
 	if err != nil {
 		return noHash, err
 	}
 	return reading.EntryLeaf(in.tag, st.Sequence, h.Root(&st.Reading, &k.salts)), nil
 }
-
-func hourOf(ms int64) (share.Hour, error) { return share.HourOf(ms) }
 
 // openRecordWith opens a record with a reader's keys.
 func (s *Store) openRecordWith(r *reader, rec *record, site share.HourKey, hour share.Hour) ([]replayed, [][]stored, error) {

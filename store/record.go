@@ -25,8 +25,8 @@ const (
 //	sealed site chunk: for each stream its evidence (len, bytes), then
 //	  devices: count, { number, epoch, count, { counter(6), digest(8) } }
 //
-// Roots stand in the clear, so that a start can append them without opening
-// anything; they are salted.
+// Roots stand in the clear, so that a start appends them as they are, without
+// hashing each reading again; they are salted.
 type record struct {
 	number    uint64
 	head      []byte

@@ -346,19 +346,9 @@ func (c *committer) replayRecord(r *record) error {
 
 // loadListed finds segments that no header lists yet.
 func (c *committer) loadListed() error {
-	k := c.s.keys.key(kindHour)
-	return each(c.s.db, k, after(k), func(key, val []byte) (bool, error) {
-		var r hourRow
-		if err := decodeRow(nil, key, val, &r); err != nil {
-			return false, err
-		}
-		if r.Listed < c.state.Size {
-			return true, nil
-		}
-		rows, err := c.s.segmentRows(r.Hour, binary.BigEndian.Uint64(suffix(key)), r.Next)
-		c.listed = append(c.listed, rows...)
-		return true, err
-	})
+	var err error
+	c.listed, err = c.s.listedSegments(c.s.db, c.state.Size)
+	return err
 }
 
 // start draws the incarnation, makes a new ledger's first statement, and closes

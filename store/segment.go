@@ -134,7 +134,7 @@ func (s *Store) sealNext(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// group is a run of batches of one quarter hour.
+// batchGroup is a run of batches of one quarter hour.
 type batchGroup struct {
 	hour        share.Hour
 	first, next uint64
@@ -391,12 +391,12 @@ func (s *Store) segmentRows(hour uint32, first, next uint64) ([]segmentRow, erro
 	return out, err
 }
 
-// listedSegments are those that a batch's header lists.
-func (r *reader) listedSegments(batch uint64) ([]segmentRow, error) {
+// listedSegments are those that a batch's header lists, or the open one will.
+func (s *Store) listedSegments(from pebble.Reader, batch uint64) ([]segmentRow, error) {
 	var out []segmentRow
-	k := r.s.keys.key(kindHour)
+	k := s.keys.key(kindHour)
 	// A group is listed by one of the batches right after it.
-	it, err := r.snap.NewIter(&pebble.IterOptions{LowerBound: k, UpperBound: r.s.keys.u64(kindHour, batch)})
+	it, err := from.NewIter(&pebble.IterOptions{LowerBound: k, UpperBound: s.keys.u64(kindHour, batch)})
 	if err != nil {
 		return nil, err
 	}
@@ -423,7 +423,7 @@ func (r *reader) listedSegments(batch uint64) ([]segmentRow, error) {
 		}
 	}
 	for i := len(groups) - 1; i >= 0; i-- {
-		rows, err := r.s.segmentRows(groups[i].row.Hour, groups[i].first, groups[i].row.Next)
+		rows, err := s.segmentRows(groups[i].row.Hour, groups[i].first, groups[i].row.Next)
 		if err != nil {
 			return nil, err
 		}

@@ -223,7 +223,7 @@ func (d *device) accept(a *Arrival, digest [8]byte) {
 	d.dirty = true
 }
 
-// strict is how private rows are written and read.
+// How private rows are written, and read: strictly.
 var (
 	rowEnc = func() cbor.EncMode { m, _ := cbor.CoreDetEncOptions().EncMode(); return m }()
 	rowDec = func() cbor.DecMode {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -210,5 +211,46 @@ func TestSaltsAndRowsHideDevice(t *testing.T) {
 				t.Errorf("row %c holds %q in the clear", it.Key()[32], secret)
 			}
 		}
+	}
+}
+
+// TestReadUnsealed reads runs that lie in many commits, in any order of streams.
+func TestReadUnsealed(t *testing.T) {
+	x := newSite(t, 3)
+	const rounds = 40
+	for i := range rounds {
+		x.send(x.nodes[i%3], x.nodes[(i+1)%3])
+		if i == rounds/2 {
+			x.pass(time.Minute)
+		}
+	}
+	r := x.s.reader()
+	defer r.close()
+	rng := newRand(4)
+	for range 300 {
+		in := &r.v.streams[rng.IntN(3)]
+		run, err := r.nextRun(in, uint64(rng.IntN(2)))
+		if err != nil || run == nil {
+			t.Fatal(run, err)
+		}
+		from := run.first + rng.Uint64N(run.next-run.first)
+		all, err := r.readings(in, from, run.next)
+		if err != nil || uint64(len(all)) != run.next-from {
+			t.Fatalf("%d readings of stream %d from %d to %d: %v", len(all), in.slot, from, run.next, err)
+		}
+		for i := range all {
+			if all[i].Sequence != from+uint64(i) || all[i].slot != in.slot {
+				t.Fatalf("reading %d of stream %d where %d was wanted", all[i].Sequence, all[i].slot, from+uint64(i))
+			}
+		}
+	}
+	n := 0
+	for _, d := range x.nodes {
+		if err := x.s.Query(context.Background(), d.binding.Number, 0, 1<<62, func(*Found) (bool, error) { n++; return true, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n != 2*rounds {
+		t.Errorf("queries met %d readings, want %d", n, 2*rounds)
 	}
 }

@@ -78,21 +78,17 @@ func (c *committer) closeInto(b *pebble.Batch, next window) error {
 	depth := ledger.Depth(c.state.Slots)
 	root := c.putBatchTree(b, index, depth, leaves)
 	h := ledger.Header{Ledger: c.s.keys.id, Index: index, From: w.From, To: w.To, Seen: w.seen(), Root: root}
-	intake := c.head
-	if intake == nil {
-		intake = ledger.NoIntake()
+	row := windowRow{
+		Window: *w, Intake: c.head, Depth: uint8(depth), Statements: c.stTree.Size(),
+		Readings: readings, Streams: streams, Segments: uint64(len(c.listed)),
 	}
-	segments, err := c.segmentsHead(w.hour())
-	if err != nil {
+	if c.head == nil {
+		row.Intake = ledger.NoIntake()
+	}
+	if row.SegmentsRoot, err = c.s.segmentsRoot(c.listed, c.ledgerCur, c.incarnation); err != nil {
 		return err
 	}
-	items := [ledger.HiddenItems][]byte{
-		ledger.Counts{Readings: readings, Streams: streams, Missed: w.Missed}.Append(nil),
-		intake,
-		ledger.Slots{Depth: depth}.Append(nil),
-		segments.Append(nil),
-		ledger.StatementsHead{Size: c.stTree.Size(), Root: c.stTree.Root()}.Append(nil),
-	}
+	items := row.items(c.stTree.Root())
 	hk, err := c.ledgerCur.Hour(w.hour())
 	if err != nil {
 		return fmt.Errorf("ledger key: %w", err)
@@ -101,7 +97,7 @@ func (c *committer) closeInto(b *pebble.Batch, next window) error {
 	for i, item := range items {
 		h.Hidden[i] = ledger.Hide(item, salts[i])
 	}
-	if err := c.putHeader(b, h, items); err != nil {
+	if err := c.putHeader(b, h, &row); err != nil {
 		return err
 	}
 	ended := c.dropClosed(index)
@@ -211,17 +207,13 @@ func (c *committer) putBatchTree(b *pebble.Batch, index uint64, depth int, leave
 }
 
 // putHeader writes the header, its window, its log nodes and the checkpoint.
-func (c *committer) putHeader(b *pebble.Batch, h ledger.Header, items [ledger.HiddenItems][]byte) error {
+func (c *committer) putHeader(b *pebble.Batch, h ledger.Header, row *windowRow) error {
 	k := c.s.keys
 	item := h.Append(nil)
 	if err := b.Set(k.u64(kindHeader, h.Index), append([]byte{format}, item...), nil); err != nil {
 		return err
 	}
-	row := windowRow{Window: c.state.Open, Intake: items[ledger.HiddenIntake], Depth: uint8(ledger.Depth(c.state.Slots)), Statements: c.stTree.Size()}
 	if err := c.s.putRow(b, k.u64(kindWindow, h.Index), row, false); err != nil {
-		return err
-	}
-	if err := b.Set(k.pair(kindTime, uint64(h.From), h.Index), []byte{format}, nil); err != nil {
 		return err
 	}
 	var err error
@@ -237,14 +229,32 @@ func (c *committer) putHeader(b *pebble.Batch, h ledger.Header, items [ledger.Hi
 	return c.sign(b)
 }
 
-// windowRow is the row w: the window and what its header hides that cannot be
-// made again from elsewhere.
+// windowRow is the row w: the window, and what its header hides.
 type windowRow struct {
-	_          struct{} `cbor:",toarray"`
-	Window     window
-	Intake     []byte
-	Depth      uint8
-	Statements uint64
+	_            struct{} `cbor:",toarray"`
+	Window       window
+	Intake       []byte
+	Depth        uint8
+	Statements   uint64
+	Readings     uint64
+	Streams      uint64
+	Segments     uint64
+	SegmentsRoot []byte // empty if there are none
+}
+
+// items are those that the header hides, in its order.
+func (w *windowRow) items(statements merkle.Hash) [ledger.HiddenItems][]byte {
+	segments := ledger.SegmentsHead{Count: w.Segments, Root: merkle.EmptyRoot()}
+	if len(w.SegmentsRoot) > 0 {
+		copy(segments.Root[:], w.SegmentsRoot)
+	}
+	return [ledger.HiddenItems][]byte{
+		ledger.Counts{Readings: w.Readings, Streams: w.Streams, Missed: w.Window.Missed}.Append(nil),
+		w.Intake,
+		ledger.Slots{Depth: int(w.Depth)}.Append(nil),
+		segments.Append(nil),
+		ledger.StatementsHead{Size: w.Statements, Root: statements}.Append(nil),
+	}
 }
 
 // sign signs the log's head while signing is allowed.
@@ -355,29 +365,28 @@ func (r *segmentRow) item() []byte {
 	}.Append(nil)
 }
 
-// segmentsHead is the root over the segments that were finished since the last
-// header, in the order of their keys.
-func (c *committer) segmentsHead(hour share.Hour) (ledger.SegmentsHead, error) {
-	root, err := c.s.segmentsRoot(c.listed, c.ledgerCur, c.incarnation)
-	return ledger.SegmentsHead{Count: uint64(len(c.listed)), Root: root}, err
-}
-
-// segmentsRoot salts each segment's item under the hour that it holds.
-func (s *Store) segmentsRoot(rows []segmentRow, cur *share.Cursor, incarnation [16]byte) (merkle.Hash, error) {
+// segmentsRoot is the root over segments in the order that they were finished
+// in, each salted under the hour that it holds; empty for none.
+func (s *Store) segmentsRoot(rows []segmentRow, cur *share.Cursor, incarnation [16]byte) ([]byte, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
 	leaves := make([]merkle.Hash, len(rows))
+	var salt saltBlock
 	for i := range rows {
-		k, err := cur.Hour(share.Hour(rows[i].key.Hour))
-		if err != nil {
-			return noHash, fmt.Errorf("ledger key: %w", err)
+		k := &rows[i].key
+		if i == 0 || k.Hour != rows[i-1].key.Hour {
+			hour, err := cur.Hour(share.Hour(k.Hour))
+			if err != nil {
+				return nil, fmt.Errorf("ledger key: %w", err)
+			}
+			salt = hour.SaltBlock(ledger.SegmentLabel, ledger.NoStream, incarnation)
 		}
-		salt := k.SaltBlock(ledger.SegmentLabel, ledger.NoStream, incarnation)
-		e := ledger.HiddenEntry(rows[i].item(), encrypt(salt, ledger.SegmentBlock(rows[i].key.Hour, rows[i].key.Compartment, rows[i].key.Part)))
+		e := ledger.HiddenEntry(rows[i].item(), encrypt(salt, ledger.SegmentBlock(k.First, k.Compartment, k.Part)))
 		leaves[i] = merkle.LeafHash(e[:])
 	}
-	if len(leaves) == 0 {
-		return merkle.EmptyRoot(), nil
-	}
-	return merkle.RootInPlace(leaves), nil
+	root := merkle.RootInPlace(leaves)
+	return root[:], nil
 }
 
 // statementLeaf is the leaf of statement n in the statement tree.

@@ -127,7 +127,8 @@ func FieldBlock(seq, index uint64) [SaltSize]byte { return PairBlock(seq, index)
 // SummaryBlock returns ff×8 ‖ batch, for a summary and for its rest.
 func SummaryBlock(batch uint64) [SaltSize]byte { return PairBlock(NoStream, batch) }
 
-// SegmentBlock returns hour (8) ‖ compartment (4) ‖ part (4).
-func SegmentBlock(hour, compartment, part uint32) [SaltSize]byte {
-	return PairBlock(uint64(hour), uint64(compartment)<<32|uint64(part))
+// SegmentBlock returns first batch (8) ‖ compartment (4) ‖ part (4). The hour
+// would not do: after a clock was put back there is one twice.
+func SegmentBlock(first uint64, compartment, part uint32) [SaltSize]byte {
+	return PairBlock(first, uint64(compartment)<<32|uint64(part))
 }

@@ -68,7 +68,7 @@ func TestBlocks(t *testing.T) {
 		{"pair", PairBlock(1, 2), "00000000000000010000000000000002"},
 		{"field", FieldBlock(258, 7), "00000000000001020000000000000007"},
 		{"summary", SummaryBlock(41), "ffffffffffffffff0000000000000029"},
-		{"segment", SegmentBlock(1, 2, 3), "00000000000000010000000200000003"},
+		{"segment", SegmentBlock(1<<32, 2, 3), "00000001000000000000000200000003"},
 	} {
 		if got := hex.EncodeToString(c.got[:]); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
