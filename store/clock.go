@@ -3,10 +3,13 @@ package store
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"cairn/ingest/reading"
 	"cairn/merkle/ledger"
+	"cairn/store/share"
 )
 
 const (
@@ -21,6 +24,9 @@ const (
 	maxJump = int64(32 * 24 * 3600 * 1000)
 	// sane is a time that any clock that was ever set has passed: 1 January 2025.
 	sane = int64(1735689600000)
+	// latest is a day before the key trees end, in 2089. A clock that shows more
+	// is as wrong as one that was never set.
+	latest = int64(share.Hours)*900_000 - 24*3600*1000
 	// attentive is how long the committer may take between two looks at the
 	// clock and still have been there for a window that passed in between.
 	attentive = 5 * time.Second
@@ -31,10 +37,11 @@ type clockState struct {
 	last    time.Time // at the last look, with its monotonic part
 	away    bool      // nobody looked for a while before that, or ever
 	stepped bool      // in the open window
-	insane  bool      // before sane; declared once
+	insane  bool      // before sane or past latest; declared once
 
-	// While an insane clock lies far behind the ledger, time is counted on from
-	// the newest that is known: base at the look counted. Zero if it is not.
+	// While an insane clock lies far behind the ledger, or past what key trees
+	// hold, time is counted on from the newest that is known: base at the look
+	// counted. Zero if it is not.
 	counted time.Time
 	base    int64
 }
@@ -116,7 +123,7 @@ func (c *committer) checkClock(now time.Time) error {
 	c.clock.last = now
 	c.clock.away = prev.IsZero() || now.Sub(prev) > attentive
 	ms := now.UnixMilli()
-	if ms < sane {
+	if ms < sane || ms >= latest {
 		return c.insaneClock(prev, now)
 	}
 	c.clock.insane = false
@@ -152,12 +159,12 @@ func (c *committer) isWrongFuture(ms int64) bool {
 	return max(c.state.LastStamp, c.state.Open.From)-ms > maxBehind
 }
 
-// insaneClock declares a clock before sane, once. One that the ledger is far
-// ahead of no longer counts.
+// insaneClock declares a clock before sane or past latest, once. One that the
+// ledger is far ahead of, or that no key tree reaches, no longer counts.
 func (c *committer) insaneClock(prev, now time.Time) error {
 	ms := now.UnixMilli()
 	known := max(c.state.LastStamp, c.state.Open.From)
-	if c.clock.counted.IsZero() && c.isWrongFuture(ms) {
+	if c.clock.counted.IsZero() && (c.isWrongFuture(ms) || ms >= latest) {
 		c.clock.counted, c.clock.base = now, known
 		if _, was := stepped(prev, now); was > known && was < c.state.Open.To {
 			c.clock.base = was
@@ -214,6 +221,16 @@ func (c *committer) recut(now int64) error {
 	if now < 0 {
 		return errors.New("the clock is before 1970")
 	}
+	var open []*device
+	for _, number := range slices.Sorted(maps.Keys(c.devices)) {
+		if d := c.devices[number]; !d.binding.Closed {
+			open = append(open, d)
+		}
+	}
+	pairs, err := c.newPairs(len(open), func(*share.Edit) {})
+	if err != nil {
+		return err
+	}
 	if err := c.declareClock(now, c.state.LastStamp, now, "the clock had been ahead: streams begin anew"); err != nil {
 		return err
 	}
@@ -222,11 +239,11 @@ func (c *committer) recut(now int64) error {
 		st.closing = true
 	}
 	from := now - now%c.s.window
-	err := c.closeInto(b, window{From: from, To: from + c.s.window})
+	err = c.closeInto(b, window{From: from, To: from + c.s.window})
 	c.state.LastStamp = now
-	for _, d := range c.devices {
-		if err == nil && !d.binding.Closed {
-			err = c.bind(b, d, now)
+	for i, d := range open {
+		if err == nil {
+			err = c.bind(b, d, now, pairs[i])
 		}
 	}
 	if err == nil {

@@ -500,3 +500,86 @@ func TestHeartbeatsAndDecoys(t *testing.T) {
 		}
 	}
 }
+
+// TestClockPastKeyTrees: a clock that shows a time that no key tree reaches, at
+// a start or later, is declared, and time is counted on until it is right.
+func TestClockPastKeyTrees(t *testing.T) {
+	x := newSite(t, 2)
+	x.send(x.nodes...)
+	const wrong = 75 * 365 * 24 * time.Hour
+	x.step(wrong)
+	a := x.send(x.nodes[0])[0]
+	if c := x.clockOf(a); c != reading.Stepped || a.received > x.clock.ms()-wrong.Milliseconds() {
+		t.Errorf("received %d, %v; want it counted on and flagged", a.received, c)
+	}
+	x.pass(2 * time.Minute)
+	x.send(x.nodes...)
+	x.restart()
+	x.pass(3 * time.Minute)
+	x.send(x.nodes...)
+	x.check()
+	x.step(-wrong)
+	x.pass(time.Minute)
+	if a := x.send(x.nodes[0])[0]; a.received != x.clock.ms() {
+		t.Errorf("received %d once the clock is right, want %d", a.received, x.clock.ms())
+	}
+	x.finishClock(t, 8)
+
+	y := &site{t: t, fs: newMem(), keys: newKeys(), clock: newClock(), rng: newRand(1)}
+	y.clock.step(wrong)
+	if s, err := Open(y.options()); err == nil {
+		s.Close()
+		t.Error("a new ledger begins in a quarter hour that no key tree has")
+	}
+}
+
+// TestSegmentSalts: a quarter hour that comes twice, because the clock was put
+// back, does not salt two segments alike.
+func TestSegmentSalts(t *testing.T) {
+	x := newSite(t, 2)
+	x.send(x.nodes...)
+	x.step(24 * time.Hour)
+	x.pass(time.Minute)
+	x.send(x.nodes...)
+	x.step(-24 * time.Hour)
+	x.pass(time.Minute)
+	x.send(x.nodes...)
+	x.pass(16 * time.Minute)
+	x.seal()
+	x.pass(time.Minute)
+	type salt struct {
+		hour  uint32
+		start uint64
+		block [16]byte
+	}
+	seen, hours := map[salt]bool{}, map[uint32]map[uint64]bool{}
+	for i := range x.s.LogSize() {
+		rows, err := x.s.listedSegments(x.s.db, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := x.s.windowRow(x.s.db, i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			k := salt{r.key.Hour, w.Window.Start, ledger.SegmentBlock(r.key.First, r.key.Compartment, r.key.Part)}
+			if seen[k] {
+				t.Errorf("two segments of quarter hour %d have the same salt", r.key.Hour)
+			}
+			seen[k] = true
+			if hours[r.key.Hour] == nil {
+				hours[r.key.Hour] = map[uint64]bool{}
+			}
+			hours[r.key.Hour][r.key.First] = true
+		}
+	}
+	twice := false
+	for _, firsts := range hours {
+		twice = twice || len(firsts) > 1
+	}
+	if !twice {
+		t.Fatalf("no quarter hour was sealed twice: %v", hours)
+	}
+	x.check()
+}

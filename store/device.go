@@ -42,9 +42,12 @@ func (s *Store) DeviceKey(number, epoch uint32) (key frame.Key, ok bool) {
 func keyName(number, epoch uint32) string { return fmt.Sprintf("device/%d/%d", number, epoch) }
 
 // AddDevice registers a device and opens its stream. It returns when both are
-// durable: the key in the keyring first, then the statement and the stream. A
-// crash in between leaves a key that no device uses, and the next device with
-// this number takes its place.
+// durable: the keyring first, then the statement and the stream. A crash in
+// between leaves a key and compartments that nobody uses: the next device with
+// this number takes the key's place, and has compartments of its own.
+//
+// A device that comes back with a key it has now, under another binding, goes on
+// above that one's counters, whatever floor was asked for.
 func (s *Store) AddDevice(ctx context.Context, n NewDevice) (ledger.Binding, error) {
 	var out ledger.Binding
 	err := s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
@@ -64,15 +67,22 @@ func (s *Store) AddDevice(ctx context.Context, n NewDevice) (ledger.Binding, err
 			return fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		if n.Key != nil {
-			key := *n.Key
-			if err := s.opt.Keyring.Change(func(e *share.Edit) error {
-				e.SetSecret(keyName(d.binding.Number, 1), key[:])
-				return nil
-			}); err != nil {
-				return fmt.Errorf("store the device's key: %w", err)
+			last, _, err := c.spent(n.ID, n.Key)
+			if err != nil {
+				return err
 			}
+			d.binding.Floor = max(d.binding.Floor, last)
 		}
-		if err := c.bind(b, d, now); err != nil {
+		pairs, err := c.newPairs(1, func(e *share.Edit) {
+			if n.Key != nil {
+				key := *n.Key
+				e.SetSecret(keyName(d.binding.Number, 1), key[:])
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if err := c.bind(b, d, now, pairs[0]); err != nil {
 			return err
 		}
 		c.state.Devices = d.binding.Number
@@ -83,29 +93,77 @@ func (s *Store) AddDevice(ctx context.Context, n NewDevice) (ledger.Binding, err
 	return out, err
 }
 
-// bind opens a stream for a device from now on, with compartments of its own.
-func (c *committer) bind(b *pebble.Batch, d *device, now int64) error {
-	slot := c.state.Slots
-	st := &stream{slot: slot, device: d, number: d.binding.Number, opened: c.logTree.Size(), dirty: true, runBatch: c.logTree.Size()}
-	envelope, data := fmt.Sprintf("stream/%d/envelope", slot), fmt.Sprintf("stream/%d/data", slot)
-	kr := c.s.opt.Keyring
-	if _, ok := kr.CompartmentNamed(data); !ok {
-		if err := kr.Change(func(e *share.Edit) error {
-			e.AddCompartment(envelope)
-			e.AddCompartment(data)
-			return nil
-		}); err != nil {
-			return fmt.Errorf("compartments of stream %d: %w", slot, err)
+// spent gives the counter up to which a key has been used, if it has, by any
+// binding of a device. One that was rotated out is refused: its counters are
+// forgotten.
+func (c *committer) spent(id frame.ID, key *frame.Key) (last uint64, used bool, err error) {
+	for _, d := range c.devices {
+		if d.binding.ID != id {
+			continue
+		}
+		for e := uint32(1); e <= d.binding.Epoch; e++ {
+			if old, ok := c.s.DeviceKey(d.binding.Number, e); !ok || old != *key {
+				continue
+			}
+			if e < d.binding.Epoch {
+				return 0, true, fmt.Errorf("%w: device %d has had this key before: its counters must not begin anew", ErrRefused, d.binding.Number)
+			}
+			used, last = true, max(last, d.binding.Floor)
+			if d.epoch == e {
+				last = max(last, uint64(d.counter))
+			}
 		}
 	}
-	ce, okE := kr.CompartmentNamed(envelope)
-	cd, okD := kr.CompartmentNamed(data)
-	if !okE || !okD {
-		return fmt.Errorf("compartments of stream %d are not in the keyring", slot)
+	return last, used, nil
+}
+
+// pair is the compartments of one stream.
+type pair struct{ envelope, data share.Compartment }
+
+// newPairs makes the compartments of the next n streams, and what with adds, in
+// one change of the keyring. Where it has some of a stream's name already, they
+// were made just before a crash, or by a history that the data was restored from
+// before: another holder may have had them, so they are left alone.
+func (c *committer) newPairs(n int, with func(*share.Edit)) ([]pair, error) {
+	kr := c.s.opt.Keyring
+	names := make([]string, n)
+	for i := range names {
+		stream := fmt.Sprintf("stream/%d", c.state.Slots+uint64(i))
+		names[i] = stream
+		for again := 2; ; again++ {
+			if _, taken := kr.CompartmentNamed(names[i] + "/envelope"); !taken {
+				break
+			}
+			names[i] = fmt.Sprintf("%s.%d", stream, again)
+		}
 	}
-	st.envelope, st.data = ce.ID, cd.ID
-	st.envCur, st.datCur = share.NewCursor(ce.Tree), share.NewCursor(cd.Tree)
-	st.tag = ledger.Tag(kr.TagKey(), c.s.keys.id, slot)
+	ids := make([][2]uint32, n)
+	if err := kr.Change(func(e *share.Edit) error {
+		with(e)
+		for i, name := range names {
+			ids[i] = [2]uint32{e.AddCompartment(name + "/envelope"), e.AddCompartment(name + "/data")}
+		}
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("keys of stream %d: %w", c.state.Slots, err)
+	}
+	pairs := make([]pair, n)
+	for i, id := range ids {
+		pairs[i].envelope, _ = kr.Compartment(id[0])
+		pairs[i].data, _ = kr.Compartment(id[1])
+	}
+	return pairs, nil
+}
+
+// bind opens a stream for a device from now on, with compartments of its own.
+func (c *committer) bind(b *pebble.Batch, d *device, now int64, p pair) error {
+	slot := c.state.Slots
+	st := &stream{
+		slot: slot, device: d, number: d.binding.Number, opened: c.logTree.Size(), dirty: true, runBatch: c.logTree.Size(),
+		envelope: p.envelope.ID, envCur: share.NewCursor(p.envelope.Tree),
+		data: p.data.ID, datCur: share.NewCursor(p.data.Tree),
+		tag: ledger.Tag(c.s.opt.Keyring.TagKey(), c.s.keys.id, slot),
+	}
 	c.state.Slots++
 	d.binding.Slot, d.binding.From, d.stream, d.dirty = slot, now, st, true
 	c.streams = append(c.streams, st)
@@ -126,10 +184,10 @@ func (s *Store) RotateDevice(ctx context.Context, number uint32, key *frame.Key,
 		if d.binding.Kind != ledger.BindSecure || key == nil {
 			return fmt.Errorf("%w: only a secure device has a key to rotate, and it needs the new one", ErrRefused)
 		}
-		for e := uint32(1); e <= d.binding.Epoch; e++ {
-			if old, ok := s.DeviceKey(number, e); ok && old == *key {
-				return fmt.Errorf("%w: device %d has had this key before: its counters must not begin anew", ErrRefused, number)
-			}
+		if _, used, err := c.spent(d.binding.ID, key); err != nil {
+			return err
+		} else if used {
+			return fmt.Errorf("%w: device %s has this key already: its counters must not begin anew", ErrRefused, d.binding.Device())
 		}
 		next := d.binding
 		next.Epoch, next.Floor = next.Epoch+1, uint64(floor)
@@ -202,12 +260,14 @@ func (s *Store) change(ctx context.Context, fn func(c *committer, b *pebble.Batc
 		slots, statements := c.state.Slots, c.stTree.Size()
 		now, _ := c.stamp()
 		err := fn(c, b, now)
+		changed := c.state.Slots != slots || c.stTree.Size() != statements
 		if err == nil {
-			err = c.snapshot(b)
-		} else if c.state.Slots != slots || c.stTree.Size() != statements {
-			s.die(err)
+			err, changed = c.snapshot(b), true
 		}
 		if err != nil {
+			if changed {
+				s.die(err)
+			}
 			b.Close()
 			return err
 		}

@@ -124,6 +124,11 @@ func (c *committer) makeStream(slot uint64, r *streamRow) (*stream, error) {
 		tag:    ledger.Tag(c.s.opt.Keyring.TagKey(), c.s.keys.id, slot),
 		envCur: c.s.cursor(r.Envelope), datCur: c.s.cursor(r.Data),
 	}
+	for _, id := range []uint32{r.Envelope, r.Data} {
+		if _, ok := c.s.opt.Keyring.Compartment(id); !ok {
+			return nil, fmt.Errorf("it lacks compartment %d: %w", id, ErrOldKeyring)
+		}
+	}
 	var err error
 	if st.tree, err = merkle.ParseTree(r.Tree); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -155,6 +160,9 @@ func (c *committer) loadDevices() error {
 		c.streams[slot].device = d
 		if !d.binding.Closed {
 			d.stream = c.streams[slot]
+			if _, ok := c.s.DeviceKey(d.binding.Number, d.binding.Epoch); !ok && d.binding.Kind == ledger.BindSecure {
+				return false, fmt.Errorf("it lacks key %d of device %d: %w", d.binding.Epoch, d.binding.Number, ErrOldKeyring)
+			}
 		}
 		c.devices[d.binding.Number] = d
 		return true, nil
@@ -366,8 +374,8 @@ func (c *committer) start() error {
 		return err
 	}
 	now := c.s.opt.Now().UnixMilli()
-	if now < 0 {
-		return errors.New("the clock is before 1970")
+	if now < 0 || now >= latest && n == 0 {
+		return fmt.Errorf("the clock shows %s, which no quarter hour of the key trees holds", clockText(now))
 	}
 	err := c.firstStatement(b, now, n)
 	if err == nil {
@@ -409,6 +417,9 @@ func (c *committer) firstStatement(b *pebble.Batch, now int64, start uint64) err
 		return fmt.Errorf("the ledger's window is %d s and cannot be changed to %d s", span/1000, c.s.window/1000)
 	}
 	alive := max(c.state.LastStamp, w.From)
+	if now >= latest {
+		return nil // for the first look at the clock
+	}
 	if now <= alive {
 		return c.firstClock(b, now, alive)
 	}

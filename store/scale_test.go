@@ -18,22 +18,17 @@ import (
 func TestTenThousandStreams(t *testing.T) {
 	const streams = 10_000 // a batch tree of 2^14 slots
 	x := newSite(t, 0)
-	if err := x.keys.Change(func(e *share.Edit) error { // all at once: each change copies the keyring
-		for i := range streams {
-			e.AddCompartment(fmt.Sprintf("stream/%d/envelope", i))
-			e.AddCompartment(fmt.Sprintf("stream/%d/data", i))
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
 	err := x.s.change(context.Background(), func(c *committer, b *pebble.Batch, now int64) error {
+		pairs, err := c.newPairs(streams, func(*share.Edit) {}) // all at once: each change copies the keyring
+		if err != nil {
+			return err
+		}
 		for i := range streams {
 			d := &device{binding: ledger.Binding{
 				Number: c.state.Devices + 1, ID: frame.ID{1: byte(i >> 8), 2: byte(i)}, Name: fmt.Sprint(i), Epoch: 1, Kind: ledger.BindText, From: now,
 			}}
 			d.text = d.binding.Device()
-			if err := c.bind(b, d, now); err != nil {
+			if err := c.bind(b, d, now, pairs[i]); err != nil {
 				return err
 			}
 			c.state.Devices = d.binding.Number

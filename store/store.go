@@ -34,6 +34,7 @@ var (
 	ErrNotBatched   = errors.New("the reading's window has not closed yet")
 	ErrReadOnly     = errors.New("store was opened read-only")
 	ErrOtherKeyring = errors.New("the data belongs to another keyring")
+	ErrOldKeyring   = errors.New("the keyring is older than the data: restore its newest copy")
 	ErrHeld         = errors.New("no checkpoint is signed until a route confirms this log's newest head")
 )
 
