@@ -19,6 +19,12 @@ const (
 	// maxBehind is how far the clock may lie behind the newest stamp before that
 	// stamp is held to have been a wrong future.
 	maxBehind = int64(15 * 60 * 1000)
+	// maxLag is how far the clock may lie behind the newest stamp at a start, while
+	// nothing disciplines it, and be held to lag: boards without a clock of their
+	// own begin with the time that they noted last, often an hour before.
+	maxLag = int64(2 * 3600 * 1000)
+	// lagPatience is how long time is counted on for such a clock.
+	lagPatience = 24 * time.Hour
 	// maxJump is the longest time without the gateway that is covered window by
 	// window. A longer one is taken for a clock that was or is wrong.
 	maxJump = int64(32 * 24 * 3600 * 1000)
@@ -39,8 +45,8 @@ type clockState struct {
 	stepped bool      // in the open window
 	insane  bool      // before sane or past latest; declared once
 
-	// While an insane clock lies far behind the ledger, or past what key trees
-	// hold, time is counted on from the newest that is known: base at the look
+	// While a clock lags since the start, or an insane one lies far behind the
+	// ledger or past what key trees hold, time is counted on from the newest that is known: base at the look
 	// counted. Zero if it is not.
 	counted time.Time
 	base    int64
@@ -117,7 +123,8 @@ func (c *committer) checkDisk(now time.Time) {
 
 // checkClock notices steps. A small one is declared and flagged; a newest stamp
 // far in the future is closed off with new streams, unless it is the clock that
-// cannot be right: then time is counted on until it is.
+// cannot be right, or has not been put right since a start: then time is counted
+// on until it is.
 func (c *committer) checkClock(now time.Time) error {
 	prev := c.clock.last
 	c.clock.last = now
@@ -127,11 +134,19 @@ func (c *committer) checkClock(now time.Time) error {
 		return c.insaneClock(prev, now)
 	}
 	c.clock.insane = false
+	if c.lags(prev, now) {
+		if !c.clock.counted.IsZero() {
+			return nil
+		}
+		known := c.known()
+		c.clock.counted, c.clock.base = now, known
+		return c.declareClock(known, known, ms, "the clock lags since the start")
+	}
 	if !c.clock.counted.IsZero() {
 		was := c.clock.ms(now)
 		c.clock.counted = time.Time{}
 		if !c.isJump(ms) && !c.isWrongFuture(ms) {
-			return c.declareClock(ms, was, ms, "the clock is sane again")
+			return c.declareClock(ms, was, ms, "the clock is right again")
 		}
 	}
 	if c.isWrongFuture(ms) {
@@ -155,15 +170,31 @@ func stepped(prev, now time.Time) (bool, int64) {
 
 func (c *committer) isJump(ms int64) bool { return ms-c.state.Open.To > maxJump }
 
-func (c *committer) isWrongFuture(ms int64) bool {
-	return max(c.state.LastStamp, c.state.Open.From)-ms > maxBehind
+func (c *committer) isWrongFuture(ms int64) bool { return c.known()-ms > maxBehind }
+
+// known is the newest time that the ledger knows of.
+func (c *committer) known() int64 { return max(c.state.LastStamp, c.state.Open.From) }
+
+// lags says whether the clock is behind since a start, and may yet be put right.
+func (c *committer) lags(prev, now time.Time) bool {
+	behind := c.known() - now.UnixMilli()
+	if !c.clock.counted.IsZero() {
+		behind = c.clock.ms(now) - now.UnixMilli()
+	}
+	if behind <= maxBehind || behind > maxLag || c.s.opt.Clock() == reading.Synced {
+		return false
+	}
+	if c.clock.counted.IsZero() {
+		return prev.IsZero()
+	}
+	return now.Sub(c.clock.counted) < lagPatience
 }
 
 // insaneClock declares a clock before sane or past latest, once. One that the
 // ledger is far ahead of, or that no key tree reaches, no longer counts.
 func (c *committer) insaneClock(prev, now time.Time) error {
 	ms := now.UnixMilli()
-	known := max(c.state.LastStamp, c.state.Open.From)
+	known := c.known()
 	if c.clock.counted.IsZero() && (c.isWrongFuture(ms) || ms >= latest) {
 		c.clock.counted, c.clock.base = now, known
 		if _, was := stepped(prev, now); was > known && was < c.state.Open.To {

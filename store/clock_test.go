@@ -583,3 +583,71 @@ func TestSegmentSalts(t *testing.T) {
 	}
 	x.check()
 }
+
+// TestClockLagsAtStart: a board without a clock begins with the time that it
+// noted last. Streams go on, whatever the time is found to be.
+func TestClockLagsAtStart(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		put     time.Duration // right, from where the clock lags
+		streams int
+	}{
+		{"the gateway was down for a while", 50 * time.Minute, 2},
+		{"the time before had been ahead", 0, 4},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			x := newSite(t, 2)
+			state := reading.Synced
+			x.close()
+			x.opt.Clock = func() reading.Clock { return state }
+			x.open()
+			x.send(x.nodes...)
+			x.pass(5 * time.Minute)
+			x.send(x.nodes...)
+			newest := x.clock.ms()
+			x.close()
+			x.clock.step(-40 * time.Minute)
+			state = reading.Unsynced
+			x.open()
+			a := x.send(x.nodes[0])[0]
+			if a.seq != 2 || a.received < newest || a.received > newest+1000 || x.clockOf(a) != reading.Stepped {
+				t.Errorf("%+v, %v: want the stream to go on from %d", a, x.clockOf(a), newest)
+			}
+			x.pass(3 * time.Minute)
+			if a := x.send(x.nodes[0])[0]; a.received != newest+180_000 || x.clockOf(a) != reading.Unsynced {
+				t.Errorf("%+v, %v: want it counted on to %d", a, x.clockOf(a), newest+180_000)
+			}
+			x.clock.step(c.put)
+			state = reading.Synced
+			x.sync()
+			x.pass(time.Minute)
+			if a := x.send(x.nodes[0])[0]; a.received != x.clock.ms() {
+				t.Errorf("once it is right: %+v, want %d", a, x.clock.ms())
+			}
+			if n := len(x.s.view.Load().streams); n != c.streams {
+				t.Errorf("%d streams, want %d", n, c.streams)
+			}
+			x.finishClock(t, 7)
+		})
+	}
+}
+
+// TestClockLagsForLong: what nobody puts right for a day is the time.
+func TestClockLagsForLong(t *testing.T) {
+	x := newSite(t, 1)
+	x.send(x.nodes...)
+	x.pass(5 * time.Minute)
+	x.close()
+	x.clock.step(-time.Hour)
+	x.opt.Clock = func() reading.Clock { return reading.Unsynced }
+	x.open()
+	x.pass(lagPatience - time.Minute)
+	if a := x.send(x.nodes...)[0]; a.slot != 0 || a.received <= x.clock.ms() {
+		t.Errorf("within a day: %+v", a)
+	}
+	x.pass(2 * time.Minute)
+	if a := x.send(x.nodes...)[0]; a.slot != 1 || a.received != x.clock.ms() {
+		t.Errorf("after a day: %+v, want a new stream at %d", a, x.clock.ms())
+	}
+	x.finishClock(t, 3)
+}

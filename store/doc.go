@@ -55,5 +55,6 @@
 // quarter hour writes its segments first and then, in one batch, their index,
 // the hour's row and the deletion of its commits: a crash before that leaves
 // segments that nothing points to, and the next start writes them again under
-// the same keys.
+// the same keys. A new stream's keys are in the keyring before its rows are
+// here; after a crash in between nobody uses them.
 package store

@@ -106,7 +106,9 @@ func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 2)) }
 func (x *site) options() Options {
 	o := x.opt
 	o.Dir, o.FS, o.Keyring, o.Now = "db", x.fs, x.keys, x.clock.Now
-	o.Clock = func() reading.Clock { return reading.Synced }
+	if o.Clock == nil {
+		o.Clock = func() reading.Clock { return reading.Synced }
+	}
 	if o.Free == nil {
 		o.Free = func() (uint64, error) { return 1 << 40, nil }
 	}
