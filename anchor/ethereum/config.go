@@ -11,6 +11,7 @@ import (
 
 	"github.com/ethereum/go-ethereum/common"
 
+	"cairn/anchor"
 	"cairn/contracts"
 )
 
@@ -31,9 +32,11 @@ type Config struct {
 	Ledger [32]byte
 
 	// Keystore is a standard keystore file (scrypt JSON) of mode 0600 or
-	// stricter, which Passphrase opens. What is wrong with it is said by Ready.
+	// stricter, which Passphrase opens. What is wrong with it is said by Ready,
+	// and so is Locked: why there is no passphrase, if there is none.
 	Keystore   string
 	Passphrase []byte
+	Locked     error
 	// Signer is an external signer that answers account_list and
 	// account_signTransaction: a URL or the path of an IPC socket. It needs Sender.
 	Signer string
@@ -104,6 +107,9 @@ func Dial(ctx context.Context, cfg Config) (*Chain, error) {
 		}
 	} else {
 		k := openKeystore(cfg.Keystore, cfg.Passphrase)
+		if cfg.Locked != nil {
+			k = &keystoreKey{sender: k.sender, locked: fmt.Errorf("%w: %w", anchor.ErrLocked, cfg.Locked)}
+		}
 		if k.sender == (common.Address{}) {
 			k.sender = cfg.Sender
 		}

