@@ -266,12 +266,14 @@ func (c *command) askService(ctx context.Context, conn net.Conn, name string, q 
 // askFolder opens the folder and runs the operation there.
 func (c *command) askFolder(ctx context.Context, name string, q []byte) (json.RawMessage, error) {
 	op := operations[name]
-	g, err := c.openFolder(!op.writes)
+	g, err := c.openFolder(ctx, !op.writes)
 	if err != nil {
 		return nil, err
 	}
 	answer, err := op.run(ctx, g, q, c.progress)
-	if cerr := g.close(); err == nil {
+	// What was read stays true however the store closes, and one that is damaged
+	// does not close well: fsck's findings must not give way to that.
+	if cerr := g.close(); err == nil && op.writes {
 		err = cerr
 	}
 	if err != nil {

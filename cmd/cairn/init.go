@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/ed25519"
 	_ "embed"
 	"errors"
@@ -37,7 +38,7 @@ func (c *command) initCommand() *cobra.Command {
 		Long: "Makes a new gateway in DIR: a keyring with fresh keys, a configuration file in which every\n" +
 			"option is explained, and the folder for the data. Nothing that is there is overwritten.",
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return c.init(args[0], f) },
+		RunE: func(cmd *cobra.Command, args []string) error { return c.init(cmd.Context(), args[0], f) },
 	}
 	cmd.Flags().StringVar(&f.passphraseFile, "passphrase-file", "", "file of mode 0600 whose first line shall open the keyring")
 	cmd.Flags().StringVar(&f.identityFile, "identity-file", "", "age identity file of mode 0600 that shall open the keyring")
@@ -56,12 +57,17 @@ func (m *made) undo() {
 	}
 }
 
-func (c *command) init(dir string, f initFlags) (err error) {
+func (c *command) init(ctx context.Context, dir string, f initFlags) (err error) {
 	if f.window < time.Second || f.window%time.Second != 0 || 15*time.Minute%f.window != 0 {
 		return fmt.Errorf("--window: %v does not divide 15 minutes in whole seconds", f.window)
 	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a folder", dir)
+	}
 	for _, name := range []string{configFile, keyringFile, dataDir} {
-		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("look for a gateway: %w", err)
+		} else if err == nil {
 			return fmt.Errorf("%s has a %s already: there is a gateway, and init never overwrites", dir, name)
 		}
 	}
@@ -77,7 +83,7 @@ func (c *command) init(dir string, f initFlags) (err error) {
 	if err := m.dir(filepath.Join(dir, dataDir)); err != nil {
 		return err
 	}
-	wrap, config, err := c.newWrap(dir, f, &m)
+	wrap, config, err := c.newWrap(ctx, dir, f, &m)
 	if err != nil {
 		return err
 	}
@@ -108,7 +114,7 @@ func (m *made) dir(path string) error {
 }
 
 // newWrap returns what the new keyring opens with, and the settings that say so.
-func (c *command) newWrap(dir string, f initFlags, m *made) (share.Wrap, map[string]string, error) {
+func (c *command) newWrap(ctx context.Context, dir string, f initFlags, m *made) (share.Wrap, map[string]string, error) {
 	switch {
 	case f.passphraseFile != "":
 		p, err := readSecretFile(f.passphraseFile)
@@ -124,11 +130,11 @@ func (c *command) newWrap(dir string, f initFlags, m *made) (share.Wrap, map[str
 		if !isTerminal(c.In) {
 			return share.Wrap{}, nil, errors.New("--passphrase asks on a terminal, and standard input is none: use --passphrase-file")
 		}
-		p, err := c.askPassphrase("New passphrase: ")
+		p, err := c.askPassphrase(ctx, "New passphrase: ")
 		if err != nil {
 			return share.Wrap{}, nil, err
 		}
-		again, err := c.askPassphrase("Once more: ")
+		again, err := c.askPassphrase(ctx, "Once more: ")
 		if err == nil && string(again) != string(p) {
 			err = errors.New("the two passphrases differ")
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,8 +14,8 @@ import (
 
 // openKeyring opens the folder's keyring with what the configuration names, or
 // asks on the terminal.
-func (c *command) openKeyring(cfg *Config) (*share.Keyring, error) {
-	w, err := c.wrap(cfg)
+func (c *command) openKeyring(ctx context.Context, cfg *Config) (*share.Keyring, error) {
+	w, err := c.wrap(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -22,15 +23,20 @@ func (c *command) openKeyring(cfg *Config) (*share.Keyring, error) {
 	clear(w.Passphrase)
 	debug.FreeOSMemory() // scrypt took 64 MiB, once
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, os.ErrNotExist) && !exists(cfg.path(keyringFile)):
 		return nil, fmt.Errorf("%w: without its keyring the data in %s cannot be read: put the keyring back", err, cfg.Dir)
-	case errors.Is(err, share.ErrPassphrase):
+	case errors.Is(err, share.ErrPassphrase), errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("%w: check keyring.passphrase_file or keyring.identity_file in %s", err, cfg.path(configFile))
 	}
 	return k, err
 }
 
-func (c *command) wrap(cfg *Config) (share.Wrap, error) {
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func (c *command) wrap(ctx context.Context, cfg *Config) (share.Wrap, error) {
 	switch {
 	case cfg.IdentityFile != "":
 		return share.Wrap{Identity: cfg.IdentityFile}, nil
@@ -41,22 +47,42 @@ func (c *command) wrap(cfg *Config) (share.Wrap, error) {
 		}
 		return share.Wrap{Passphrase: p}, nil
 	case isTerminal(c.In):
-		p, err := c.askPassphrase("Passphrase of the keyring: ")
+		p, err := c.askPassphrase(ctx, "Passphrase of the keyring: ")
 		return share.Wrap{Passphrase: p}, err
 	}
 	return share.Wrap{}, fmt.Errorf("nothing opens the keyring: set keyring.passphrase_file or keyring.identity_file in %s, or %s", cfg.path(configFile), envPassphrase)
 }
 
-// askPassphrase reads a passphrase from the terminal without showing it.
-func (c *command) askPassphrase(prompt string) ([]byte, error) {
-	fmt.Fprint(c.Err, prompt)
-	p, err := term.ReadPassword(int(c.In.(*os.File).Fd()))
-	fmt.Fprintln(c.Err)
+// askPassphrase reads a passphrase from the terminal without showing it. When ctx
+// ends, it gives up, and leaves the terminal as it was.
+func (c *command) askPassphrase(ctx context.Context, prompt string) ([]byte, error) {
+	fd := int(c.In.(*os.File).Fd())
+	before, err := term.GetState(fd)
 	if err != nil {
 		return nil, fmt.Errorf("read passphrase: %w", err)
 	}
-	if len(p) == 0 {
+	type answer struct {
+		p   []byte
+		err error
+	}
+	answers := make(chan answer, 1)
+	fmt.Fprint(c.Err, prompt)
+	go func() { // a read of a terminal cannot be stopped: it ends with the process
+		p, err := term.ReadPassword(fd)
+		answers <- answer{p, err}
+	}()
+	var a answer
+	select {
+	case <-ctx.Done():
+		a.err = errors.Join(context.Cause(ctx), term.Restore(fd, before))
+	case a = <-answers:
+	}
+	fmt.Fprintln(c.Err)
+	if a.err != nil {
+		return nil, fmt.Errorf("read passphrase: %w", a.err)
+	}
+	if len(a.p) == 0 {
 		return nil, errors.New("the passphrase is empty")
 	}
-	return p, nil
+	return a.p, nil
 }

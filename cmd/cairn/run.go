@@ -42,7 +42,7 @@ func (c *command) runCommand() *cobra.Command {
 				return err
 			}
 			if check {
-				return c.check(cfg)
+				return c.check(cmd.Context(), cfg)
 			}
 			return c.run(cmd.Context(), cfg)
 		},
@@ -55,8 +55,8 @@ func (c *command) runCommand() *cobra.Command {
 }
 
 // check opens what can be opened without disturbing a running service.
-func (c *command) check(cfg *Config) error {
-	k, err := c.openKeyring(cfg)
+func (c *command) check(ctx context.Context, cfg *Config) error {
+	k, err := c.openKeyring(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (c *command) check(cfg *Config) error {
 }
 
 // openFolder opens the folder for one command.
-func (c *command) openFolder(readOnly bool) (*gateway, error) {
+func (c *command) openFolder(ctx context.Context, readOnly bool) (*gateway, error) {
 	cfg, err := loadConfig(c.dir, nil, os.Environ())
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (c *command) openFolder(readOnly bool) (*gateway, error) {
 	if g.release, err = lockFolder(cfg.Dir); err != nil {
 		return nil, err
 	}
-	if g.keyring, err = c.openKeyring(cfg); err == nil {
+	if g.keyring, err = c.openKeyring(ctx, cfg); err == nil {
 		o := g.storeOptions()
 		o.ReadOnly = readOnly
 		g.store, err = store.Open(o)
@@ -177,7 +177,7 @@ func (s *service) open(ctx context.Context, c *command) (err error) {
 	if err := patiently(ctx, func() (err error) { s.release, err = lockFolder(s.cfg.Dir); return err }); err != nil {
 		return err
 	}
-	if s.keyring, err = c.openKeyring(s.cfg); err == nil {
+	if s.keyring, err = c.openKeyring(ctx, s.cfg); err == nil {
 		err = s.openStore()
 	}
 	if err != nil {
