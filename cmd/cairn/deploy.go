@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -108,15 +109,25 @@ func (c *command) printDeployed(d *deployAnswer, a *AnchorConfig) {
 	p("    chain_id: %d", d.ChainID)
 	p("    contract: %q", d.Contract)
 	if a.Keystore != "" {
-		p("    keystore: %s", a.Keystore)
-		p("    keystore_passphrase_file: %s", a.KeystorePassphrase)
+		p("    keystore: %s", absolute(a.Keystore))
+		p("    keystore_passphrase_file: %s", absolute(a.KeystorePassphrase))
 	} else {
 		p("    signer_url: %s", a.SignerURL)
 		p("    account: %q", a.Account)
 	}
 }
 
-// ethereumConfig is the chain's part of a route's configuration.
+// absolute is a path that means the same file in the configuration, where paths
+// are relative to the gateway's folder.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// ethereumConfig is the chain's part of a route's configuration. Its error says
+// that the passphrase of the keystore cannot be had; the rest is filled in.
 func ethereumConfig(a *AnchorConfig) (ethereum.Config, error) {
 	cfg := ethereum.Config{
 		URL: a.RPC, ChainID: a.ChainID, Contract: common.HexToAddress(a.Contract),

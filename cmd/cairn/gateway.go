@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+	"unicode"
 
 	"cairn/anchor"
 	"cairn/ingest"
@@ -137,7 +138,24 @@ func (q *deviceRequest) floor() (frame.Counter, error) {
 	return frame.Counter(n), nil
 }
 
+// checkName refuses names that lists would show as something else, and those
+// that commands take for a device's number.
+func checkName(name string) error {
+	for _, r := range name {
+		if !unicode.IsPrint(r) {
+			return fmt.Errorf("name %.40q: only printable characters, please", name)
+		}
+	}
+	if _, err := strconv.ParseUint(name, 10, 32); err == nil {
+		return fmt.Errorf("name %q would be taken for a device's number: add a word", name)
+	}
+	return nil
+}
+
 func (g *gateway) addDevice(ctx context.Context, q deviceRequest) (deviceRow, error) {
+	if err := checkName(q.Name); err != nil {
+		return deviceRow{}, err
+	}
 	id, err := frame.ParseID(q.ID)
 	if err != nil {
 		return deviceRow{}, err
@@ -170,10 +188,11 @@ func (g *gateway) rotateDevice(ctx context.Context, q deviceRequest) (deviceRow,
 	if err != nil {
 		return deviceRow{}, err
 	}
-	if b, err = g.store.RotateDevice(ctx, b.Number, key, floor); err != nil {
+	rotated, err := g.store.RotateDevice(ctx, b.Number, key, floor)
+	if err != nil {
 		return deviceRow{}, fmt.Errorf("rotate the key of device %d: %w", b.Number, err)
 	}
-	return rowOf(b), g.syncRegistry()
+	return rowOf(rotated), g.syncRegistry()
 }
 
 func (g *gateway) removeDevice(ctx context.Context, q deviceRequest) (deviceRow, error) {

@@ -50,7 +50,7 @@ func (c *command) proveCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.to, "to", "", "… and before this one")
 	cmd.Flags().StringSliceVar(&f.q.Readings, "reading", nil, "a reading by stream and sequence, such as 0/17; may be repeated")
 	cmd.Flags().StringSliceVar(&f.fields, "fields", nil, "show these fields alone: device, measured, received, sequence, origin, frame, or a measurement's name")
-	cmd.Flags().StringVar(&f.out, "out", "", "the file to write; it must not exist yet (default standard output)")
+	cmd.Flags().StringVar(&f.out, "out", "", "the file to write; it must not exist yet (default, and -: standard output)")
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the anchor is final; with no route, until the window is closed and signed")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", defaultTimeout, "give up waiting after this long")
 	cmd.MarkFlagsMutuallyExclusive("device", "reading")
@@ -64,6 +64,9 @@ func (c *command) proveCommand() *cobra.Command {
 func (c *command) prove(ctx context.Context, f *proveFlags) error {
 	if err := f.parse(time.Now()); err != nil {
 		return err
+	}
+	if f.out == "-" {
+		f.out = ""
 	}
 	if f.out == "" && isTerminal(c.Out) {
 		return errors.New("a proof file is binary: name a file with --out, or pipe standard output")
