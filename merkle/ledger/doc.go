@@ -145,6 +145,6 @@
 //	decoy of a slot     site               slot       none    batch (8) ‖ slot (8)                  the window's from
 //	counts, intake      site               header     none    batch (8) ‖ 0, 1 (8)                  the window's from
 //	slots … statements  ledger             header     none    batch (8) ‖ 2, 3, 4 (8)               the window's from
-//	segment             ledger             segment    none    first batch (8) ‖ compartment, part (4, 4)  the segment's
+//	segment             ledger             segment    none    first batch (8) ‖ compartment (4) ‖ part (4) the segment's
 //	statement           ledger             statement  none    number (8) ‖ 0 (8)                    at
 package ledger
