@@ -52,6 +52,7 @@ type live struct {
 	http     string      // address that the HTTP server listens on; "": none
 	ended    func() bool // every source has ended
 	routes   []*anchor.Route
+	down     downSources
 }
 
 // operations are what the control socket offers.

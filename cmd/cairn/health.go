@@ -2,8 +2,13 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"cairn/ingest"
 )
 
 // Colours of health.
@@ -57,6 +62,7 @@ func (g *gateway) health() health {
 	case g.live.ended():
 		bad("every source of readings has ended")
 	}
+	h.Reasons = append(h.Reasons, g.live.down.list()...)
 	for _, r := range g.live.routes {
 		if s := r.Status(); !s.Healthy {
 			h.Anchoring = "unhealthy"
@@ -67,4 +73,37 @@ func (g *gateway) health() health {
 		h.Status = red
 	}
 	return h
+}
+
+// downSources are the sources whose device or socket is gone at this moment, by
+// name, with why. The zero value has none.
+type downSources struct {
+	mu   sync.Mutex
+	gone map[string]string // under mu
+}
+
+// note follows what sources say of themselves.
+func (d *downSources) note(e ingest.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch e.Kind {
+	case ingest.EventDown:
+		if d.gone == nil {
+			d.gone = map[string]string{}
+		}
+		d.gone[e.Source] = e.Detail
+	case ingest.EventUp:
+		delete(d.gone, e.Source)
+	}
+}
+
+// list returns a line for each source that is down.
+func (d *downSources) list() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(d.gone)) {
+		all = append(all, fmt.Sprintf("source %s is down, and tried again: %s", name, d.gone[name]))
+	}
+	return all
 }

@@ -301,6 +301,7 @@ func (s *service) makeSources(c *command) error {
 }
 
 func (s *service) intakeEvent(e ingest.Event) {
+	s.live.down.note(e)
 	s.log.Warn("intake", "event", string(e.Kind), "device", e.Device, "source", e.Source, "count", e.Count, "detail", e.Detail)
 }
 
