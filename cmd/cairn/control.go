@@ -145,6 +145,9 @@ func listenControl(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	l, err := listenPrivate(path)
+	if errors.Is(err, syscall.EINVAL) {
+		return nil, fmt.Errorf("control socket: %d bytes of path, and systems allow about 100: start in the folder, or choose one with a shorter name", len(path))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
