@@ -216,6 +216,10 @@ func (r *Route) poll(ctx context.Context) bool {
 			r.checked = time.Time{} // it is said in time: what is left is spent
 		default:
 			r.checked = time.Time{}
+			if errors.Is(err, ErrLocked) { // the chain's head can be asked for without the key
+				r.guard(ctx)
+				r.setDown(err)
+			}
 			return false
 		}
 	} else {

@@ -343,8 +343,10 @@ func TestRestartInWindow(t *testing.T) {
 	n := x.nodes[0]
 	for i := range 4 {
 		x.send(n, x.nodes[1])
+		x.clock.add(time.Second) // it ran until here
+		x.close()
 		x.clock.add(2 * time.Second)
-		x.restart()
+		x.open()
 		x.check()
 		if x.s.LogSize() != 0 {
 			t.Fatalf("restart %d closed a window", i)

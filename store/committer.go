@@ -132,6 +132,7 @@ func (c *committer) finish() {
 			c.commit(c.gather(a))
 		default:
 			b := c.s.db.NewBatch()
+			c.state.Stopped = c.clock.ms(c.s.opt.Now())
 			if err := c.snapshot(b); err == nil {
 				c.write(b, nil, nil)
 			}

@@ -52,8 +52,12 @@ func (s *Store) AddDevice(ctx context.Context, n NewDevice) (ledger.Binding, err
 	var out ledger.Binding
 	err := s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
 		for _, d := range c.devices {
-			if d.binding.ID == n.ID && !d.binding.Closed && d.binding.Name == n.Name {
-				return fmt.Errorf("%w: device %s named %q is registered already, as number %d", ErrRefused, n.ID, n.Name, d.binding.Number)
+			if d.binding.ID != n.ID || d.binding.Closed {
+				continue
+			}
+			key, has := s.DeviceKey(d.binding.Number, d.binding.Epoch)
+			if d.binding.Name == n.Name || n.Key != nil && has && key == *n.Key {
+				return fmt.Errorf("%w: device %s is registered already, as number %d named %q", ErrRefused, n.ID, d.binding.Number, d.binding.Name)
 			}
 		}
 		if (n.Kind == ledger.BindSecure) != (n.Key != nil) {

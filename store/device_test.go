@@ -432,3 +432,14 @@ func TestOddFrameIsKept(t *testing.T) {
 		t.Errorf("frame %x, want %x", e.Frame, a.Wire)
 	}
 }
+
+// TestSameDeviceTwice: an ID and key that are registered cannot be registered
+// again while they are.
+func TestSameDeviceTwice(t *testing.T) {
+	x := newSite(t, 1)
+	key := frame.Key{15: 1, 0: 0x42} // the first node's
+	_, err := x.s.AddDevice(context.Background(), NewDevice{ID: x.nodes[0].id, Name: "another name", Kind: ledger.BindSecure, Key: &key})
+	if !errors.Is(err, ErrRefused) {
+		t.Errorf("added twice: %v, want %v", err, ErrRefused)
+	}
+}

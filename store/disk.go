@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -133,11 +132,12 @@ func (s *Store) background() *pebble.EventListener {
 }
 
 // fatal is called by Pebble where it could not go on. While it is being opened,
-// it would try for ever, so the goroutine that says so ends, and openDB with it.
+// it would try for ever, so the goroutine that says so stays here: it may hold
+// what must not be released half-way.
 func (s *Store) fatal(cause error) {
 	s.die(cause)
 	if s.opening.Load() {
-		runtime.Goexit()
+		select {}
 	}
 }
 

@@ -309,6 +309,7 @@ func (x *faulty) closeSoon(n int64) {
 	x.t.Helper()
 	done := make(chan struct{})
 	s := x.s
+	s.noFlush = true
 	go func() { s.Close(); close(done) }()
 	select {
 	case <-done:

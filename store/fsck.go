@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"cairn/ingest/reading"
 	"cairn/merkle"
@@ -56,7 +59,12 @@ func (s *Store) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
 		}
 	}
 	for _, step := range []func() error{f.streams, f.batches, f.statements, f.commitRecords, f.groups, f.keptHeads, f.journals, f.heads} {
-		if err := step(); err != nil {
+		err := step()
+		if errors.Is(err, ErrDamaged) || pebble.IsCorruptionError(err) {
+			f.find("it cannot be read further: %s", firstLine(err.Error()))
+			continue
+		}
+		if err != nil {
 			return f.rep, fmt.Errorf("fsck: %w", err)
 		}
 	}

@@ -416,17 +416,25 @@ func (c *committer) firstStatement(b *pebble.Batch, now int64, start uint64) err
 	if span := w.To - w.From; w.Missed == 0 && span != c.s.window {
 		return fmt.Errorf("the ledger's window is %d s and cannot be changed to %d s", span/1000, c.s.window/1000)
 	}
-	alive := max(c.state.LastStamp, w.From)
+	alive, reason := max(c.state.LastStamp, w.From), "the gateway left no sign of running"
+	if c.state.Stopped >= alive {
+		alive, reason = c.state.Stopped, "the gateway was not running"
+	}
 	if now >= latest {
 		return nil // for the first look at the clock
 	}
 	if now <= alive {
 		return c.firstClock(b, now, alive)
 	}
-	w.GapFrom, w.GapTo, w.GapReason = alive, min(now, w.To), "the gateway was not running"
-	c.s.opt.Events(Event{Kind: "gap", Detail: fmt.Sprintf("not running from %s to %s", clockText(alive), clockText(now))})
+	if alive < w.To { // several stops in one window are one gap in its summaries
+		if w.GapFrom == 0 {
+			w.GapFrom, w.GapReason = alive, reason
+		}
+		w.GapTo = min(now, w.To)
+	}
+	c.s.opt.Events(Event{Kind: "gap", Detail: fmt.Sprintf("%s from %s to %s", reason, clockText(alive), clockText(now))})
 	return c.appendStatement(b, ledger.Statement{Kind: ledger.KindGap, At: now, Body: map[string]any{
-		"from": alive, "to": now, "reason": "the gateway was not running", "missed": max(0, (now-w.To)/c.s.window),
+		"from": alive, "to": now, "reason": reason, "missed": max(0, (now-w.To)/c.s.window),
 	}})
 }
 

@@ -32,6 +32,7 @@ type ledgerState struct {
 	SnapCommit uint64 // stream rows hold every commit before this one
 	Head       []byte // newest intake head item when the row was written
 	SealFrom   uint64 // first batch whose quarter hour is not sealed
+	Stopped    int64  // when the gateway last stopped in order, ms
 	Signed     uint64 // size of the newest signed checkpoint
 }
 

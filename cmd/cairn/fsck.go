@@ -24,6 +24,9 @@ func (c *command) fsckCommand() *cobra.Command {
 			if isTerminal(c.Err) {
 				fmt.Fprint(c.Err, "\r\x1b[K")
 			}
+			if errors.Is(err, store.ErrDamaged) { // it does not even open
+				return falseError{fmt.Errorf("%w: %w", errFsck, err)}
+			}
 			if err != nil {
 				return err
 			}
