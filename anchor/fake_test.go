@@ -79,6 +79,21 @@ func (c *fakeChain) nonce() (n uint64) {
 	return n
 }
 
+// pending is the next nonce after those in blocks and, without a gap, the pool.
+func (c *fakeChain) pending() uint64 {
+	n := c.nonce()
+	for {
+		has := false
+		for _, p := range c.pool {
+			has = has || p.nonce == n
+		}
+		if !has {
+			return n
+		}
+		n++
+	}
+}
+
 // mine makes one block. The caller holds no lock.
 func (c *fakeChain) mine() {
 	c.mu.Lock()
@@ -195,16 +210,16 @@ func (c *fakeChain) Sign(_ context.Context, previous, root merkle.Hash, prior []
 	if err := c.on("sign"); err != nil {
 		return Attempt{}, err
 	}
-	next := c.nonce()
-	tx := fakeTx{nonce: next, fee: max(10, c.floor), previous: previous, root: root}
-	for _, p := range c.pool {
-		tx.nonce = max(tx.nonce, p.nonce+1)
+	used, pending := c.nonce(), c.pending()
+	tx := fakeTx{nonce: pending, fee: max(10, c.floor), previous: previous, root: root}
+	if len(prior) > 0 { // the newest one's place, unless it is used or lies above a gap
+		if old := parseTx(prior[len(prior)-1].Raw); old.nonce >= used && old.nonce <= pending {
+			tx.nonce = old.nonce
+		}
 	}
-	if len(prior) > 0 {
-		old := parseTx(prior[len(prior)-1].Raw)
-		tx.nonce = next
-		if old.nonce >= next {
-			tx.nonce, tx.fee = old.nonce, max(tx.fee, old.fee+old.fee/8+1)
+	for _, p := range prior {
+		if old := parseTx(p.Raw); old.nonce == tx.nonce {
+			tx.fee = max(tx.fee, old.fee+old.fee/8+1)
 		}
 	}
 	if tx.fee > c.cap {
@@ -223,6 +238,9 @@ func (c *fakeChain) Send(_ context.Context, a Attempt) error {
 	tx := parseTx(a.Raw)
 	if tx.nonce < c.nonce() {
 		return fmt.Errorf("%w: nonce too low", ErrAsk)
+	}
+	if tx.nonce > c.pending() {
+		return fmt.Errorf("%w: it would leave a gap", ErrAsk)
 	}
 	for _, p := range c.pool {
 		if p.nonce == tx.nonce && p.id() != tx.id() && tx.fee < p.fee+p.fee/10 {

@@ -294,12 +294,13 @@ func chaos(t *testing.T, seed uint64) {
 	w.chain.fault, w.chain.after, w.journal.fail, w.cfg.Fault, w.chain.floor = nil, nil, nil, nil, 0
 	size, _, _, _ := w.log.Head()
 	w.log.frozen = size
-	if _, err := w.run(3 * time.Hour); err != nil {
+	r, err := w.run(3 * time.Hour)
+	if err != nil {
 		t.Fatal(err)
 	}
 	w.check()
 	if got := w.finals(); len(got) == 0 || got[len(got)-1] != size {
-		t.Errorf("finals end with %v, want %d", got, size)
+		t.Errorf("finals end with %v, want %d; status %+v", got, size, r.Status())
 	}
 }
 
