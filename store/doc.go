@@ -57,4 +57,10 @@
 // segments that nothing points to, and the next start writes them again under
 // the same keys. A new stream's keys are in the keyring before its rows are
 // here; after a crash in between nobody uses them.
+//
+// An orderly Close leaves everything in tables, whose checksums tell a damaged
+// byte. After a kill the newest commits lie in the write-ahead log alone, and
+// there damage near its end looks like a write that was cut off: the log is read
+// up to it. Only who knows a later head (a route, the holder of a checkpoint)
+// can tell.
 package store

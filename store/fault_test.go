@@ -24,7 +24,7 @@ type badDisk struct {
 	vfs.FS
 	left    atomic.Int64
 	hit     atomic.Bool
-	spare   atomic.Bool // fail nothing for now
+	spare   atomic.Bool // fail nothing while it is set
 	late    bool        // the operation is done before it fails
 	forever bool        // all operations after it fail too
 	reads   bool        // count reads, else what changes the disk
