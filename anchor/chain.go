@@ -3,6 +3,7 @@ package anchor
 import (
 	"context"
 	"errors"
+	"time"
 
 	"cairn/merkle"
 )
@@ -10,6 +11,9 @@ import (
 // Root is the value that is anchored: a ledger's root, verbatim. The zero Root
 // stands for no head.
 type Root = merkle.Hash
+
+// Amount is money in a chain's own unit: satoshi on Bitcoin, gwei on Ethereum.
+type Amount uint64
 
 // What a chain may answer besides success. A chain wraps one of these so that
 // the route knows what to do, and says in its own words what happened.
@@ -30,6 +34,11 @@ var (
 	ErrFunds = errors.New("not enough funds")
 	// ErrFees says that fees stand above the configured ceiling. Wait.
 	ErrFees = errors.New("fees are above the ceiling")
+	// ErrBudget says that what the operator allows for a month is spent. Wait.
+	ErrBudget = errors.New("the month's budget is spent")
+	// ErrNoHead says that the chain keeps no head of a ledger, so that there
+	// is nothing to compare: it orders nothing and guards against nothing.
+	ErrNoHead = errors.New("chain keeps no head")
 	// ErrBusy says that the node refuses for a reason that passes. Try later.
 	ErrBusy = errors.New("node refused")
 	// ErrAsk says that the transaction's place may be taken, by itself or by
@@ -65,6 +74,35 @@ type Found struct {
 	Which    int // index into the attempts that were asked for
 	Block    Block
 	Reverted bool
+	Cost     Amount // what it did cost
+}
+
+// Order is what Sign is asked for.
+type Order struct {
+	Previous Root      // the head to move from, zero for none
+	Root     Root      // the head to move to
+	Prior    []Attempt // the anchor's attempts before this one, oldest first
+	// Want is what a replacement should offer in all; 0 for the least that
+	// replaces. A first attempt offers what the chain itself estimates.
+	Want Amount
+	// Limit is the most that the transaction may cost; math.MaxUint64 leaves it
+	// to the chain's own ceiling.
+	Limit Amount
+	// Deadline is the time in which it should be in a block, for the estimate.
+	Deadline time.Duration
+}
+
+// Funds is what a chain's purse holds.
+type Funds struct {
+	Unit      string // "satoshi", "gwei"
+	Address   string // where a top-up goes
+	Balance   Amount
+	PerAnchor Amount // cost of an anchor at present fees
+}
+
+// Purse is a Chain whose anchors cost money.
+type Purse interface {
+	Funds(ctx context.Context) (Funds, error)
 }
 
 // Chain is one chain with one ledger's place on it. Its calls end when their
@@ -77,13 +115,16 @@ type Chain interface {
 	Ready(ctx context.Context) error
 	// Tips returns the newest and the newest final block.
 	Tips(ctx context.Context) (Tips, error)
-	// Stored returns the ledger's head on the chain, zero if there is none.
+	// Stored returns the ledger's head on the chain, zero if there is none. A
+	// chain that keeps none says ErrNoHead, always.
 	Stored(ctx context.Context) (Root, error)
-	// Sign makes the transaction that moves the head from previous to root,
-	// and sends nothing. prior are the attempts made before, oldest first: if
-	// the newest one's place is still free the new attempt takes the same
-	// place, at a higher fee, so that only one of them can be mined.
-	Sign(ctx context.Context, previous, root Root, prior []Attempt) (Attempt, error)
+	// Sign makes the transaction that moves the head from o.Previous to o.Root,
+	// and sends nothing. If the place of the newest of o.Prior is still free
+	// the new attempt takes the same place, at a higher fee, so that only one
+	// of them can be mined. If it would have to cost more than o.Limit or the
+	// chain's own ceiling nothing is signed, and the error is an ErrFees. Of
+	// the attempt it sets ID, Raw, Detail, Root, Fee and Place.
+	Sign(ctx context.Context, o Order) (Attempt, error)
 	// Send hands an attempt to the chain. nil means that a node has it. It may
 	// be called with the same attempt any number of times.
 	Send(ctx context.Context, a Attempt) error
@@ -91,9 +132,12 @@ type Chain interface {
 	// returns one that succeeded if there is one, else one that reverted, else
 	// false.
 	Find(ctx context.Context, attempts []Attempt) (Found, bool, error)
-	// Receipt takes what proves offline that the attempt anchored root in the
-	// block, and verifies it.
-	Receipt(ctx context.Context, a Attempt, root Root, b Block) ([]byte, error)
+	// Receipt takes what proves offline that the attempt's root was anchored in
+	// the block, and verifies it.
+	Receipt(ctx context.Context, a Attempt, b Block) ([]byte, error)
+	// Complete returns the receipt with what is known only once its block is
+	// final, or as it is.
+	Complete(ctx context.Context, a Attempt, b Block, receipt []byte) ([]byte, error)
 }
 
 // Source is the ledger whose heads are anchored. It must be safe for

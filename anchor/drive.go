@@ -3,6 +3,7 @@ package anchor
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -44,9 +45,9 @@ func (r *Route) perform(ctx context.Context, e effect) (any, Point) {
 		return r.askStored(ctx), ""
 	case sign:
 		at, err := call(ctx, r.cfg.SignTimeout, func(ctx context.Context) (Attempt, error) {
-			return chain.Sign(ctx, e.previous, a.Root, a.Attempts)
+			return chain.Sign(ctx, Order{Previous: e.previous, Root: a.Root, Prior: a.Attempts, Limit: math.MaxUint64, Deadline: r.cfg.Every})
 		})
-		at.SignedAt = time.Now().UnixMilli()
+		at.SignedAt, at.Size, at.Note = time.Now().UnixMilli(), a.Size, a.Note
 		return evSigned{at, err}, PointSigned
 	case send:
 		return evSent{e.attempt, call0(ctx, r.cfg.Timeout, func(ctx context.Context) error {
@@ -64,7 +65,7 @@ func (r *Route) perform(ctx context.Context, e effect) (any, Point) {
 		return ev, PointFound
 	case takeProof:
 		data, err := call(ctx, r.cfg.ReceiptTimeout, func(ctx context.Context) ([]byte, error) {
-			return chain.Receipt(ctx, a.Attempts[e.attempt], a.Root, e.block)
+			return chain.Receipt(ctx, a.Attempts[e.attempt], e.block)
 		})
 		return evProof{e.block, data, err}, PointReceipt
 	case file:
@@ -221,7 +222,7 @@ func (r *Route) recheckOne(ctx context.Context, size uint64) error {
 		a.State, a.Alarm = Orphaned, fmt.Sprintf("block %d was final and went out of the chain", a.Included.Height)
 	default:
 		data, err := call(ctx, r.cfg.ReceiptTimeout, func(ctx context.Context) ([]byte, error) {
-			return r.cfg.Chain.Receipt(ctx, a.Attempts[f.Which], a.Root, f.Block)
+			return r.cfg.Chain.Receipt(ctx, a.Attempts[f.Which], f.Block)
 		})
 		if err != nil {
 			return err

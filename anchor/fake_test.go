@@ -204,14 +204,15 @@ func (c *fakeChain) Stored(context.Context) (merkle.Hash, error) {
 	return c.blocks[len(c.blocks)-1].head, c.on("stored")
 }
 
-func (c *fakeChain) Sign(_ context.Context, previous, root merkle.Hash, prior []Attempt) (Attempt, error) {
+func (c *fakeChain) Sign(_ context.Context, o Order) (Attempt, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.on("sign"); err != nil {
 		return Attempt{}, err
 	}
 	used, pending := c.nonce(), c.pending()
-	tx := fakeTx{nonce: pending, fee: max(10, c.floor), previous: previous, root: root}
+	prior := o.Prior
+	tx := fakeTx{nonce: pending, fee: max(10, c.floor), previous: o.Previous, root: o.Root}
 	if len(prior) > 0 { // the newest one's place, unless it is used or lies above a gap
 		if old := parseTx(prior[len(prior)-1].Raw); old.nonce >= used && old.nonce <= pending {
 			tx.nonce = old.nonce
@@ -226,7 +227,7 @@ func (c *fakeChain) Sign(_ context.Context, previous, root merkle.Hash, prior []
 		return Attempt{}, ErrFees
 	}
 	c.signed++
-	return Attempt{ID: []byte(tx.id()), Raw: tx.raw()}, c.done("sign")
+	return Attempt{ID: []byte(tx.id()), Raw: tx.raw(), Root: tx.root, Fee: Amount(tx.fee), Place: fmt.Sprint(tx.nonce)}, c.done("sign")
 }
 
 func (c *fakeChain) Send(_ context.Context, a Attempt) error {
@@ -278,7 +279,7 @@ func (c *fakeChain) Find(_ context.Context, as []Attempt) (Found, bool, error) {
 	return Found{}, false, nil
 }
 
-func (c *fakeChain) Receipt(_ context.Context, a Attempt, root merkle.Hash, b Block) ([]byte, error) {
+func (c *fakeChain) Receipt(_ context.Context, a Attempt, b Block) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.on("receipt"); err != nil {
@@ -287,7 +288,11 @@ func (c *fakeChain) Receipt(_ context.Context, a Attempt, root merkle.Hash, b Bl
 	if int(b.Height) >= len(c.blocks) || c.blocks[b.Height].hash != b.Hash {
 		return nil, fmt.Errorf("%w: no such block", ErrAgain)
 	}
-	return slices.Concat([]byte("receipt"), b.Hash[:], root[:]), nil
+	return slices.Concat([]byte("receipt"), b.Hash[:], a.Root[:]), nil
+}
+
+func (c *fakeChain) Complete(_ context.Context, _ Attempt, _ Block, receipt []byte) ([]byte, error) {
+	return receipt, nil
 }
 
 // moves counts how often each root became the head in the chain as it stands,

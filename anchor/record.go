@@ -24,7 +24,8 @@ const (
 	Orphaned  State = "orphaned"
 )
 
-// Attempt is one signed transaction of an anchor.
+// Attempt is one signed transaction of an anchor. Each carries a head of its
+// own: a replacement may take a newer one along.
 type Attempt struct {
 	ID       []byte `cbor:"1,keyasint"`           // the chain's name for it, such as the transaction hash
 	Raw      []byte `cbor:"2,keyasint"`           // as it is sent
@@ -32,6 +33,14 @@ type Attempt struct {
 	SignedAt int64  `cbor:"4,keyasint"`           // Unix milliseconds
 	Sent     bool   `cbor:"5,keyasint"`           // a node took it
 	Dead     bool   `cbor:"6,keyasint,omitempty"` // reverted or refused for good
+
+	Size uint64      `cbor:"7,keyasint"` // of the log
+	Root merkle.Hash `cbor:"8,keyasint"`
+	Note []byte      `cbor:"9,keyasint"` // the signed checkpoint
+
+	Fee   Amount `cbor:"10,keyasint,omitempty"` // the most that it can cost
+	Cost  Amount `cbor:"11,keyasint,omitempty"` // what it did cost, once it is seen in a block
+	Place string `cbor:"12,keyasint,omitempty"` // attempts of one place exclude one another
 }
 
 // Anchor is one head on its way to a chain, or there.
@@ -75,7 +84,17 @@ type record struct {
 	Recent  []uint64 `cbor:"2,keyasint,omitempty"`
 }
 
-const recordVersion = 1
+const recordVersion = 2
+
+// upgrade gives the attempts of a version 1 record the anchor's head, which was
+// that of all of them.
+func (r *record) upgrade() {
+	for i := range r.Anchor.Attempts {
+		a := &r.Anchor.Attempts[i]
+		a.Size, a.Root, a.Note = r.Anchor.Size, r.Anchor.Root, r.Anchor.Note
+	}
+	r.Version = recordVersion
+}
 
 var (
 	encMode = must(cbor.CoreDetEncOptions().EncMode())
@@ -111,6 +130,9 @@ func parseRecord(b []byte) (r record, err error) {
 	}
 	if err := decMode.Unmarshal(b, &r); err != nil {
 		return record{}, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	if r.Version == 1 {
+		r.upgrade()
 	}
 	if r.Version != recordVersion {
 		return record{}, fmt.Errorf("%w: version %d, want %d", ErrRecord, r.Version, recordVersion)

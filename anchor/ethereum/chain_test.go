@@ -32,7 +32,7 @@ type signArgs struct {
 
 func mustSign(t *testing.T, c *Chain, previous, root merkle.Hash, prior ...anchor.Attempt) anchor.Attempt {
 	t.Helper()
-	a, err := c.Sign(testContext(t), previous, root, prior)
+	a, err := c.Sign(testContext(t), order(previous, root, prior...))
 	if err != nil {
 		t.Fatalf("Sign: %v", err)
 	}
@@ -66,7 +66,7 @@ func mustFind(t *testing.T, c *Chain, d devchain, as ...anchor.Attempt) anchor.F
 // mustReceipt takes the receipt and verifies it as a stranger would.
 func mustReceipt(t *testing.T, c *Chain, a anchor.Attempt, root merkle.Hash, b anchor.Block) proof.EthereumFacts {
 	t.Helper()
-	data, err := c.Receipt(testContext(t), a, root, b)
+	data, err := c.Receipt(testContext(t), a, b)
 	if err != nil {
 		t.Fatalf("Receipt: %v", err)
 	}
@@ -173,7 +173,7 @@ func TestCompareAndSwap(t *testing.T) {
 		t.Errorf("facts of the same head again: %+v, want stored, not logged", facts)
 	}
 	// Now that the head is known the node's estimate refuses it before a fee is paid.
-	_, err := c.Sign(ctx, merkle.Hash{}, rootOf(2), nil)
+	_, err := c.Sign(ctx, order(merkle.Hash{}, rootOf(2)))
 	if !errors.Is(err, anchor.ErrAgain) || !strings.Contains(err.Error(), rootOf(1).String()) {
 		t.Errorf("Sign on a wrong head: %v, want one that names the head", err)
 	}
@@ -208,6 +208,7 @@ func TestOverwrittenInItsBlock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.Root = rootOf(2)
 	mustSend(t, c, b)
 	fa, fb := mustFind(t, c, d, a), mustFind(t, c, d, b)
 	if fa.Block != fb.Block {
@@ -288,7 +289,7 @@ func TestReorg(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.reorg(int(tips.Latest.Height-f.Block.Height) + 1)
-		if _, err := c.Receipt(ctx, a, rootOf(1), f.Block); !errors.Is(err, anchor.ErrAgain) {
+		if _, err := c.Receipt(ctx, a, f.Block); !errors.Is(err, anchor.ErrAgain) {
 			t.Errorf("Receipt of a block that is gone: %v, want ErrAgain", err)
 		}
 		until(t, "the same transaction in another block", func() bool {

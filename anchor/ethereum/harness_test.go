@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/big"
 	"net"
 	"net/http"
@@ -127,6 +128,11 @@ func testContext(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// order asks for an attempt at any price under the chain's own ceiling.
+func order(previous, root anchor.Root, prior ...anchor.Attempt) anchor.Order {
+	return anchor.Order{Previous: previous, Root: root, Prior: prior, Limit: math.MaxUint64, Deadline: time.Minute}
 }
 
 var testPassphrase = []byte("stones")

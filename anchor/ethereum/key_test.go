@@ -122,7 +122,7 @@ func TestExternalSigner(t *testing.T) {
 		"chain id": func(tx *types.DynamicFeeTx) { tx.ChainID.SetUint64(1) },
 	} {
 		cfg.Signer = newSigner(t, d.key(), edit)
-		if _, err := dial(t, cfg).Sign(ctx, rootOf(1), rootOf(2), nil); !errors.Is(err, anchor.ErrLocked) {
+		if _, err := dial(t, cfg).Sign(ctx, order(rootOf(1), rootOf(2))); !errors.Is(err, anchor.ErrLocked) {
 			t.Errorf("signer that changes %s: %v, want ErrLocked", name, err)
 		}
 	}

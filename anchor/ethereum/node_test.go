@@ -47,7 +47,7 @@ func TestLyingNode(t *testing.T) {
 		return out
 	}
 	null := json.RawMessage("null")
-	receipt := func() error { _, err := c.Receipt(ctx, a, rootOf(1), f.Block); return err }
+	receipt := func() error { _, err := c.Receipt(ctx, a, f.Block); return err }
 	find := func() error { _, _, err := c.Find(ctx, []anchor.Attempt{a}); return err }
 	tips := func() error { _, err := c.Tips(ctx); return err }
 	stored := func() error { _, err := c.Stored(ctx); return err }

@@ -23,7 +23,7 @@ const maxBlockTxs = 1 << 16
 // Receipt takes the proof.EthereumReceipt of an attempt in a block, verified.
 // The node must still have the block's state: an ordinary one keeps that of
 // some 128 blocks.
-func (c *Chain) Receipt(ctx context.Context, a anchor.Attempt, root anchor.Root, b anchor.Block) ([]byte, error) {
+func (c *Chain) Receipt(ctx context.Context, a anchor.Attempt, b anchor.Block) ([]byte, error) {
 	h, err := c.header(ctx, hexutil.Uint64(b.Height))
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (c *Chain) Receipt(ctx context.Context, a anchor.Attempt, root anchor.Root,
 	}
 	r := proof.EthereumReceipt{
 		ChainID: c.cfg.ChainID, Contract: c.cfg.Contract, Sender: c.Sender(),
-		Ledger: c.cfg.Ledger, Root: root, Header: raw, TxHash: common.BytesToHash(a.ID),
+		Ledger: c.cfg.Ledger, Root: a.Root, Header: raw, TxHash: common.BytesToHash(a.ID),
 	}
 	if r.AccountProof, r.StorageProof, err = c.stateProof(ctx, b.Height); err != nil {
 		return nil, err
@@ -47,6 +47,11 @@ func (c *Chain) Receipt(ctx context.Context, a anchor.Attempt, root anchor.Root,
 		return nil, noReceipt
 	}
 	return c.verified(r, b, noReceipt)
+}
+
+// Complete returns the receipt as it is: all of it is taken at inclusion.
+func (c *Chain) Complete(_ context.Context, _ anchor.Attempt, _ anchor.Block, receipt []byte) ([]byte, error) {
+	return receipt, nil
 }
 
 // verified returns the fullest receipt that holds: with both proofs, else with

@@ -76,8 +76,8 @@ func (c *Chain) underCeiling(f fees) error {
 	return nil
 }
 
-// Sign makes the transaction that moves the head from previous to root.
-func (c *Chain) Sign(ctx context.Context, previous, root anchor.Root, prior []anchor.Attempt) (anchor.Attempt, error) {
+// Sign makes the transaction that moves the head.
+func (c *Chain) Sign(ctx context.Context, o anchor.Order) (anchor.Attempt, error) {
 	if err := c.checkChain(ctx); err != nil {
 		return anchor.Attempt{}, err
 	}
@@ -88,16 +88,18 @@ func (c *Chain) Sign(ctx context.Context, previous, root anchor.Root, prior []an
 	if err != nil {
 		return anchor.Attempt{}, err
 	}
-	nonce, err := c.place(ctx, prior, &f)
+	nonce, err := c.place(ctx, o.Prior, &f)
 	if err != nil {
 		return anchor.Attempt{}, err
 	}
 	to := c.cfg.Contract
-	signed, err := c.signTx(ctx, &to, c.registry.PackAnchor(c.cfg.Ledger, previous, root), nonce, f, maxAnchorGas)
+	signed, err := c.signTx(ctx, &to, c.registry.PackAnchor(c.cfg.Ledger, o.Previous, o.Root), nonce, f, maxAnchorGas)
 	if err != nil {
 		return anchor.Attempt{}, err
 	}
-	return attempt(signed)
+	a, err := attempt(signed)
+	a.Root = o.Root
+	return a, err
 }
 
 func attempt(tx *types.Transaction) (anchor.Attempt, error) {
