@@ -35,7 +35,8 @@
 // The log key is Ed25519. The origin is that of the ledger's checkpoints (C2SP
 // tlog-checkpoint) and the name of its key. A stream goes by its slot, an
 // integer never given twice. The name of a route is 1 to 64 characters of
-// printable ASCII without spaces: "ethereum:" and the chain id in decimal.
+// printable ASCII without spaces: "ethereum:" and the chain id in decimal,
+// "bitcoin:" and the network, or "ots".
 //
 // # Summary
 //
@@ -107,17 +108,35 @@
 // a hidden item. Statements of unknown kinds are kept and passed on. These are
 // known and have these keys, all of them and no others:
 //
-//	genesis  log-key bytes32, nonce bytes32, window uint (ms), routes [route names, at most 16]
-//	route    route, chain-id uint, contract bytes20, code-hash bytes32, sender bytes20
-//	bind     device-number uint32, device text, name text (64), slot uint, epoch uint32,
-//	         kind "secure" or "opaque" or "text", counter-floor uint48
-//	rotate   device-number, device, epoch, slot, counter-floor
-//	unbind   device-number, device, slot
-//	gap      from ms, to ms, reason text (128), missed uint (windows)
-//	clock    was ms, now ms, reason text (128)
-//	reboot   device-number, slot, sequence uint, restart-old uint, restart-new uint
+//	genesis        log-key bytes32, nonce bytes32, window uint (ms), routes [route names, at most 16]
+//	route          route, chain-id uint, contract bytes20, code-hash bytes32, sender bytes20
+//	route-bitcoin  route, network text, script bytes (22 to 34), outpoint-tx bytes32, outpoint-index uint32
+//	route-ots      route, calendars [texts, 1 to 16 of at most 200 bytes], need uint (1 to the calendars)
+//	log-key        old bytes32, new bytes32, old-signature bytes64, new-signature bytes64
+//	bind           device-number uint32, device text, name text (64), slot uint, epoch uint32,
+//	               kind "secure" or "opaque" or "text", counter-floor uint48
+//	rotate         device-number, device, epoch, slot, counter-floor
+//	unbind         device-number, device, slot
+//	gap            from ms, to ms, reason text (128), missed uint (windows)
+//	clock          was ms, now ms, reason text (128)
+//	reboot         device-number, slot, sequence uint, restart-old uint, restart-new uint
 //
 // device is the device's ID in 16 lower case hexadecimal digits.
+//
+// A route-bitcoin's network is 1 to 32 lower case letters, digits and hyphens,
+// its route "bitcoin:" and the network; outpoint-tx is in the order in which it
+// is hashed. The route of a route-ots is "ots"; its calendars are http or https
+// URLs in printable ASCII without spaces, none of them twice.
+//
+// By a log-key the ledger goes from one log key to another, which differs. Each
+// of the two signs, by Ed25519,
+//
+//	"cairn/log-key/1" ‖ ledger id (32) ‖ old (32) ‖ new (32) ‖ at (8)
+//
+// where at is the statement's. The ledger's id and origin stay those of the
+// first key. The old key signs no checkpoint whose log holds a header whose
+// statements hold the log-key, and no intake head after the commit that
+// recorded it; the new key signs none before.
 //
 // # Intake head
 //
@@ -126,8 +145,9 @@
 //
 // One for each group commit: count and root are those of the tree over the
 // commit's reading entries in their order, previous is SHA256 of the item
-// before, zeros for the first. The signature is Ed25519 by the log key over the
-// item's bytes.
+// before, zeros for the first. The signature is Ed25519 over the item's bytes,
+// by the log key which the statements recorded before this commit name last, or
+// else the first.
 //
 // # Salts
 //

@@ -76,6 +76,12 @@ var samples = []sample{
 	{"route", "statement",
 		Route{"ethereum:1", 1, [20]byte{1}, fill(2), [20]byte{3}}.Statement(5),
 		[]any{"cairn/statement/1", "route", 5, map[string]any{"route": "ethereum:1", "chain-id": 1, "contract": []byte{0: 1, 19: 0}, "code-hash": bs(fill(2)), "sender": []byte{0: 3, 19: 0}}}},
+	{"route-bitcoin", "statement", bitcoinRoute.Statement(5),
+		[]any{"cairn/statement/1", "route-bitcoin", 5, map[string]any{"route": "bitcoin:testnet4", "network": "testnet4", "script": []byte{1: 20, 21: 7}, "outpoint-tx": bs(fill(2)), "outpoint-index": math.MaxUint32}}},
+	{"route-ots", "statement", otsRoute.Statement(5),
+		[]any{"cairn/statement/1", "route-ots", 5, map[string]any{"route": "ots", "calendars": []any{"https://a.example", "http://127.0.0.1:8000/x"}, "need": 2}}},
+	{"log-key", "statement", LogKey{fill(1), fill(2), [64]byte{3}, [64]byte{63: 4}}.Statement(5),
+		[]any{"cairn/statement/1", "log-key", 5, map[string]any{"old": bs(fill(1)), "new": bs(fill(2)), "old-signature": []byte{0: 3, 63: 0}, "new-signature": []byte{63: 4}}}},
 	{"bind", "statement", fridge.Statement(),
 		[]any{"cairn/statement/1", "bind", 1000, map[string]any{"device-number": 7, "device": "8081828384858687", "name": "kühl", "slot": 3, "epoch": 1, "kind": "secure", "counter-floor": 0x2a000319}}},
 	{"rotate", "statement", fridge.Rotate(2000),
@@ -92,6 +98,11 @@ var samples = []sample{
 		Statement{"x-1", 5, map[string]any{"b": int64(math.MinInt64), "aa": []any{true, []byte{}, "t", int64(-1)}, "a": false, "c": []any{}}},
 		[]any{"cairn/statement/1", "x-1", 5, map[string]any{"b": math.MinInt64, "aa": []any{true, []byte{}, "t", -1}, "a": false, "c": []any{}}}},
 }
+
+var (
+	bitcoinRoute = RouteBitcoin{"bitcoin:testnet4", "testnet4", []byte{1: 20, 21: 7}, fill(2), math.MaxUint32}
+	otsRoute     = RouteOTS{"ots", []string{"https://a.example", "http://127.0.0.1:8000/x"}, 2}
+)
 
 var fridge = Binding{Number: 7, ID: [8]byte{0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87}, Name: "kühl", Slot: 3,
 	Epoch: 1, Kind: BindSecure, Floor: 0x2a000319, From: 1000, Closed: true, Until: 3000}

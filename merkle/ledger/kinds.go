@@ -9,14 +9,17 @@ import (
 
 // Kinds of statements whose bodies this package knows.
 const (
-	KindGenesis = "genesis" // the ledger's first: see Genesis
-	KindRoute   = "route"   // see Route
-	KindBind    = "bind"    // a stream begins: see Binding
-	KindRotate  = "rotate"  // its device's key changes
-	KindUnbind  = "unbind"  // it ends
-	KindGap     = "gap"     // see Outage
-	KindClock   = "clock"   // see ClockStep
-	KindReboot  = "reboot"  // see Reboot
+	KindGenesis      = "genesis"       // the ledger's first: see Genesis
+	KindRoute        = "route"         // an Ethereum route: see Route
+	KindRouteBitcoin = "route-bitcoin" // see RouteBitcoin
+	KindRouteOTS     = "route-ots"     // see RouteOTS
+	KindLogKey       = "log-key"       // another log key: see LogKey
+	KindBind         = "bind"          // a stream begins: see Binding
+	KindRotate       = "rotate"        // its device's key changes
+	KindUnbind       = "unbind"        // it ends
+	KindGap          = "gap"           // see Outage
+	KindClock        = "clock"         // see ClockStep
+	KindReboot       = "reboot"        // see Reboot
 )
 
 // form is what a known body holds under one key.
@@ -39,6 +42,18 @@ var (
 	formBinding = form{"secure, opaque or text", texted(func(s string) bool {
 		return s == BindSecure || s == BindOpaque || s == BindText
 	})}
+	formBytes64 = form{"64 bytes", sized(64)}
+	formNetwork = form{"a network's name", texted(validWord)}
+	formScript  = form{"22 to 34 bytes", func(v any) bool {
+		b, ok := v.([]byte)
+		return ok && len(b) >= MinScript && len(b) <= MaxScript
+	}}
+	formOTS       = form{"ots", texted(func(s string) bool { return s == RouteNameOTS })}
+	formCalendars = form{"an array of 1 to 16 URLs of at most 200 bytes, each once", calendars}
+	formNeed      = form{"an integer from 1 to 16", func(v any) bool {
+		n, ok := v.(int64)
+		return ok && n >= 1 && n <= MaxCalendars
+	}}
 )
 
 // bodies holds for each known kind the keys that its body has, all of them and
@@ -47,6 +62,11 @@ var bodies = map[string]map[string]form{
 	KindGenesis: {"log-key": formBytes32, "nonce": formBytes32, "window": formUint, "routes": formRoutes},
 	KindRoute: {"route": formRoute, "chain-id": formUint, "contract": formBytes20, "code-hash": formBytes32,
 		"sender": formBytes20},
+	KindRouteBitcoin: {"route": formRoute, "network": formNetwork, "script": formScript, "outpoint-tx": formBytes32,
+		"outpoint-index": formUint32},
+	KindRouteOTS: {"route": formOTS, "calendars": formCalendars, "need": formNeed},
+	KindLogKey: {"old": formBytes32, "new": formBytes32, "old-signature": formBytes64,
+		"new-signature": formBytes64},
 	KindBind: {"device-number": formUint32, "device": formDevice, "name": formName, "slot": formUint,
 		"epoch": formUint32, "kind": formBinding, "counter-floor": formCounter},
 	KindRotate: {"device-number": formUint32, "device": formDevice, "epoch": formUint32, "slot": formUint,
@@ -56,6 +76,14 @@ var bodies = map[string]map[string]form{
 	KindClock:  {"was": formUint, "now": formUint, "reason": formReason},
 	KindReboot: {"device-number": formUint32, "slot": formUint, "sequence": formUint, "restart-old": formUint,
 		"restart-new": formUint},
+}
+
+// wholes holds for some of them a check of the body as a whole, which says what
+// is wrong with it, or nothing.
+var wholes = map[string]func(body map[string]any) string{
+	KindRouteBitcoin: wholeRouteBitcoin,
+	KindRouteOTS:     wholeRouteOTS,
+	KindLogKey:       wholeLogKey,
 }
 
 // checkBody checks a body of normal values against its kind. A kind that is
@@ -76,6 +104,11 @@ func checkBody(kind string, body map[string]any) error {
 	}
 	if len(body) != len(forms) {
 		return invalid(fmt.Sprintf("a %s with keys that it does not have", kind))
+	}
+	if whole := wholes[kind]; whole != nil {
+		if bad := whole(body); bad != "" {
+			return invalid(fmt.Sprintf("a %s %s", kind, bad))
+		}
 	}
 	return nil
 }

@@ -192,6 +192,10 @@ func TestKnownRoundTrips(t *testing.T) {
 	check(c, err, step)
 	b, err := RebootFrom(again(reboot.Statement(5)))
 	check(b, err, reboot)
+	btc, err := RouteBitcoinFrom(again(bitcoinRoute.Statement(5)))
+	check(btc, err, bitcoinRoute)
+	ots, err := RouteOTSFrom(again(otsRoute.Statement(5)))
+	check(ots, err, otsRoute)
 	d, err := BindingFrom(again(fridge.Statement()))
 	check(d, err, bind)
 
