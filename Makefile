@@ -13,7 +13,7 @@ FORGE    = .tools/bin/forge
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-tools: ## install the pinned anvil, forge and solc into .tools
+tools: ## install the pinned anvil, forge, solc and btcd into .tools
 	@scripts/tools.sh
 
 build: ## build bin/cairn, bin/cairn-verify and bin/cairn-demo

@@ -1,9 +1,10 @@
 // Package scripts holds the test of the project's layout. The folder holds the tools around the code:
 //
-//	tools.sh            installs the pinned anvil, forge and solc into .tools
+//	tools.sh            installs the pinned anvil, forge, solc and btcd into .tools
 //	generate.sh         writes the contract's generated Go files, with contractgen
 //	check-generated.sh  fails if those that are checked in differ
 //	bench.sh            runs the benchmarks and prints them beside their targets, with benchtable
 //	fuzz.sh             runs every fuzz target for a while
 //	anvil               package for tests that need a real Ethereum node
+//	btcd                package for tests that need a real Bitcoin node
 package scripts

@@ -39,6 +39,7 @@ var layout = map[string][]string{
 	"store/mirror": {"store", "store/share", "merkle", "merkle/ledger", "anchor/proof"},
 
 	"anchor":          {"merkle"},
+	"anchor/conform":  {"anchor"},
 	"anchor/ethereum": {"anchor", "anchor/proof", "contracts"},
 	"anchor/bitcoin":  {"anchor", "anchor/proof", "contracts"},
 	"anchor/ots":      {"anchor", "anchor/proof", "contracts"},
@@ -55,6 +56,7 @@ var layout = map[string][]string{
 	"scripts":             nil,
 	"scripts/anvil":       nil,
 	"scripts/benchtable":  nil,
+	"scripts/btcd":        nil,
 	"scripts/contractgen": nil,
 	"scripts/spine":       nil,
 }
@@ -85,6 +87,7 @@ var heavies = []heavy{
 		prefix: "github.com/ethereum/go-ethereum",
 		rooms:  []string{"anchor/ethereum", "anchor/proof", "contracts", "cmd/...", "scripts/..."},
 	},
+	{prefix: "github.com/btcsuite/btcd", rooms: []string{"anchor/bitcoin", "scripts/btcd"}},
 }
 
 // ethereumBytes is the part of go-ethereum that only knows bytes: what the offline verifier may link.
@@ -200,6 +203,7 @@ func TestChecksCatch(t *testing.T) {
 		{"store", "a.go", `package a; import _ "github.com/spf13/viper"`, "belongs in [cmd/...]"},
 		{"anchor/proof", "a.go", `package a; import _ "github.com/ethereum/go-ethereum/ethclient"`, "belongs in"},
 		{"anchor", "a.go", `package a; import _ "github.com/ethereum/go-ethereum/common"`, "belongs in"},
+		{"anchor/proof", "a.go", `package a; import _ "github.com/btcsuite/btcd/wire/v2"`, "belongs in [anchor/bitcoin"},
 		{"cmd/cairn-verify", "a.go", `package a; import _ "cairn/store"`, "may not import cairn/store"},
 		{"store", "a.go", `package a; import "log/slog"; var x = slog.Default()`, "slog.Default"},
 		{"store", "a.go", `package a; import "os"; var x = os.Getenv("X")`, "os.Getenv"},

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Installs anvil, forge and solc, pinned by scripts/tools/package-lock.json, into .tools/bin.
+# Installs into .tools what builds and tests need beside Go: anvil, forge and solc, pinned by
+# scripts/tools/package-lock.json, and btcd, pinned here and by Go's checksum database.
 # A second run compares one stamp and fetches nothing.
 set -euo pipefail
+
+btcd=github.com/btcsuite/btcd@v0.26.2
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 pins=$root/scripts/tools
@@ -12,43 +15,64 @@ fail() {
 	exit 1
 }
 
-# The stamp is what decides the content of .tools: the pins, the wrapper, this script, the platform.
-want=$(cat "$pins/package.json" "$pins/package-lock.json" "$pins/solc.js" "${BASH_SOURCE[0]}" | cksum)
-want="$want $(uname -sm)"
+# The stamps are what decides the content of .tools: the pins, the wrapper, this script, the platform. What npm
+# brings and what Go builds each have one, so that a change of the one leaves the other alone.
+platform=$(uname -sm)
+want_npm="$(cat "$pins/package.json" "$pins/package-lock.json" "$pins/solc.js" | cksum) $platform"
+want_go="$btcd $platform"
+want="$want_npm, $want_go, $(cksum <"${BASH_SOURCE[0]}")"
+is() { # is STAMP TEXT
+	[ -f "$tools/$1" ] && [ "$(cat "$tools/$1")" = "$2" ]
+}
 current() {
-	[ -f "$tools/stamp" ] && [ "$(cat "$tools/stamp")" = "$want" ] && [ -x "$tools/bin/anvil" ]
+	is stamp "$want" && [ -x "$tools/bin/anvil" ] && [ -x "$tools/bin/btcd" ]
 }
 current && exit 0
 
-command -v node >/dev/null || fail "node is missing: install Node.js 20 or newer"
-command -v npm >/dev/null || fail "npm is missing: install it beside Node.js"
-major=$(node -p 'process.versions.node.split(".")[0]')
-[ "$major" -ge 20 ] || fail "Node.js $major is too old: install 20 or newer"
-
 # Several test processes may ask at once: one installs, the others wait and find it done.
-mkdir -p "$tools"
+mkdir -p "$tools/bin"
 if command -v flock >/dev/null; then
 	exec 9>"$tools/lock"
 	flock 9
 	current && exit 0
 fi
+rm -f "$tools/stamp"
 
-rm -rf "$tools/stamp" "$tools/bin" "$tools/node_modules"
-cp "$pins/package.json" "$pins/package-lock.json" "$tools/"
-# Not npm ci: it insists on lock entries for every platform's native package. With the lock beside it,
-# install takes the same versions and checks the same digests.
-(cd "$tools" && npm install --ignore-scripts --no-audit --no-fund --loglevel=error >&2) ||
-	fail "npm could not install the pinned tools"
+install_npm() {
+	command -v node >/dev/null || fail "node is missing: install Node.js 20 or newer"
+	command -v npm >/dev/null || fail "npm is missing: install it beside Node.js"
+	local major native tool
+	major=$(node -p 'process.versions.node.split(".")[0]')
+	[ "$major" -ge 20 ] || fail "Node.js $major is too old: install 20 or newer"
 
-mkdir "$tools/bin"
-for tool in anvil forge; do
-	native=$(cd "$tools" && ls node_modules/@foundry-rs/$tool-*/bin/$tool 2>/dev/null | head -n 1)
-	[ -n "$native" ] || fail "the pinned $tool has no build for $(uname -sm)"
-	ln -s "../$native" "$tools/bin/$tool"
-done
-install -m 755 "$pins/solc.js" "$tools/bin/solc"
+	rm -rf "$tools/stamp-npm" "$tools/node_modules" "$tools/bin/anvil" "$tools/bin/forge" "$tools/bin/solc"
+	cp "$pins/package.json" "$pins/package-lock.json" "$tools/"
+	# Not npm ci: it insists on lock entries for every platform's native package. With the lock beside it,
+	# install takes the same versions and checks the same digests.
+	(cd "$tools" && npm install --ignore-scripts --no-audit --no-fund --loglevel=error >&2) ||
+		fail "npm could not install the pinned tools"
+	for tool in anvil forge; do
+		native=$(cd "$tools" && ls node_modules/@foundry-rs/$tool-*/bin/$tool 2>/dev/null | head -n 1)
+		[ -n "$native" ] || fail "the pinned $tool has no build for $platform"
+		ln -s "../$native" "$tools/bin/$tool"
+	done
+	install -m 755 "$pins/solc.js" "$tools/bin/solc"
+	for tool in anvil forge solc; do
+		"$tools/bin/$tool" --version >/dev/null || fail "$tool is installed but does not run"
+	done
+	echo "$want_npm" >"$tools/stamp-npm"
+}
 
-for tool in anvil forge solc; do
-	"$tools/bin/$tool" --version >/dev/null || fail "$tool is installed but does not run"
-done
+install_go() {
+	command -v go >/dev/null || fail "go is missing"
+	rm -f "$tools/stamp-go" "$tools/bin/btcd"
+	# Away from the module and from what the caller builds for: the tool is a program of its own, for this machine.
+	(cd "$tools" && env -u GOOS -u GOARCH -u GOARM -u GOFLAGS GOWORK=off CGO_ENABLED=0 GOBIN="$tools/bin" go install "$btcd" >&2) ||
+		fail "go could not build $btcd"
+	"$tools/bin/btcd" --version >/dev/null || fail "btcd is installed but does not run"
+	echo "$want_go" >"$tools/stamp-go"
+}
+
+is stamp-npm "$want_npm" || install_npm
+is stamp-go "$want_go" && [ -x "$tools/bin/btcd" ] || install_go
 echo "$want" >"$tools/stamp"

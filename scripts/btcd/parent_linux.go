@@ -1,0 +1,11 @@
+package btcd
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// dieWithParent has the kernel end the node if the test's process ends without its cleanup.
+func dieWithParent(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
