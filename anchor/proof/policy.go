@@ -15,13 +15,18 @@ import (
 	"cairn/merkle/ledger"
 )
 
-// policyMagic is the first line of a policy file.
-const policyMagic = "cairn-policy 1"
+// The first line of a policy file.
+const (
+	policyMagic1 = "cairn-policy 1"
+	policyMagic2 = "cairn-policy 2"
+)
 
 // Limits of a policy file.
 const (
 	maxPolicy = 64 << 10
 	maxRoutes = 64
+	maxGroups = 64
+	maxName   = 64 // bytes of a route's or group's name
 	maxLate   = 10 * 366 * 24 * time.Hour
 )
 
@@ -33,29 +38,76 @@ var ErrPolicy = errors.New("malformed policy")
 // doc has its text form.
 type Policy struct {
 	Ledger merkle.Hash       // id
-	Key    ed25519.PublicKey // of the log
-	Routes []EthereumRoute
+	Key    ed25519.PublicKey // of the log: the first, which the id is made of
+	Routes []Route
+	Groups []Group
+	Quorum string        // a route's or group's name, or QuorumNone; empty: any of the routes
 	Late   time.Duration // longest delay from window's end to anchor; 0: any
 }
 
-// EthereumRoute is one place where a ledger's anchors count.
-type EthereumRoute struct {
-	ChainID  uint64
-	Contract [20]byte
-	Code     [32]byte // keccak256 of the contract's code
-	Sender   [20]byte
+// QuorumNone is the quorum of a policy that asks for no anchor. By it no
+// reading is more than logged.
+const QuorumNone = "none"
+
+// Route is one place where a ledger's anchors count. Those of version 1 of the
+// text have no name.
+type Route struct {
+	Name  string
+	Place Place
 }
 
-// Append appends the policy's text to dst.
+// Group is some routes and groups of which a number is enough.
+type Group struct {
+	Name    string
+	Need    int      // 1…len(Members)
+	Members []string // names of routes and of groups before this one
+}
+
+// Append appends the policy's text to dst, in version 1 if that can say it: its
+// routes are Ethereum's, without names, and any of them is enough.
 func (p *Policy) Append(dst []byte) []byte {
-	dst = fmt.Appendf(dst, "%s\nledger %v %s\n", policyMagic, p.Ledger, merkle.VerifierKey(ledger.Origin(p.Ledger), p.Key))
+	magic := policyMagic1
+	if !p.isVersion1() {
+		magic = policyMagic2
+	}
+	dst = fmt.Appendf(dst, "%s\nledger %v %s\n", magic, p.Ledger, merkle.VerifierKey(ledger.Origin(p.Ledger), p.Key))
 	for _, r := range p.Routes {
-		dst = fmt.Appendf(dst, "route ethereum chain=%d contract=0x%x code=0x%x sender=0x%x\n", r.ChainID, r.Contract, r.Code, r.Sender)
+		if magic == policyMagic1 {
+			dst = fmt.Appendf(dst, "route %v\n", r.Place)
+		} else {
+			dst = fmt.Appendf(dst, "route %s %v\n", r.Name, r.Place)
+		}
+	}
+	for _, g := range p.Groups {
+		dst = fmt.Appendf(dst, "group %s %s %s\n", g.Name, g.need(), strings.Join(g.Members, " "))
+	}
+	if p.Quorum != "" {
+		dst = fmt.Appendf(dst, "quorum %s\n", p.Quorum)
 	}
 	if p.Late != 0 {
 		dst = fmt.Appendf(dst, "late %v\n", p.Late)
 	}
 	return dst
+}
+
+func (p *Policy) isVersion1() bool {
+	for _, r := range p.Routes {
+		if _, ok := r.Place.(EthereumRoute); !ok || r.Name != "" {
+			return false
+		}
+	}
+	return len(p.Groups) == 0 && p.Quorum == ""
+}
+
+// need returns how many members a group asks for, as the text writes it.
+func (g *Group) need() string {
+	switch g.Need {
+	case len(g.Members):
+		return "all"
+	case 1:
+		return "any"
+	}
+	return strconv.Itoa(g.Need)
 }
 
 // ParsePolicy reads a policy. A line that it does not know is an error, not
@@ -64,101 +116,196 @@ func ParsePolicy(b []byte) (*Policy, error) {
 	if len(b) > maxPolicy || !utf8.Valid(b) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d of UTF-8", ErrPolicy, len(b), maxPolicy)
 	}
-	var p Policy
-	first := true
+	r := policyReader{known: make(map[string]bool), member: make(map[string]string)}
 	for n, line := range bytes.Split(b, []byte("\n")) {
 		words := strings.Fields(string(line))
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
-		var err error
-		if first {
-			first = false
-			if strings.Join(words, " ") != policyMagic {
-				err = fmt.Errorf("begins with %.40q, want %q", line, policyMagic)
-			}
-		} else {
-			err = p.line(words)
-		}
-		if err != nil {
+		if err := r.line(words); err != nil {
 			return nil, fmt.Errorf("%w: line %d: %w", ErrPolicy, n+1, err)
 		}
 	}
-	if p.Key == nil {
-		return nil, fmt.Errorf("%w: it names no ledger", ErrPolicy)
+	if err := r.end(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPolicy, err)
 	}
-	return &p, nil
+	return &r.p, nil
 }
 
-func (p *Policy) line(words []string) error {
-	switch words[0] {
-	case "ledger":
-		return p.ledgerLine(words[1:])
-	case "route":
-		return p.routeLine(words[1:])
-	case "late":
-		return p.lateLine(words[1:])
+// policyReader reads a policy line by line.
+type policyReader struct {
+	p       Policy
+	version int               // 0 before the first line
+	known   map[string]bool   // names of routes and groups so far
+	member  map[string]string // name → the group that it is a member of
+}
+
+func (r *policyReader) line(words []string) error {
+	if r.version == 0 {
+		switch first := strings.Join(words, " "); first {
+		case policyMagic1:
+			r.version = 1
+		case policyMagic2:
+			r.version = 2
+		default:
+			return fmt.Errorf("begins with %.40q, want %q or %q", first, policyMagic1, policyMagic2)
+		}
+		return nil
+	}
+	switch word := words[0]; {
+	case word == "ledger":
+		return r.ledgerLine(words[1:])
+	case word == "route":
+		return r.routeLine(words[1:])
+	case word == "late":
+		return r.lateLine(words[1:])
+	case word == "group" && r.version > 1:
+		return r.groupLine(words[1:])
+	case word == "quorum" && r.version > 1:
+		return r.quorumLine(words[1:])
 	}
 	return fmt.Errorf("unknown word %.40q", words[0])
 }
 
-func (p *Policy) ledgerLine(words []string) error {
-	if p.Key != nil {
+// end checks what only the whole text can say.
+func (r *policyReader) end() error {
+	switch {
+	case r.p.Key == nil:
+		return errors.New("it names no ledger")
+	case r.version == 1 || r.p.Quorum != "":
+		return nil
+	case len(r.p.Routes) == 1 && len(r.p.Groups) == 0:
+		r.p.Quorum = r.p.Routes[0].Name
+		return nil
+	}
+	return fmt.Errorf("it has %d routes and no quorum, want: quorum <name>, or quorum none", len(r.p.Routes))
+}
+
+func (r *policyReader) ledgerLine(words []string) error {
+	if r.p.Key != nil {
 		return errors.New("second ledger")
 	}
 	if len(words) != 2 {
 		return errors.New("want: ledger <id> <verifier key>")
 	}
-	if err := parseHex(p.Ledger[:], words[0]); err != nil {
+	if err := parseHex(r.p.Ledger[:], words[0]); err != nil {
 		return fmt.Errorf("ledger id: %w", err)
 	}
 	name, key, err := merkle.ParseVerifierKey(words[1])
 	if err != nil {
 		return err
 	}
-	if want := ledger.Origin(p.Ledger); name != want {
+	if want := ledger.Origin(r.p.Ledger); name != want {
 		return fmt.Errorf("verifier key is named %.100q, want %q", name, want)
 	}
-	p.Key = key
+	r.p.Key = key
 	return nil
 }
 
-func (p *Policy) routeLine(words []string) error {
-	if len(words) != 5 || words[0] != "ethereum" {
-		return errors.New("want: route ethereum chain=<id> contract=0x… code=0x… sender=0x…")
-	}
-	var r EthereumRoute
-	for i, f := range []struct {
-		name string
-		set  func(string) error
-	}{
-		{"chain", func(s string) (err error) { r.ChainID, err = parseDecimal(s); return err }},
-		{"contract", func(s string) error { return parse0x(r.Contract[:], s) }},
-		{"code", func(s string) error { return parse0x(r.Code[:], s) }},
-		{"sender", func(s string) error { return parse0x(r.Sender[:], s) }},
-	} {
-		name, value, ok := strings.Cut(words[1+i], "=")
-		if !ok || name != f.name {
-			return fmt.Errorf("want %s=, got %.40q", f.name, words[1+i])
+func (r *policyReader) routeLine(words []string) error {
+	route := Route{}
+	if r.version > 1 {
+		if len(words) < 2 {
+			return errors.New("want: route <name> ethereum|bitcoin|ots …")
 		}
-		if err := f.set(value); err != nil {
-			return fmt.Errorf("%s: %w", f.name, err)
+		if err := r.define(words[0]); err != nil {
+			return err
 		}
+		route.Name, words = words[0], words[1:]
 	}
-	for _, have := range p.Routes {
-		if have == r {
+	if r.version == 1 && (len(words) == 0 || words[0] != "ethereum") {
+		return errors.New("want: route " + wantEthereum)
+	}
+	var err error
+	if route.Place, err = parsePlace(words); err != nil {
+		return err
+	}
+	for _, have := range r.p.Routes {
+		if have.Place.same(route.Place) {
 			return errors.New("the same route again")
 		}
 	}
-	if len(p.Routes) == maxRoutes {
+	if len(r.p.Routes) == maxRoutes {
 		return fmt.Errorf("over %d routes", maxRoutes)
 	}
-	p.Routes = append(p.Routes, r)
+	r.p.Routes = append(r.p.Routes, route)
 	return nil
 }
 
-func (p *Policy) lateLine(words []string) error {
-	if p.Late != 0 {
+// define takes a name that is new, as routes and groups want it.
+func (r *policyReader) define(name string) error {
+	if !validName(name) {
+		return fmt.Errorf("%.80q is no name: 1 to %d letters, digits and -_.:, and not %q", name, maxName, QuorumNone)
+	}
+	if r.known[name] {
+		return fmt.Errorf("the name %s again", name)
+	}
+	r.known[name] = true
+	return nil
+}
+
+func validName(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-_.:", rune(c)) {
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxName && name != QuorumNone
+}
+
+func (r *policyReader) groupLine(words []string) error {
+	if len(words) < 3 {
+		return errors.New("want: group <name> all|any|<k> <member>…")
+	}
+	g := Group{Name: words[0], Members: words[2:]}
+	for _, m := range g.Members {
+		switch at, taken := r.member[m]; {
+		case m == g.Name || !r.known[m]:
+			return fmt.Errorf("no route or group %.80q stands above", m)
+		case taken:
+			return fmt.Errorf("%s is a member of group %s already", m, at)
+		}
+		r.member[m] = g.Name
+	}
+	if err := r.define(g.Name); err != nil {
+		return err
+	}
+	switch words[1] {
+	case "all":
+		g.Need = len(g.Members)
+	case "any":
+		g.Need = 1
+	default:
+		k, err := parseDecimal(words[1])
+		if err != nil || k < 1 || k > uint64(len(g.Members)) {
+			return fmt.Errorf("%.40q is none of all, any, and 1 to %d", words[1], len(g.Members))
+		}
+		g.Need = int(k)
+	}
+	if len(r.p.Groups) == maxGroups {
+		return fmt.Errorf("over %d groups", maxGroups)
+	}
+	r.p.Groups = append(r.p.Groups, g)
+	return nil
+}
+
+func (r *policyReader) quorumLine(words []string) error {
+	if r.p.Quorum != "" {
+		return errors.New("second quorum")
+	}
+	if len(words) != 1 {
+		return errors.New("want: quorum <name>, or quorum none")
+	}
+	if words[0] != QuorumNone && !r.known[words[0]] {
+		return fmt.Errorf("no route or group %.80q stands above", words[0])
+	}
+	r.p.Quorum = words[0]
+	return nil
+}
+
+func (r *policyReader) lateLine(words []string) error {
+	if r.p.Late != 0 {
 		return errors.New("second late")
 	}
 	if len(words) != 1 {
@@ -168,18 +315,8 @@ func (p *Policy) lateLine(words []string) error {
 	if err != nil || d < time.Second || d > maxLate {
 		return fmt.Errorf("%.40q is no duration from 1s to %v", words[0], maxLate)
 	}
-	p.Late = d
+	r.p.Late = d
 	return nil
-}
-
-// counts reports whether an anchor at this place is the ledger's own.
-func (p *Policy) counts(r *EthereumReceipt, code [32]byte) bool {
-	for _, have := range p.Routes {
-		if have == (EthereumRoute{ChainID: r.ChainID, Contract: r.Contract, Code: code, Sender: r.Sender}) {
-			return true
-		}
-	}
-	return false
 }
 
 // parseDecimal reads a number without sign, plus or leading zeros.

@@ -11,7 +11,7 @@ import (
 
 func TestPolicy(t *testing.T) {
 	p := newSite("a").policy()
-	p.Routes = append(p.Routes, EthereumRoute{ChainID: 11155111, Contract: [20]byte{1}, Code: [32]byte{2}, Sender: [20]byte{3}})
+	p.Routes = append(p.Routes, Route{Place: EthereumRoute{ChainID: 11155111, Contract: [20]byte{1}, Code: [32]byte{2}, Sender: [20]byte{3}}})
 	text := p.Append(nil)
 	got, err := ParsePolicy(text)
 	if err != nil {
@@ -40,7 +40,7 @@ func TestPolicyRefuses(t *testing.T) {
 	}{
 		{"empty", "", "names no ledger"},
 		{"no ledger", lines[0] + "\n" + lines[2], "names no ledger"},
-		{"version", "cairn-policy 2\n" + lines[1], "line 1"},
+		{"version", "cairn-policy 3\n" + lines[1], "line 1"},
 		{"no first line", lines[1], "line 1"},
 		{"two ledgers", join(lines[0], lines[1], other), "line 3: second ledger"},
 		{"key of another ledger", join(lines[0], "ledger "+strings.Fields(lines[1])[1]+" "+strings.Fields(other)[2]), "line 2"},

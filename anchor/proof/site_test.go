@@ -330,8 +330,13 @@ func (s *site) show(t testing.TB, b *Builder, head, size int, p pick) {
 func (s *site) policy() *Policy {
 	return &Policy{
 		Ledger: s.id, Key: s.key.Public().(ed25519.PublicKey), Late: 2 * 3600e9,
-		Routes: []EthereumRoute{{ChainID: s.block.Chain, Contract: s.block.Contract, Code: s.block.CodeHash, Sender: s.block.Sender}},
+		Routes: []Route{{Place: s.place()}},
 	}
+}
+
+// place is where the site anchors.
+func (s *site) place() EthereumRoute {
+	return EthereumRoute{ChainID: s.block.Chain, Contract: s.block.Contract, Code: s.block.CodeHash, Sender: s.block.Sender}
 }
 
 func (s *site) pinned(t testing.TB, size int) Pinned {

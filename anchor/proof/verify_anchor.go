@@ -78,7 +78,16 @@ func (c *checker) receipt(r *Receipt) (s receiptState, _ *fault) {
 	return receiptState{head: r.Head, data: e, facts: facts, counts: p == nil || p.counts(&e, facts.CodeHash)}, nil
 }
 
-func ethereumRoute(chainID uint64) string { return fmt.Sprintf("ethereum:%d", chainID) }
+// counts reports whether an anchor at this place is the ledger's own.
+func (p *Policy) counts(r *EthereumReceipt, code [32]byte) bool {
+	at := EthereumRoute{ChainID: r.ChainID, Contract: r.Contract, Code: code, Sender: r.Sender}
+	for _, have := range p.Routes {
+		if have.Place.same(at) {
+			return true
+		}
+	}
+	return false
+}
 
 func ethereumCode(err error) Code {
 	switch {

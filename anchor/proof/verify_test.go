@@ -92,7 +92,9 @@ func TestLevels(t *testing.T) {
 	late := s.policy()
 	late.Late = time.Minute
 	elsewhere := s.policy()
-	elsewhere.Routes[0].Sender[0]++
+	other := s.place()
+	other.Sender[0]++
+	elsewhere.Routes[0].Place = other
 	down := AnyTrust{failing{}, Pinned{}}
 	cases := []struct {
 		name     string

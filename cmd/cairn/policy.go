@@ -60,7 +60,7 @@ func (g *gateway) policy(_ context.Context, q policyRequest) (policyAnswer, erro
 		r := proof.EthereumRoute{ChainID: s.chain, Contract: s.contract, Code: s.code, Sender: s.sender}
 		if !seen[r] {
 			seen[r] = true
-			p.Routes = append(p.Routes, r)
+			p.Routes = append(p.Routes, proof.Route{Place: r})
 		}
 	}
 	if len(p.Routes) > 0 {
