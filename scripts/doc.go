@@ -1,6 +1,6 @@
 // Package scripts holds the test of the project's layout. The folder holds the tools around the code:
 //
-//	tools.sh            installs the pinned anvil, forge, solc and btcd into .tools
+//	tools.sh            installs the pinned tools into .tools: anvil, forge, solc, btcd, opentimestamps
 //	generate.sh         writes the contract's generated Go files, with contractgen
 //	check-generated.sh  fails if those that are checked in differ
 //	bench.sh            runs the benchmarks and prints them beside their targets, with benchtable

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs into .tools what builds and tests need beside Go: anvil, forge and solc, pinned by
-# scripts/tools/package-lock.json, and btcd, pinned here and by Go's checksum database.
+# Installs into .tools what builds and tests need beside Go: anvil, forge, solc and the OpenTimestamps client,
+# pinned by scripts/tools/package-lock.json, and btcd, pinned here and by Go's checksum database.
 # A second run compares one stamp and fetches nothing.
 set -euo pipefail
 
@@ -18,7 +18,7 @@ fail() {
 # The stamps are what decides the content of .tools: the pins, the wrapper, this script, the platform. What npm
 # brings and what Go builds each have one, so that a change of the one leaves the other alone.
 platform=$(uname -sm)
-want_npm="$(cat "$pins/package.json" "$pins/package-lock.json" "$pins/solc.js" | cksum) $platform"
+want_npm="$(cat "$pins/package.json" "$pins/package-lock.json" "$pins/empty-package/package.json" "$pins/solc.js" | cksum) $platform"
 want_go="$btcd $platform"
 want="$want_npm, $want_go, $(cksum <"${BASH_SOURCE[0]}")"
 is() { # is STAMP TEXT
@@ -47,6 +47,8 @@ install_npm() {
 
 	rm -rf "$tools/stamp-npm" "$tools/node_modules" "$tools/bin/anvil" "$tools/bin/forge" "$tools/bin/solc"
 	cp "$pins/package.json" "$pins/package-lock.json" "$tools/"
+	mkdir -p "$tools/empty-package"
+	cp "$pins/empty-package/package.json" "$tools/empty-package/"
 	# Not npm ci: it insists on lock entries for every platform's native package. With the lock beside it,
 	# install takes the same versions and checks the same digests.
 	(cd "$tools" && npm install --ignore-scripts --no-audit --no-fund --loglevel=error >&2) ||
@@ -60,6 +62,7 @@ install_npm() {
 	for tool in anvil forge solc; do
 		"$tools/bin/$tool" --version >/dev/null || fail "$tool is installed but does not run"
 	done
+	(cd "$tools" && node --no-deprecation -e 'require("opentimestamps")') || fail "opentimestamps is installed but does not load"
 	echo "$want_npm" >"$tools/stamp-npm"
 }
 
