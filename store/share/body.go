@@ -9,9 +9,16 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-const bodyType = "cairn/keyring-body/1"
+// A body is of the second version while there is more than one log key.
+const (
+	bodyType    = "cairn/keyring-body/1"
+	rotatedType = "cairn/keyring-body/2"
+
+	rotatedHead = 0x88 // of an array of eight: the first byte of a body of the second version
+)
 
 type (
+	// bodyItem is the first version.
 	bodyItem struct {
 		_ struct{} `cbor:",toarray"`
 
@@ -20,6 +27,17 @@ type (
 
 		Compartments []compartmentItem
 		Secrets      []secretItem
+	}
+	// rotatedItem is the second version: the first, and the later log seeds.
+	rotatedItem struct {
+		_ struct{} `cbor:",toarray"`
+
+		Type                             string
+		LogSeed, Nonce, TagKey, LocalKey [32]byte
+
+		Compartments []compartmentItem
+		Secrets      []secretItem
+		LaterSeeds   [][32]byte
 	}
 	compartmentItem struct {
 		_    struct{} `cbor:",toarray"`
@@ -57,7 +75,9 @@ var bodyEncoding, bodyDecoding = func() (cbor.EncMode, cbor.DecMode) {
 
 // encode returns the body. It holds every secret: the caller overwrites it.
 func (s *state) encode() ([]byte, error) {
-	b := bodyItem{Type: bodyType, LogSeed: s.logSeed, Nonce: s.nonce, TagKey: s.tagKey, LocalKey: s.localKey}
+	b := rotatedItem{
+		Type: rotatedType, LogSeed: s.logSeed, Nonce: s.nonce, TagKey: s.tagKey, LocalKey: s.localKey, LaterSeeds: s.laterSeeds,
+	}
 	for _, c := range s.compartments {
 		tree := c.Tree.Append(nil)
 		defer clear(tree)
@@ -67,26 +87,59 @@ func (s *state) encode() ([]byte, error) {
 		b.Secrets = append(b.Secrets, secretItem{Name: name, Value: value})
 	}
 	slices.SortFunc(b.Secrets, func(x, y secretItem) int { return strings.Compare(x.Name, y.Name) })
-	out, err := bodyEncoding.Marshal(&b)
+	var out []byte
+	var err error
+	if len(b.LaterSeeds) > 0 {
+		out, err = bodyEncoding.Marshal(&b)
+	} else {
+		out, err = bodyEncoding.Marshal(&bodyItem{
+			Type: bodyType, LogSeed: b.LogSeed, Nonce: b.Nonce, TagKey: b.TagKey, LocalKey: b.LocalKey,
+			Compartments: b.Compartments, Secrets: b.Secrets,
+		})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("encode keyring: %w", err)
 	}
 	return out, nil
 }
 
+// parseBody reads a body of either version, the first as one without later log
+// seeds.
+func parseBody(body []byte) (b rotatedItem, err error) {
+	want := rotatedType
+	if len(body) > 0 && body[0] == rotatedHead {
+		err = bodyDecoding.Unmarshal(body, &b)
+	} else {
+		var one bodyItem
+		err = bodyDecoding.Unmarshal(body, &one)
+		want = bodyType
+		b = rotatedItem{
+			Type: one.Type, LogSeed: one.LogSeed, Nonce: one.Nonce, TagKey: one.TagKey, LocalKey: one.LocalKey,
+			Compartments: one.Compartments, Secrets: one.Secrets,
+		}
+	}
+	if err != nil {
+		return b, fmt.Errorf("%w: body is not a keyring", ErrDamaged)
+	}
+	if b.Type != want {
+		return b, fmt.Errorf("%w: body does not begin with %q", ErrDamaged, want)
+	}
+	return b, nil
+}
+
 // parseState reads a body strictly: what it accepts encodes to the same bytes.
 // Errors name the place, never a value.
 func parseState(body []byte) (*state, error) {
-	var b bodyItem
-	if err := bodyDecoding.Unmarshal(body, &b); err != nil {
-		return nil, fmt.Errorf("%w: body is not a keyring", ErrDamaged)
-	}
-	if b.Type != bodyType {
-		return nil, fmt.Errorf("%w: body does not begin with %q", ErrDamaged, bodyType)
+	b, err := parseBody(body)
+	if err != nil {
+		return nil, err
 	}
 	s := &state{
-		logSeed: b.LogSeed, nonce: b.Nonce, tagKey: b.TagKey, localKey: b.LocalKey,
+		logSeed: b.LogSeed, nonce: b.Nonce, tagKey: b.TagKey, localKey: b.LocalKey, laterSeeds: b.LaterSeeds,
 		secrets: make(map[string][]byte, len(b.Secrets)),
+	}
+	if err := s.checkSeeds(); err != nil {
+		return nil, err
 	}
 	if err := s.takeCompartments(b.Compartments); err != nil {
 		return nil, err
@@ -103,6 +156,20 @@ func parseState(body []byte) (*state, error) {
 		return nil, fmt.Errorf("%w: body is not in its shortest form", ErrDamaged)
 	}
 	return s, nil
+}
+
+func (s *state) checkSeeds() error {
+	if len(s.laterSeeds) >= maxLogKeys {
+		return fmt.Errorf("%w: %d log keys", ErrDamaged, 1+len(s.laterSeeds))
+	}
+	seen := map[[32]byte]bool{s.logSeed: true}
+	for i, seed := range s.laterSeeds {
+		if seen[seed] {
+			return fmt.Errorf("%w: log key %d comes twice", ErrDamaged, i+2)
+		}
+		seen[seed] = true
+	}
+	return nil
 }
 
 func (s *state) takeCompartments(items []compartmentItem) error {

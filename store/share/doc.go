@@ -68,7 +68,17 @@
 //	  [[id uint, name tstr, tree bstr] …],     // id = 1, 2, 3 …; 1 is "ledger", 2 is "site"; names unique
 //	  [[name tstr, value bstr] …]]             // in order of names, unique
 //
-// The log seed is the private key seed of RFC 8032.
+// The log seed is the private key seed of RFC 8032. Once another log key was
+// drawn ([Edit.AddLogKey]) the body is
+//
+//	["cairn/keyring-body/2", …the same…, [later log seed bstr32, …]]
+//
+// with the seeds of the later log keys in the order in which they were drawn, at
+// least one and none twice. A body without any is written as above, so a keyring
+// whose log key never changed stays as it was; a program that knows the first
+// version alone refuses the second. All log keys stay, but for those that signed
+// nothing ([Edit.DropLogKey]). Which of them signs is not told here but by the
+// ledger's statements.
 //
 // A change writes PATH.new in the same folder (mode 0600), syncs it, renames it
 // over PATH and syncs the folder. A crash before the rename leaves the old

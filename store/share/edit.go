@@ -2,6 +2,7 @@ package share
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ const (
 	maxSecret       = 1 << 16
 	maxSecrets      = 1 << 16
 	maxCompartments = 1 << 19 // two for every stream ever begun; their trees take 43 MB
+	maxLogKeys      = 1 << 12 // one a week for 78 years
 )
 
 // Edit collects the edits of one [Keyring.Change]. The first edit that cannot be
@@ -50,6 +52,7 @@ func (k *Keyring) edit() *Edit {
 		fresh:     map[string]bool{},
 	}
 	e.next.compartments = slices.Clone(k.state.compartments)
+	e.next.laterSeeds = append(make([][32]byte, 0, len(k.state.laterSeeds)+1), k.state.laterSeeds...) // room for one more
 	e.next.secrets = maps.Clone(k.state.secrets)
 	return e
 }
@@ -82,6 +85,46 @@ func (e *Edit) AddCompartment(name string) uint32 {
 	e.next.compartments = append(e.next.compartments, Compartment{ID: id, Name: name, Tree: t})
 	e.changed = true
 	return id
+}
+
+// AddLogKey draws another log key and returns its public half, or nil when the
+// change has failed.
+func (e *Edit) AddLogKey() ed25519.PublicKey {
+	if e.err == nil && len(e.next.laterSeeds)+1 >= maxLogKeys {
+		e.err = fmt.Errorf("add log key: %d log keys: %w", maxLogKeys, ErrLimit)
+	}
+	if e.err != nil {
+		return nil
+	}
+	var seed [32]byte
+	if _, err := io.ReadFull(e.random, seed[:]); err != nil {
+		e.err = fmt.Errorf("add log key: %w", err)
+		return nil
+	}
+	e.next.laterSeeds = append(e.next.laterSeeds, seed)
+	e.changed = true
+	return publicOf(&seed)
+}
+
+// DropLogKey forgets a log key that never signed anything. The first one stays;
+// one that is not there is no error.
+func (e *Edit) DropLogKey(pub ed25519.PublicKey) {
+	if e.err != nil {
+		return
+	}
+	if pub.Equal(publicOf(&e.next.logSeed)) {
+		e.err = fmt.Errorf("drop log key: the ledger's id is made of the first: %w", ErrLimit)
+		return
+	}
+	was := len(e.next.laterSeeds)
+	e.next.laterSeeds = slices.DeleteFunc(e.next.laterSeeds, func(seed [32]byte) bool {
+		return pub.Equal(publicOf(&seed))
+	})
+	e.changed = e.changed || len(e.next.laterSeeds) != was
+}
+
+func publicOf(seed *[32]byte) ed25519.PublicKey {
+	return ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey)
 }
 
 // Puncture shreds the hours below before of a compartment: see [Tree.Puncture].
@@ -154,6 +197,7 @@ func (e *Edit) discard() {
 	for name := range e.fresh {
 		clear(e.next.secrets[name])
 	}
+	clear(e.next.laterSeeds)
 	*e = Edit{err: errors.New("edit used after its change")}
 }
 

@@ -29,21 +29,23 @@ type Compartment struct {
 
 // Keyring holds all secrets of a site. It is safe for concurrent use.
 type Keyring struct {
-	random io.Reader          // crypto/rand, or what MemorySeed gives
-	logKey ed25519.PrivateKey // of state.logSeed; never changes
+	random io.Reader // crypto/rand, or what MemorySeed gives
 
 	changing sync.Mutex // held through all of Change; covers what follows
 	file     *file      // nil when the keyring is in memory only
 	broken   error      // set when memory and file may differ: no more changes
 
-	mu    sync.RWMutex // covers state, held for moments
-	state state
+	mu      sync.RWMutex // covers what follows, held for moments
+	state   state
+	logKeys []ed25519.PrivateKey // of state.logSeed and state.laterSeeds
 }
 
-// state is what the body of the file holds.
+// state is what the body of the file holds. logSeed, nonce, tagKey and localKey
+// never change.
 type state struct {
 	logSeed, nonce, tagKey, localKey [32]byte
 
+	laterSeeds   [][32]byte    // of log keys after the first, in the order in which they were drawn
 	compartments []Compartment // ID is the position + 1
 	secrets      map[string][]byte
 }
@@ -92,7 +94,17 @@ func memory(random io.Reader) *Keyring {
 }
 
 func newKeyring(random io.Reader, f *file, s *state) *Keyring {
-	return &Keyring{random: random, logKey: ed25519.NewKeyFromSeed(s.logSeed[:]), file: f, state: *s}
+	return &Keyring{random: random, file: f, state: *s, logKeys: s.logKeys()}
+}
+
+// logKeys makes the keys of all log seeds, the first first.
+func (s *state) logKeys() []ed25519.PrivateKey {
+	all := make([]ed25519.PrivateKey, 0, 1+len(s.laterSeeds))
+	all = append(all, ed25519.NewKeyFromSeed(s.logSeed[:]))
+	for i := range s.laterSeeds {
+		all = append(all, ed25519.NewKeyFromSeed(s.laterSeeds[i][:]))
+	}
+	return all
 }
 
 // draw draws the secrets of a new site, in the order of the file's body.
@@ -114,9 +126,37 @@ func draw(random io.Reader) (*state, error) {
 	return s, nil
 }
 
-// LogKey is the key that signs checkpoints and intake heads.
+// LogKey is the first log key, which the ledger's id is made of. It signs
+// checkpoints and intake heads until the ledger names another one.
 func (k *Keyring) LogKey() ed25519.PrivateKey {
-	return bytes.Clone(k.logKey)
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return bytes.Clone(k.logKeys[0])
+}
+
+// LogKeys lists the public halves of all log keys in the order in which they were
+// drawn, the first first. Which of them signs, the ledger says: the newest may
+// be one that it never came to name.
+func (k *Keyring) LogKeys() []ed25519.PublicKey {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	all := make([]ed25519.PublicKey, len(k.logKeys))
+	for i, key := range k.logKeys {
+		all[i] = key.Public().(ed25519.PublicKey)
+	}
+	return all
+}
+
+// LogKeyOf returns the log key with this public half, if there is one.
+func (k *Keyring) LogKeyOf(pub ed25519.PublicKey) (ed25519.PrivateKey, bool) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	for _, key := range k.logKeys {
+		if pub.Equal(key.Public()) {
+			return bytes.Clone(key), true
+		}
+	}
+	return nil, false
 }
 
 // Nonce is the public random part of the ledger id.
@@ -220,6 +260,21 @@ func (k *Keyring) apply(e *Edit) {
 	for _, v := range e.gone {
 		clear(v)
 	}
+	k.applyLogKeys(&e.next)
 	k.state.compartments, k.state.secrets = e.next.compartments, e.next.secrets
 	*e = Edit{err: errors.New("edit used after its change")}
+}
+
+// applyLogKeys takes over the log seeds of next. Those of before are overwritten:
+// next has a copy, and so has whoever asked for a key.
+func (k *Keyring) applyLogKeys(next *state) {
+	if slices.Equal(k.state.laterSeeds, next.laterSeeds) {
+		clear(next.laterSeeds)
+		return
+	}
+	clear(k.state.laterSeeds)
+	for _, key := range k.logKeys {
+		clear(key)
+	}
+	k.state.laterSeeds, k.logKeys = next.laterSeeds, next.logKeys()
 }

@@ -265,6 +265,8 @@ func FuzzParseState(f *testing.F) {
 		e.SetSecret("empty", nil)
 	})
 	add()
+	change(f, k, func(e *Edit) { e.AddLogKey(); e.AddLogKey() })
+	add()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := parseState(b)
 		if err != nil {
