@@ -68,11 +68,11 @@ type failsAt struct {
 	Pinned
 }
 
-func (f failsAt) Trusted(chainID, number uint64, hash [32]byte) (string, bool, error) {
+func (f failsAt) Trusted(route string, height uint64, hash [32]byte) (string, bool, error) {
 	if hash == f.hash {
 		return "", false, errors.New("connection refused")
 	}
-	return f.Pinned.Trusted(chainID, number, hash)
+	return f.Pinned.Trusted(route, height, hash)
 }
 
 func has(list []string, part string) bool {

@@ -378,7 +378,7 @@ func TestWords(t *testing.T) {
 
 type says struct{ err error }
 
-func (s says) Trusted(uint64, uint64, [32]byte) (string, bool, error) { return "", false, s.err }
+func (s says) Trusted(string, uint64, [32]byte) (string, bool, error) { return "", false, s.err }
 
 // TestManyParts: the time to check a file grows with its length and no faster,
 // however its parts refer to one another.
@@ -425,9 +425,9 @@ type counting struct {
 	n int
 }
 
-func (c *counting) Trusted(chainID, number uint64, hash [32]byte) (string, bool, error) {
+func (c *counting) Trusted(route string, height uint64, hash [32]byte) (string, bool, error) {
 	c.n++
-	return c.Pinned.Trusted(chainID, number, hash)
+	return c.Pinned.Trusted(route, height, hash)
 }
 
 // TestTrieForms: forms that geth never writes and a reader must not take.

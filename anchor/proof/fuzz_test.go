@@ -38,7 +38,9 @@ func FuzzDecode(f *testing.F) {
 
 func FuzzParsePolicy(f *testing.F) {
 	f.Add(newSite("a").policy().Append(nil))
+	f.Add(newSite("a").policy2().Append(nil))
 	f.Add([]byte("cairn-policy 1\nlate 1h\n# x\n"))
+	f.Add([]byte("cairn-policy 2\nroute x ots\ngroup g any x\nquorum g\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := ParsePolicy(b)
 		if err != nil {
@@ -67,7 +69,7 @@ func FuzzParseHeaders(f *testing.F) {
 			return
 		}
 		for k, v := range h.known {
-			if _, ok, _ := h.Trusted(k.chain, v.number, k.hash); !ok {
+			if _, ok, _ := h.Trusted(k.route, v.number, k.hash); !ok {
 				t.Errorf("header %x was read and is not trusted", k.hash)
 			}
 		}

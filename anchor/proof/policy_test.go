@@ -77,20 +77,22 @@ func TestHeaders(t *testing.T) {
 	}
 	hash := keccak256(r.Header)
 	for _, c := range []struct {
-		chain, number uint64
-		hash          [32]byte
-		want          bool
+		route  string
+		number uint64
+		hash   [32]byte
+		want   bool
 	}{
-		{1, s.block.Number, hash, true},
-		{2, s.block.Number, hash, false},
-		{1, s.block.Number + 1, hash, false},
-		{1, s.block.Number, [32]byte{1}, false},
+		{"ethereum:1", s.block.Number, hash, true},
+		{"ethereum:2", s.block.Number, hash, false},
+		{"bitcoin:mainnet", s.block.Number, hash, false},
+		{"ethereum:1", s.block.Number + 1, hash, false},
+		{"ethereum:1", s.block.Number, [32]byte{1}, false},
 	} {
-		if _, ok, err := h.Trusted(c.chain, c.number, c.hash); ok != c.want || err != nil {
-			t.Errorf("chain %d block %d %x: %v, %v, want %v", c.chain, c.number, c.hash[:2], ok, err, c.want)
+		if _, ok, err := h.Trusted(c.route, c.number, c.hash); ok != c.want || err != nil {
+			t.Errorf("%s block %d %x: %v, %v, want %v", c.route, c.number, c.hash[:2], ok, err, c.want)
 		}
 	}
-	if ms, ok := h.BlockTime(1, hash); !ok || ms != int64(s.block.Time)*1000 {
+	if ms, ok := h.BlockTime("ethereum:1", hash); !ok || ms != int64(s.block.Time)*1000 {
 		t.Errorf("block time %d %v", ms, ok)
 	}
 	v := Verify(s.file(t, 5, thePicks()...), Options{Policy: s.policy(), Trust: h})
@@ -147,11 +149,11 @@ type timer struct {
 	ms     int64
 }
 
-func (x timer) Trusted(chainID, number uint64, hash [32]byte) (string, bool, error) {
-	if number == x.number {
+func (x timer) Trusted(route string, height uint64, hash [32]byte) (string, bool, error) {
+	if height == x.number {
 		return "seen", true, nil
 	}
-	return x.Pinned.Trusted(chainID, number, hash)
+	return x.Pinned.Trusted(route, height, hash)
 }
 
-func (x timer) BlockTime(uint64, [32]byte) (int64, bool) { return x.ms, true }
+func (x timer) BlockTime(string, [32]byte) (int64, bool) { return x.ms, true }

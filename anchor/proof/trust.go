@@ -5,33 +5,58 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"cairn/merkle/ledger"
 )
 
 // HeaderTrust knows which blocks are final on a chain. Nothing in a proof can
 // say that.
 type HeaderTrust interface {
-	// Trusted reports whether the chain's final block of this number has this
+	// Trusted reports whether the chain's final block of this height has this
 	// hash, and in words how that is known, or why not if there is more to say.
-	// ok is false, without an error, both when it has another and when this
-	// source does not know: neither gives a level. An error says that the
-	// question could not be asked.
-	Trusted(chainID, number uint64, hash [32]byte) (how string, ok bool, err error)
+	// The route is "ethereum:" and the chain id or "bitcoin:" and the network;
+	// the hash of a Bitcoin block is in internal byte order. ok is false,
+	// without an error, both when it has another and when this source does not
+	// know: neither gives a level. An error says that the question could not be
+	// asked.
+	Trusted(route string, height uint64, hash [32]byte) (how string, ok bool, err error)
 }
 
 // BlockTimer is a HeaderTrust that can also tell the time of a block which it
 // trusts, in Unix milliseconds.
 type BlockTimer interface {
-	BlockTime(chainID uint64, hash [32]byte) (ms int64, ok bool)
+	BlockTime(route string, hash [32]byte) (ms int64, ok bool)
+}
+
+// DepthTrust is a HeaderTrust for chains whose blocks are final by the number
+// of those upon them, which it counts itself.
+type DepthTrust interface {
+	HeaderTrust
+	// TrustedDeep is Trusted for a block that is final only as one of at least
+	// depth blocks, from itself up to the newest.
+	TrustedDeep(route string, height uint64, hash [32]byte, depth uint64) (how string, ok bool, err error)
+}
+
+// trusted asks about a block, and for its depth too whoever can count it.
+func trusted(t HeaderTrust, route string, height uint64, hash [32]byte, depth uint64) (string, bool, error) {
+	if deep, ok := t.(DepthTrust); ok {
+		return deep.TrustedDeep(route, height, hash, depth)
+	}
+	return t.Trusted(route, height, hash)
 }
 
 // Pinned trusts the blocks with these hashes, of whatever chain: someone looked
-// them up.
+// them up. That of a Bitcoin block is in the byte order in which it is shown.
 type Pinned [][32]byte
 
 // Trusted implements HeaderTrust.
-func (p Pinned) Trusted(_, _ uint64, hash [32]byte) (string, bool, error) {
+func (p Pinned) Trusted(route string, _ uint64, hash [32]byte) (string, bool, error) {
+	if strings.HasPrefix(route, ledger.BitcoinRoutes) {
+		slices.Reverse(hash[:])
+	}
 	for _, h := range p {
 		if h == hash {
 			return "its hash was given with the question", true, nil
@@ -45,11 +70,17 @@ func (p Pinned) Trusted(_, _ uint64, hash [32]byte) (string, bool, error) {
 type AnyTrust []HeaderTrust
 
 // Trusted implements HeaderTrust.
-func (a AnyTrust) Trusted(chainID, number uint64, hash [32]byte) (string, bool, error) {
+func (a AnyTrust) Trusted(route string, height uint64, hash [32]byte) (string, bool, error) {
+	return a.TrustedDeep(route, height, hash, 0)
+}
+
+// TrustedDeep implements DepthTrust by those sources that do; the others vouch
+// for blocks as they are.
+func (a AnyTrust) TrustedDeep(route string, height uint64, hash [32]byte, depth uint64) (string, bool, error) {
 	var errs []error
 	why := ""
 	for _, t := range a {
-		how, ok, err := t.Trusted(chainID, number, hash)
+		how, ok, err := trusted(t, route, height, hash, depth)
 		switch {
 		case err != nil:
 			errs = append(errs, err)
@@ -63,10 +94,10 @@ func (a AnyTrust) Trusted(chainID, number uint64, hash [32]byte) (string, bool, 
 }
 
 // BlockTime implements BlockTimer by those sources that do.
-func (a AnyTrust) BlockTime(chainID uint64, hash [32]byte) (int64, bool) {
+func (a AnyTrust) BlockTime(route string, hash [32]byte) (int64, bool) {
 	for _, t := range a {
 		if bt, ok := t.(BlockTimer); ok {
-			if ms, ok := bt.BlockTime(chainID, hash); ok {
+			if ms, ok := bt.BlockTime(route, hash); ok {
 				return ms, true
 			}
 		}
@@ -93,7 +124,7 @@ type Headers struct {
 }
 
 type headerKey struct {
-	chain uint64
+	route string
 	hash  [32]byte
 }
 
@@ -152,7 +183,7 @@ func (h *Headers) line(words []string) error {
 	if err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
-	h.known[headerKey{chain, keccak256(raw)}] = header
+	h.known[headerKey{ethereumRoute(chain), keccak256(raw)}] = header
 	return nil
 }
 
@@ -169,17 +200,17 @@ func AppendHeader(dst []byte, chainID uint64, headerRLP []byte) []byte {
 func (h *Headers) Len() int { return len(h.known) }
 
 // Trusted implements HeaderTrust.
-func (h *Headers) Trusted(chainID, number uint64, hash [32]byte) (string, bool, error) {
-	got, ok := h.known[headerKey{chainID, hash}]
-	if !ok || got.number != number {
+func (h *Headers) Trusted(route string, height uint64, hash [32]byte) (string, bool, error) {
+	got, ok := h.known[headerKey{route, hash}]
+	if !ok || got.number != height {
 		return "", false, nil
 	}
 	return "it is in the headers file", true, nil
 }
 
 // BlockTime implements BlockTimer.
-func (h *Headers) BlockTime(chainID uint64, hash [32]byte) (int64, bool) {
-	got, ok := h.known[headerKey{chainID, hash}]
+func (h *Headers) BlockTime(route string, hash [32]byte) (int64, bool) {
+	got, ok := h.known[headerKey{route, hash}]
 	return int64(got.time) * 1000, ok
 }
 

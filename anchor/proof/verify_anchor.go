@@ -113,7 +113,7 @@ func (c *checker) blocks() (string, *fault) {
 			if before := asked[at]; before != nil {
 				s.how, s.trusted, s.err = before.how, before.trusted, before.err
 			} else {
-				s.how, s.trusted, s.err = c.o.Trust.Trusted(s.data.ChainID, s.facts.Number, s.facts.BlockHash)
+				s.how, s.trusted, s.err = c.o.Trust.Trusted(ethereumRoute(s.data.ChainID), s.facts.Number, s.facts.BlockHash)
 				s.trusted = s.trusted && s.err == nil
 				asked[at] = s
 				if s.trusted {
@@ -318,17 +318,15 @@ func (c *checker) seenTime(b seenBlock) *int64 {
 		return t
 	}
 	timer, ok := c.o.Trust.(BlockTimer)
-	digits, isEthereum := strings.CutPrefix(b.route, "ethereum:")
-	chain, err := parseDecimal(digits)
-	if !ok || !isEthereum || err != nil || len(c.seen) == maxSeenAsked {
+	if !ok || len(c.seen) == maxSeenAsked {
 		return nil
 	}
 	if c.seen == nil {
 		c.seen = make(seenBlocks)
 	}
 	c.seen[b] = nil
-	if _, ok, err := c.o.Trust.Trusted(chain, b.height, b.hash); ok && err == nil {
-		if t, ok := timer.BlockTime(chain, b.hash); ok {
+	if _, ok, err := c.o.Trust.Trusted(b.route, b.height, b.hash); ok && err == nil {
+		if t, ok := timer.BlockTime(b.route, b.hash); ok {
 			c.seen[b] = &t
 		}
 	}

@@ -138,7 +138,7 @@ func TestLevels(t *testing.T) {
 
 type failing struct{}
 
-func (failing) Trusted(uint64, uint64, [32]byte) (string, bool, error) {
+func (failing) Trusted(string, uint64, [32]byte) (string, bool, error) {
 	return "", false, errors.New("connection refused")
 }
 

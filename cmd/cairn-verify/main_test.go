@@ -250,14 +250,14 @@ func TestBlockTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok, err := n.Trusted(1, 7, hash); !ok || err != nil {
+		if _, ok, err := n.Trusted("ethereum:1", 7, hash); !ok || err != nil {
 			t.Fatalf("%s: %v, %v", c.name, ok, err)
 		}
-		ms, ok := n.BlockTime(1, hash)
+		ms, ok := n.BlockTime("ethereum:1", hash)
 		if ok != c.want || ok && ms != 5000 {
 			t.Errorf("%s: time %d %v, want known %v", c.name, ms, ok, c.want)
 		}
-		if _, ok := n.BlockTime(2, hash); ok {
+		if _, ok := n.BlockTime("ethereum:2", hash); ok {
 			t.Errorf("%s: it has the time of another chain's block", c.name)
 		}
 	}

@@ -42,7 +42,7 @@ type nodes struct {
 }
 
 type blockID struct {
-	chain uint64
+	route string
 	hash  [32]byte
 }
 
@@ -72,8 +72,13 @@ type answer struct {
 	fault error
 }
 
-// Trusted implements proof.HeaderTrust.
-func (n *nodes) Trusted(chainID, number uint64, hash [32]byte) (string, bool, error) {
+// Trusted implements proof.HeaderTrust. Of chains that are not Ethereum's the
+// nodes know nothing, and are not asked.
+func (n *nodes) Trusted(route string, number uint64, hash [32]byte) (string, bool, error) {
+	chainID, ok := ethereumChain(route)
+	if !ok {
+		return "", false, nil
+	}
 	if n.asked++; n.asked > maxAsked {
 		return "", false, fmt.Errorf("over %d blocks would have to be asked about; give a headers file by --headers", maxAsked)
 	}
@@ -98,7 +103,7 @@ func (n *nodes) Trusted(chainID, number uint64, hash [32]byte) (string, bool, er
 	}
 	switch {
 	case yes >= n.agree:
-		n.agreeOnTime(blockID{chainID, hash}, times)
+		n.agreeOnTime(blockID{route, hash}, times)
 		return fmt.Sprintf("%d of %d nodes asked have it as final", yes, len(n.urls)), true, nil
 	case yes+len(errs) >= n.agree:
 		return "", false, errors.New(strings.Join(errs, "; "))
@@ -122,9 +127,16 @@ func (n *nodes) agreeOnTime(id blockID, votes map[int64]int) {
 }
 
 // BlockTime implements proof.BlockTimer.
-func (n *nodes) BlockTime(chainID uint64, hash [32]byte) (int64, bool) {
-	ms, ok := n.times[blockID{chainID, hash}]
+func (n *nodes) BlockTime(route string, hash [32]byte) (int64, bool) {
+	ms, ok := n.times[blockID{route, hash}]
 	return ms, ok
+}
+
+// ethereumChain returns the chain id in an Ethereum route's text.
+func ethereumChain(route string) (uint64, bool) {
+	digits, ok := strings.CutPrefix(route, "ethereum:")
+	id, err := strconv.ParseUint(digits, 10, 64)
+	return id, ok && err == nil && strconv.FormatUint(id, 10) == digits
 }
 
 // askPatiently asks node i, unless it let too many questions pass before.
