@@ -1,0 +1,415 @@
+package proof
+
+// OpenTimestamps proofs.
+//
+// A detached file is
+//
+//	00 "OpenTimestamps" 00 00 "Proof" 00 bf 89 e2 e8 84 e8 92 94 ‖ version 01 ‖
+//	hash (1) ‖ digest ‖ node
+//
+// with hash the operation that gave the digest of the file beside it: 08
+// SHA-256 (32 bytes), 02 SHA-1 or 03 RIPEMD-160 (20). A node belongs to a
+// message, first of all the digest:
+//
+//	node        = *( ff item ) item
+//	item        = 00 attestation | operation ‖ node of its result
+//	operation   = 08 | 02 | 03 | 67 (hashes) | f2 (reverse) | f3 (hexlify)
+//	              | f0 argument (append) | f1 argument (prepend)
+//	attestation = tag (8) ‖ payload
+//	argument, payload = varuint length ‖ bytes
+//
+// A varuint has seven bits in a byte, the lowest first, the top bit on all but
+// the last. Payloads: tag 0588960d73d71901, a varuint height: the message is
+// the merkle root of that Bitcoin block, in internal byte order;
+// 06869a0d73d71b45 the same in Litecoin; 30fe8087b5c7ead7 a varuint number:
+// the message is that Ethereum block's transactions root; 83dfe30d2ef90c8e a
+// varuint length and a URI: a calendar will know more of this message.
+//
+// Read is what the reference reads: up to 255 operations deep, messages and
+// arguments of up to 4096 bytes, payloads of up to 8192; and no more than 4096
+// operations and attestations in all, because a reversal costs one byte and
+// makes a message of 4096, and varuints of up to 10 bytes. An unknown operation
+// is an error, an unknown attestation is kept. Written is what the reference
+// writes: varuints in their shortest form; of a node first the attestations, by
+// tag and then height, URI or payload, then the operations by tag and argument.
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+const (
+	otsMagic   = "\x00OpenTimestamps\x00\x00Proof\x00\xbf\x89\xe2\xe8\x84\xe8\x92\x94"
+	otsVersion = 1
+
+	maxOTS      = 1 << 20 // bytes of a file or tree
+	maxOTSItems = 4096    // operations and attestations of a tree
+	maxVaruint  = 10      // bytes: 64 bits
+)
+
+// Timestamp is a node of a proof: a message, what is attested of it, and the
+// operations that lead on from it.
+type Timestamp struct {
+	msg  []byte
+	atts []OTSAttestation // ascending, none twice
+	ops  []otsEdge        // ascending by operation, none twice
+}
+
+type otsEdge struct {
+	op   OTSOp
+	node *Timestamp
+}
+
+// NewTimestamp returns a node without anything yet. It keeps msg, which is at
+// most 4096 bytes.
+func NewTimestamp(msg []byte) *Timestamp { return &Timestamp{msg: msg} }
+
+// Message returns the node's message. It must not be changed.
+func (t *Timestamp) Message() []byte { return t.msg }
+
+// Attest adds an attestation, once.
+func (t *Timestamp) Attest(a OTSAttestation) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	i, found := slices.BinarySearchFunc(t.atts, a, OTSAttestation.compare)
+	if !found {
+		t.atts = slices.Insert(t.atts, i, a)
+	}
+	return nil
+}
+
+// Remove takes an attestation away, as after a calendar has kept its promise.
+func (t *Timestamp) Remove(a OTSAttestation) {
+	if i, found := slices.BinarySearchFunc(t.atts, a, OTSAttestation.compare); found {
+		t.atts = slices.Delete(t.atts, i, i+1)
+	}
+}
+
+// Path applies operations one after the other and returns the node that they
+// end at. Those that are there already are followed.
+func (t *Timestamp) Path(ops ...OTSOp) (*Timestamp, error) {
+	for _, op := range ops {
+		i, found := t.find(op)
+		if !found {
+			msg, err := op.Apply(t.msg)
+			if err != nil {
+				return nil, err
+			}
+			t.ops = slices.Insert(t.ops, i, otsEdge{op, &Timestamp{msg: msg}})
+		}
+		t = t.ops[i].node
+	}
+	return t, nil
+}
+
+func (t *Timestamp) find(op OTSOp) (int, bool) {
+	return slices.BinarySearchFunc(t.ops, op, func(e otsEdge, op OTSOp) int { return e.op.compare(op) })
+}
+
+// Merge adds everything that another proof for the same message has.
+func (t *Timestamp) Merge(o *Timestamp) error {
+	if !bytes.Equal(t.msg, o.msg) {
+		return fmt.Errorf("%w: merge of %.40x with %.40x", ErrOTS, t.msg, o.msg)
+	}
+	for _, a := range o.atts {
+		if err := t.Attest(a); err != nil {
+			return err
+		}
+	}
+	for _, e := range o.ops {
+		next, err := t.Path(e.op)
+		if err != nil {
+			return err
+		}
+		if err := next.Merge(e.node); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// OTSLeaf is an attestation in its place.
+type OTSLeaf struct {
+	OTSAttestation
+	Node *Timestamp // whose message it is of
+	Path []OTSOp    // from the first message to Node's
+}
+
+// Leaves returns all attestations in the order in which they are written.
+func (t *Timestamp) Leaves() []OTSLeaf {
+	var leaves []OTSLeaf
+	t.leaves(nil, &leaves)
+	return leaves
+}
+
+func (t *Timestamp) leaves(path []OTSOp, to *[]OTSLeaf) {
+	for _, a := range t.atts {
+		*to = append(*to, OTSLeaf{a, t, slices.Clone(path)})
+	}
+	for _, e := range t.ops {
+		e.node.leaves(append(path, e.op), to)
+	}
+}
+
+// Only returns a copy with those attestations that keep accepts and what leads
+// to them; nil if there are none.
+func (t *Timestamp) Only(keep func(OTSAttestation) bool) *Timestamp {
+	c := &Timestamp{msg: t.msg}
+	for _, a := range t.atts {
+		if keep(a) {
+			c.atts = append(c.atts, a)
+		}
+	}
+	for _, e := range t.ops {
+		if next := e.node.Only(keep); next != nil {
+			c.ops = append(c.ops, otsEdge{e.op, next})
+		}
+	}
+	if len(c.atts) == 0 && len(c.ops) == 0 {
+		return nil
+	}
+	return c
+}
+
+// MarshalBinary writes the node and all below it, without its message, and
+// refuses what ParseTimestamp would.
+func (t *Timestamp) MarshalBinary() ([]byte, error) {
+	w := otsWriter{}
+	if err := w.node(t, 0); err != nil {
+		return nil, err
+	}
+	if len(w.b) > maxOTS {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrOTS, len(w.b), maxOTS)
+	}
+	return w.b, nil
+}
+
+type otsWriter struct {
+	b     []byte
+	items int
+}
+
+func (w *otsWriter) node(t *Timestamp, depth int) error {
+	left := len(t.atts) + len(t.ops)
+	w.items += left
+	switch {
+	case left == 0:
+		return fmt.Errorf("%w: nothing is attested of %.40x", ErrOTS, t.msg)
+	case depth > maxOTSDepth:
+		return fmt.Errorf("%w: more than %d operations deep", ErrOTS, maxOTSDepth)
+	case w.items > maxOTSItems:
+		return fmt.Errorf("%w: more than %d operations and attestations", ErrOTS, maxOTSItems)
+	case len(t.msg) > maxOTSMessage:
+		return fmt.Errorf("%w: message of %d bytes, at most %d", ErrOTS, len(t.msg), maxOTSMessage)
+	}
+	more := func() { // all but the last
+		if left--; left > 0 {
+			w.b = append(w.b, 0xff)
+		}
+	}
+	for _, a := range t.atts {
+		more()
+		tag, payload := a.wire()
+		w.b = append(append(w.b, 0), tag[:]...)
+		w.b = append(appendVaruint(w.b, uint64(len(payload))), payload...)
+	}
+	for _, e := range t.ops {
+		more()
+		w.b = append(w.b, byte(e.op.Tag))
+		if e.op.binary() {
+			w.b = append(appendVaruint(w.b, uint64(len(e.op.Arg))), e.op.Arg...)
+		}
+		if err := w.node(e.node, depth+1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ParseTimestamp reads a node for a message, as a calendar answers it. Any error
+// is an ErrOTS.
+func ParseTimestamp(msg, b []byte) (*Timestamp, error) {
+	if len(b) > maxOTS || len(msg) > maxOTSMessage {
+		return nil, fmt.Errorf("%w: %d bytes for a message of %d", ErrOTS, len(b), len(msg))
+	}
+	r := otsReader{b: b}
+	t := &Timestamp{msg: msg}
+	err := r.node(t, 0)
+	if err == nil && len(r.b) != 0 {
+		err = fmt.Errorf("%w: %d bytes left over", ErrOTS, len(r.b))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// OTSFile is a detached proof: the digest of a file, which stands beside it, and
+// what is attested of that.
+type OTSFile struct {
+	Hash OTSTag     // that the digest was made with
+	Tree *Timestamp // its message is the digest
+}
+
+// ParseOTS reads a detached file. Any error is an ErrOTS.
+func ParseOTS(b []byte) (OTSFile, error) {
+	rest, ok := cutPrefix(b, otsMagic)
+	if !ok || len(rest) < 2 {
+		return OTSFile{}, fmt.Errorf("%w: it does not begin as one", ErrOTS)
+	}
+	if rest[0] != otsVersion {
+		return OTSFile{}, fmt.Errorf("%w: version %d, want %d", ErrOTS, rest[0], otsVersion)
+	}
+	hash, rest := OTSTag(rest[1]), rest[2:]
+	size := hash.digestSize()
+	if size == 0 || len(rest) < size {
+		return OTSFile{}, fmt.Errorf("%w: no digest of hash %02x", ErrOTS, byte(hash))
+	}
+	t, err := ParseTimestamp(rest[:size:size], rest[size:])
+	return OTSFile{hash, t}, err
+}
+
+// WriteOTS returns the detached file of a proof whose message is a SHA-256.
+func WriteOTS(t *Timestamp) ([]byte, error) {
+	if len(t.msg) != OTSSHA256.digestSize() {
+		return nil, fmt.Errorf("%w: digest of %d bytes, want 32", ErrOTS, len(t.msg))
+	}
+	tree, err := t.MarshalBinary()
+	if err != nil {
+		return nil, err
+	}
+	head := append([]byte(otsMagic), otsVersion, byte(OTSSHA256))
+	return slices.Concat(head, t.msg, tree), nil
+}
+
+// otsReader takes its bytes from the front of b.
+type otsReader struct {
+	b     []byte
+	items int
+}
+
+var errOTSEnd = errors.New("it ends too early")
+
+func (r *otsReader) node(t *Timestamp, depth int) error {
+	if depth > maxOTSDepth {
+		return fmt.Errorf("%w: more than %d operations deep", ErrOTS, maxOTSDepth)
+	}
+	for more := true; more; {
+		tag, err := r.take(1)
+		if err != nil {
+			return err
+		}
+		if more = tag[0] == 0xff; more {
+			if tag, err = r.take(1); err != nil {
+				return err
+			}
+		}
+		if r.items++; r.items > maxOTSItems {
+			return fmt.Errorf("%w: more than %d operations and attestations", ErrOTS, maxOTSItems)
+		}
+		if tag[0] == 0 {
+			err = r.attestation(t)
+		} else {
+			err = r.operation(t, OTSOp{Tag: OTSTag(tag[0])}, depth)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// operation reads one operation and what follows it. The same one twice is
+// read into one node: nothing is lost.
+func (r *otsReader) operation(t *Timestamp, op OTSOp, depth int) (err error) {
+	if op.binary() {
+		if op.Arg, err = r.varbytes(maxOTSMessage); err != nil {
+			return err
+		}
+	}
+	next, err := t.Path(op)
+	if err != nil {
+		return err
+	}
+	return r.node(next, depth+1)
+}
+
+func (r *otsReader) attestation(t *Timestamp) error {
+	tag, err := r.take(8)
+	if err != nil {
+		return err
+	}
+	payload, err := r.varbytes(maxOTSPayload)
+	if err != nil {
+		return err
+	}
+	a := OTSAttestation{Kind: otsTags[[8]byte(tag)]}
+	p := otsReader{b: payload}
+	switch a.Kind {
+	case OTSUnknown:
+		a.Tag, a.Payload, p.b = [8]byte(tag), payload, nil
+	case OTSPending:
+		var uri []byte
+		uri, err = p.varbytes(maxOTSURI)
+		a.URI = string(uri)
+	default:
+		a.Height, err = p.varuint()
+	}
+	if err != nil {
+		return err
+	}
+	if len(p.b) != 0 {
+		return fmt.Errorf("%w: %d bytes left over in an attestation", ErrOTS, len(p.b))
+	}
+	return t.Attest(a)
+}
+
+func (r *otsReader) take(n int) ([]byte, error) {
+	if len(r.b) < n {
+		return nil, fmt.Errorf("%w: %w", ErrOTS, errOTSEnd)
+	}
+	b := r.b[:n:n]
+	r.b = r.b[n:]
+	return b, nil
+}
+
+func (r *otsReader) varbytes(limit int) ([]byte, error) {
+	n, err := r.varuint()
+	if err != nil {
+		return nil, err
+	}
+	if n > uint64(limit) {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrOTS, n, limit)
+	}
+	return r.take(int(n))
+}
+
+// varuint reads up to 64 bits. Longer forms than the shortest are read, as the
+// reference does.
+func (r *otsReader) varuint() (n uint64, err error) {
+	for i := range maxVaruint {
+		b, err := r.take(1)
+		if err != nil {
+			return 0, err
+		}
+		if i == maxVaruint-1 && b[0] > 1 {
+			break
+		}
+		n |= uint64(b[0]&0x7f) << (7 * i)
+		if b[0]&0x80 == 0 {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: number of more than 64 bits", ErrOTS)
+}
+
+func appendVaruint(b []byte, n uint64) []byte {
+	for n > 0x7f {
+		b = append(b, byte(n)|0x80)
+		n >>= 7
+	}
+	return append(b, byte(n))
+}
