@@ -41,8 +41,9 @@ type Streams struct {
 // command is what all commands share.
 type command struct {
 	Streams
-	dir  string // --dir
-	json bool   // --json
+	dir    string // --dir
+	json   bool   // --json
+	ledger string // --ledger
 }
 
 // Run carries out one command line and returns its exit code.
@@ -81,10 +82,17 @@ func (c *command) root() *cobra.Command {
 		dir = "."
 	}
 	root.PersistentFlags().StringVar(&c.dir, "dir", dir, "the gateway's folder ("+envDir+")")
-	root.AddCommand(c.initCommand(), c.runCommand(), c.statusCommand(), c.deviceCommand(), c.frameCommand(),
+	root.AddCommand(c.initCommand(), c.runCommand(), c.statusCommand(), c.deviceCommand(), c.ledgerCommand(), c.frameCommand(),
 		c.queryCommand(), c.proveCommand(), c.policyCommand(), c.fsckCommand(), c.contractCommand(), c.versionCommand())
 	return root
 }
+
+// ledgerFlag adds --ledger; without says what happens without it.
+func (c *command) ledgerFlag(cmd *cobra.Command, without string) {
+	cmd.Flags().StringVar(&c.ledger, "ledger", "", "the ledger, from cairn ledger list (default: "+without+")")
+}
+
+const theDefaultLedger = `"site", that of the gateway's own folder`
 
 func (c *command) jsonFlag(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&c.json, "json", false, "answer in JSON")

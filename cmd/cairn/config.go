@@ -45,7 +45,7 @@ type Config struct {
 
 	MinFree uint64 // bytes
 
-	Anchors []AnchorConfig
+	Ledgers []LedgerConfig // the default one first
 
 	LogFormat string // auto, json, text
 	LogLevel  string // debug, info, warn, error
@@ -56,6 +56,7 @@ type LinesConfig struct {
 	Path      string // serial device, file, pipe, or "-" for standard input
 	Baud      int    // of a serial device
 	HubDevice uint32 // number of the text device for the hub's own status; 0: leave it aside
+	HubLedger string // that device's ledger
 	Answer    bool   // answer the prompt of the hub's command line
 }
 
@@ -87,6 +88,11 @@ func (c *Config) path(name string) string { return filepath.Join(c.Dir, name) }
 // given, each stronger than the one before. It returns all that is wrong in one
 // error, and the environment's names are the process's own.
 func loadConfig(dir string, flags *pflag.FlagSet, environ []string) (*Config, error) {
+	return readConfig(dir, flags, environ, (*Config).findLedgers)
+}
+
+// readConfig is loadConfig with other looks at the folder.
+func readConfig(dir string, flags *pflag.FlagSet, environ []string, look func(*Config, *settings)) (*Config, error) {
 	v := viper.New()
 	for _, o := range options {
 		v.SetDefault(o.key, o.def)
@@ -117,6 +123,9 @@ func loadConfig(dir string, flags *pflag.FlagSet, environ []string) (*Config, er
 	s.known(v.AllKeys(), environ)
 	c := s.config(dir)
 	c.contradictions(s)
+	if look != nil {
+		look(c, s)
+	}
 	if len(s.errs) > 0 {
 		return nil, configError{filepath.Join(dir, configFile), s.errs}
 	}
@@ -180,8 +189,14 @@ func (s *settings) config(dir string) *Config {
 	for _, part := range s.list(keyLines) {
 		c.Lines = append(c.Lines, part.lines(dir))
 	}
+	site := LedgerConfig{Name: siteLedger, Dir: dir, Quorum: s.text("quorum")}
 	for _, part := range s.list(keyAnchors) {
-		c.Anchors = append(c.Anchors, part.anchor(dir))
+		site.Anchors = append(site.Anchors, part.anchor(dir))
+	}
+	s.checkQuorum(site.Quorum, len(site.Anchors))
+	c.Ledgers = []LedgerConfig{site}
+	for _, part := range s.list(keyLedgers) {
+		c.Ledgers = append(c.Ledgers, part.ledger(dir))
 	}
 	return c
 }
@@ -214,12 +229,10 @@ func (c *Config) contradictions(s *settings) {
 	if stdin > 1 {
 		s.fail(keyLines, "standard input is read %d times", stdin)
 	}
-	seen := map[string]bool{}
-	for i := range c.Anchors {
-		if r := c.Anchors[i].Route(); seen[r] {
-			s.fail(keyAnchors, "route %s twice: a ledger has one place on a chain", r)
-		} else {
-			seen[r] = true
+	c.checkLedgers(s)
+	for i, l := range c.Lines {
+		if _, err := c.ledger(l.HubLedger); err != nil {
+			s.fail(keyLines, "[%d].hub_device: there is no ledger %s in %s", i, l.HubLedger, keyLedgers)
 		}
 	}
 }

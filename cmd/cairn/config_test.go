@@ -46,7 +46,7 @@ func TestWrittenConfigIsTheDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	written.Dir, empty.Dir = "", ""
+	written.Dir, empty.Dir, written.Ledgers[0].Dir, empty.Ledgers[0].Dir = "", "", "", ""
 	if !reflect.DeepEqual(written, empty) {
 		t.Errorf("got %+v from the written file, %+v from an empty one", written, empty)
 	}
@@ -68,18 +68,20 @@ func TestWrittenExamplesAreValid(t *testing.T) {
 		inList = list || inList && comment
 		text.WriteString(line)
 	}
-	c, err := loadConfig(writeConfig(t, text.String()), nil, nil)
+	c, err := readConfig(writeConfig(t, text.String()), nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Lines) != 1 || len(c.Anchors) != 1 {
-		t.Fatalf("got %d line sources and %d routes, want 1 and 1", len(c.Lines), len(c.Anchors))
+	if len(c.Lines) != 1 || len(c.Ledgers) != 2 || len(c.Ledgers[0].Anchors) != 1 || len(c.Ledgers[1].Anchors) != 1 {
+		t.Fatalf("got %d line sources and the ledgers %+v, want 1, and 2 with a route each", len(c.Lines), c.Ledgers)
 	}
 	want := AnchorConfig{Type: "ethereum", RPC: "x", ChainID: 1, Contract: "x", Every: defaultEvery, Jitter: defaultEvery / 4, Poll: defaultPoll, MaxFeeGwei: defaultMaxFee}
-	got := c.Anchors[0]
-	got.RPC, got.Contract, got.Keystore, got.KeystorePassphrase = "x", "x", "", ""
-	if got != want {
-		t.Errorf("got %+v from the example, want the defaults %+v", got, want)
+	for _, l := range c.Ledgers {
+		got := l.Anchors[0]
+		got.RPC, got.Contract, got.Keystore, got.KeystorePassphrase = "x", "x", "", ""
+		if got != want {
+			t.Errorf("ledger %s: got %+v from the example, want the defaults %+v", l.Name, got, want)
+		}
 	}
 }
 

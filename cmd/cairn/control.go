@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,20 +43,33 @@ type message struct {
 // errAgain is wrapped where the same question will have an answer later.
 var errAgain = errors.New("not yet")
 
-// operation is what the control socket offers under one name.
+// operation is what the control socket offers under one name. The ledger that
+// it is about stands in the request's URL, ?ledger=NAME; "" is the default one,
+// or all of them for an operation that can take all.
 type operation struct {
-	writes bool // needs the store open for writing
-	run    func(ctx context.Context, g *gateway, request json.RawMessage, progress func(string)) (any, error)
+	writes bool // changes something
+	run    func(ctx context.Context, g *gateway, on string, request json.RawMessage, progress func(string)) (any, error)
 }
 
-// asks makes an operation of a gateway's method.
-func asks[Q, A any](writes bool, f func(*gateway, context.Context, Q) (A, error)) operation {
-	return operation{writes, func(ctx context.Context, g *gateway, request json.RawMessage, _ func(string)) (any, error) {
+// asks makes an operation of a ledger's method.
+func asks[Q, A any](writes bool, f func(*openLedger, context.Context, Q) (A, error)) operation {
+	return asksAll(writes, func(g *gateway, ctx context.Context, name string, q Q) (answer A, err error) {
+		l, err := g.on(ctx, name, writes)
+		if err != nil {
+			return answer, err
+		}
+		return f(l, ctx, q)
+	})
+}
+
+// asksAll makes an operation of a gateway's method, which gets the ledger's name.
+func asksAll[Q, A any](writes bool, f func(*gateway, context.Context, string, Q) (A, error)) operation {
+	return operation{writes, func(ctx context.Context, g *gateway, on string, request json.RawMessage, _ func(string)) (any, error) {
 		var q Q
 		if err := strictJSON(request, &q); err != nil {
 			return nil, err
 		}
-		return f(g, ctx, q)
+		return f(g, ctx, on, q)
 	}}
 }
 
@@ -95,7 +109,8 @@ func (s *controlServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = lines.Encode(message{Progress: text})
 		_ = http.NewResponseController(w).Flush()
 	}
-	answer, err := op.run(r.Context(), s.g, body, tell)
+	on := r.URL.Query().Get("ledger")
+	answer, err := op.run(r.Context(), s.g, on, body, tell)
 	m := message{}
 	if err == nil {
 		m.Answer, err = json.Marshal(answer)
@@ -104,7 +119,7 @@ func (s *controlServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m = errorMessage(err)
 	}
 	if op.writes {
-		s.log.Info("operation", "name", name, "error", m.Error)
+		s.log.Info("operation", "name", name, "on", on, "error", m.Error)
 	}
 	_ = lines.Encode(m)
 }
@@ -171,7 +186,7 @@ func shortest(path string) string {
 	return abs
 }
 
-// ask runs an operation in the service of dir, or on the folder itself when no
+// ask runs an operation on the ledger that --ledger names, in the service of dir, or on the folder itself when no
 // service runs there.
 func ask[A any](ctx context.Context, c *command, name string, request any) (answer A, err error) {
 	q, err := json.Marshal(request)
@@ -238,7 +253,7 @@ func (c *command) askService(ctx context.Context, conn net.Conn, name string, q 
 		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 		DisableKeepAlives: true,
 	}}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://cairn/v1/"+name, bytes.NewReader(q))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://cairn/v1/"+name+"?ledger="+url.QueryEscape(c.ledger), bytes.NewReader(q))
 	if err != nil {
 		return nil, fmt.Errorf("ask the service: %w", err)
 	}
@@ -269,11 +284,11 @@ func (c *command) askService(ctx context.Context, conn net.Conn, name string, q 
 // askFolder opens the folder and runs the operation there.
 func (c *command) askFolder(ctx context.Context, name string, q []byte) (json.RawMessage, error) {
 	op := operations[name]
-	g, err := c.openFolder(ctx, !op.writes)
+	g, err := c.openFolder(ctx)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := op.run(ctx, g, q, c.progress)
+	answer, err := op.run(ctx, g, c.ledger, q, c.progress)
 	// What was read stays true however the store closes, and one that is damaged
 	// does not close well: fsck's findings must not give way to that.
 	if cerr := g.close(); err == nil && op.writes {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -58,12 +59,15 @@ func (c *command) deviceAdd() *cobra.Command {
 	var q deviceRequest
 	var key keyFlags
 	cmd := &cobra.Command{
-		Use:   "add --id HEX16 [--key-file F | --key-stdin] [--name NAME] [--kind KIND]",
+		Use:   "add --id HEX16 [--key-file F | --key-stdin] [--name NAME] [--kind KIND] [--label KEY=VALUE…]",
 		Short: "Register a device and begin its stream",
 		Long: "Registers a device and begins its stream. Kinds: secure (has a key; only frames that\n" +
 			"authenticate count), opaque (no key here; frames are recorded unopened), text (known from\n" +
 			"a hub's text lines alone). With --counter-floor, counters up to there are refused: give\n" +
-			"the node's present counter, and frames recorded earlier cannot be played back.",
+			"the node's present counter, and frames recorded earlier cannot be played back.\n\n" +
+			"Where the gateway runs several ledgers, labels such as jurisdiction=ch choose the one whose\n" +
+			"rule in the configuration fits first, \"site\" if none does; or name it with --ledger. The\n" +
+			"device stays there: to move it, remove and add it.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
@@ -80,6 +84,9 @@ func (c *command) deviceAdd() *cobra.Command {
 	cmd.Flags().StringVar(&q.Name, "name", "", "what people call it")
 	cmd.Flags().StringVar(&q.Kind, "kind", "secure", "secure, opaque or text")
 	cmd.Flags().StringVar(&q.Floor, "counter-floor", "", "refuse counters up to this one, 12 hex digits")
+	cmd.Flags().StringArrayVar(&q.Labels, "label", nil, "KEY=VALUE, such as jurisdiction=ch; may be repeated")
+	c.ledgerFlag(cmd, `as the labels have it, else "site"`)
+	cmd.MarkFlagsMutuallyExclusive("label", "ledger")
 	_ = cmd.MarkFlagRequired("id")
 	key.add(cmd)
 	c.jsonFlag(cmd)
@@ -104,6 +111,7 @@ func (c *command) deviceRotate() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&q.Floor, "counter-floor", "", "refuse counters up to this one under the new key, 12 hex digits")
+	c.ledgerFlag(cmd, theDefaultLedger)
 	key.add(cmd)
 	c.jsonFlag(cmd)
 	return cmd
@@ -116,6 +124,7 @@ func (c *command) deviceRemove() *cobra.Command {
 			return c.changeDevice(cmd, "device/remove", "removed; its readings stay:", &deviceRequest{Device: args[0]})
 		},
 	}
+	c.ledgerFlag(cmd, theDefaultLedger)
 	c.jsonFlag(cmd)
 	return cmd
 }
@@ -128,7 +137,11 @@ func (c *command) changeDevice(cmd *cobra.Command, operation, done string, q *de
 	if c.json {
 		return c.printJSON(row)
 	}
-	fmt.Fprintf(c.Out, "device %d %s %s %s, stream %d\n", row.Number, done, row.ID, row.Name, row.Slot)
+	where := ""
+	if row.Ledger != siteLedger || len(q.Labels) > 0 {
+		where = ", in the ledger " + row.Ledger
+	}
+	fmt.Fprintf(c.Out, "device %d %s %s %s, stream %d%s\n", row.Number, done, row.ID, row.Name, row.Slot, where)
 	return nil
 }
 
@@ -147,14 +160,28 @@ func (c *command) deviceList() *cobra.Command {
 				fmt.Fprintln(c.Out, "no devices yet: `cairn device add` registers one")
 				return nil
 			}
-			w := tabwriter.NewWriter(c.Out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "NUMBER\tID\tNAME\tKIND\tSTREAM\tKEY EPOCH\tFROM\tUNTIL")
-			for _, r := range rows {
-				fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Number, r.ID, r.Name, r.Kind, r.Slot, r.Epoch, r.From, r.Until)
-			}
-			return w.Flush()
+			return c.printDevices(rows)
 		},
 	}
+	c.ledgerFlag(cmd, "all of them")
 	c.jsonFlag(cmd)
 	return cmd
+}
+
+// printDevices names the ledgers where there are devices in others than the
+// default one.
+func (c *command) printDevices(rows []deviceRow) error {
+	several := slices.ContainsFunc(rows, func(r deviceRow) bool { return r.Ledger != siteLedger })
+	w := tabwriter.NewWriter(c.Out, 0, 0, 2, ' ', 0)
+	if several {
+		fmt.Fprint(w, "LEDGER\t")
+	}
+	fmt.Fprintln(w, "NUMBER\tID\tNAME\tKIND\tSTREAM\tKEY EPOCH\tFROM\tUNTIL")
+	for _, r := range rows {
+		if several {
+			fmt.Fprintf(w, "%s\t", r.Ledger)
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Number, r.ID, r.Name, r.Kind, r.Slot, r.Epoch, r.From, r.Until)
+	}
+	return w.Flush()
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,35 +21,76 @@ func (c *command) fsckCommand() *cobra.Command {
 			"signed checkpoint and every final anchor. It takes about as long as reading the data does, and\n" +
 			"may run beside the service.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := ask[fsckAnswer](cmd.Context(), c, "fsck", nothing{})
-			if isTerminal(c.Err) {
-				fmt.Fprint(c.Err, "\r\x1b[K")
-			}
-			if errors.Is(err, store.ErrDamaged) { // it does not even open
-				return falseError{fmt.Errorf("%w: %w", errFsck, err)}
-			}
-			if err != nil {
-				return err
-			}
-			return c.reportFsck(r)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.fsckAll(cmd.Context()) },
 	}
+	c.ledgerFlag(cmd, "all of them, one after the other")
 	c.jsonFlag(cmd)
 	return cmd
 }
 
+// fsckAll checks the named ledger, or all that have data. One that is wrong does
+// not keep the others from being looked at.
+func (c *command) fsckAll(ctx context.Context) error {
+	names := []string{c.ledger}
+	if c.ledger == "" {
+		cfg, err := loadConfig(c.dir, nil, os.Environ())
+		if err != nil {
+			return err
+		}
+		names = names[:0]
+		for i := range cfg.Ledgers {
+			if l := &cfg.Ledgers[i]; i == 0 || !l.unborn() {
+				names = append(names, l.Name)
+			}
+		}
+	}
+	var wrong error
+	for _, name := range names {
+		err := c.fsckOne(ctx, name, len(names) > 1)
+		if err != nil && !errors.Is(err, errFalse) {
+			return err
+		}
+		wrong = cmp.Or(wrong, err)
+	}
+	return wrong
+}
+
+func (c *command) fsckOne(ctx context.Context, name string, named bool) error {
+	c.ledger = name
+	r, err := ask[fsckAnswer](ctx, c, "fsck", nothing{})
+	if isTerminal(c.Err) {
+		fmt.Fprint(c.Err, "\r\x1b[K")
+	}
+	if named && !c.json {
+		fmt.Fprintf(c.Out, "ledger %s: ", name)
+	}
+	if errors.Is(err, store.ErrDamaged) { // it does not even open
+		if named && !c.json {
+			fmt.Fprintln(c.Out, err)
+		}
+		return falseError{fmt.Errorf("%w: %w", errFsck, err)}
+	}
+	if err != nil {
+		return err
+	}
+	return c.reportFsck(r)
+}
+
 // fsckOperation is fsck with progress.
-func fsckOperation(ctx context.Context, g *gateway, request json.RawMessage, progress func(string)) (any, error) {
+func fsckOperation(ctx context.Context, g *gateway, on string, request json.RawMessage, progress func(string)) (any, error) {
 	if err := strictJSON(request, &nothing{}); err != nil {
 		return nil, err
 	}
-	heads, err := g.anchoredHeads()
+	l, err := g.on(ctx, on, false)
+	if err != nil {
+		return nil, err
+	}
+	heads, err := l.anchoredHeads()
 	if err != nil {
 		return nil, err
 	}
 	told := time.Now()
-	return g.fsck(ctx, heads, func(done, total uint64) {
+	return l.fsck(ctx, heads, func(done, total uint64) {
 		if now := time.Now(); now.Sub(told) >= time.Second {
 			told = now
 			progress(fmt.Sprintf("%d of %d batches", done, total))
@@ -56,8 +99,8 @@ func fsckOperation(ctx context.Context, g *gateway, request json.RawMessage, pro
 }
 
 // anchoredHeads lists every final anchor of every route.
-func (g *gateway) anchoredHeads() ([]store.AnchoredHead, error) {
-	routes, err := g.routesOf()
+func (l *openLedger) anchoredHeads() ([]store.AnchoredHead, error) {
+	routes, err := l.routesOf()
 	if err != nil {
 		return nil, err
 	}
@@ -80,14 +123,15 @@ func (g *gateway) anchoredHeads() ([]store.AnchoredHead, error) {
 
 // fsckAnswer is what fsck found; none of it, if Findings is empty.
 type fsckAnswer struct {
+	Ledger string `json:"ledger"`
 	store.FsckReport
 	OK bool `json:"ok"`
 }
 
 // fsck checks the whole store against itself and the anchors.
-func (g *gateway) fsck(ctx context.Context, heads []store.AnchoredHead, progress func(done, total uint64)) (fsckAnswer, error) {
-	r, err := g.store.Fsck(ctx, store.FsckOptions{Progress: progress, Heads: heads})
-	return fsckAnswer{r, err == nil && r.OK()}, err
+func (l *openLedger) fsck(ctx context.Context, heads []store.AnchoredHead, progress func(done, total uint64)) (fsckAnswer, error) {
+	r, err := l.store.Fsck(ctx, store.FsckOptions{Progress: progress, Heads: heads})
+	return fsckAnswer{l.cfg.Name, r, err == nil && r.OK()}, err
 }
 
 var errFsck = errors.New("the store is not what it should be: keep a copy of the folder before anything else")

@@ -22,35 +22,58 @@ const (
 // is wrong.
 const staleWindows = 3
 
-// health is what /healthz answers.
+// health is what /healthz answers. Where there are several ledgers, Anchoring
+// and Rollback are the worst of them, and Ledgers has each one's.
 type health struct {
-	Status    string   `json:"status"`
-	Reasons   []string `json:"reasons"`   // why it is not green
-	Anchoring string   `json:"anchoring"` // "none", or what the routes do
-	Rollback  string   `json:"rollback"`  // "guarded", "unguarded" or "held"
+	Status    string                  `json:"status"`
+	Reasons   []string                `json:"reasons"`   // why it is not green
+	Anchoring string                  `json:"anchoring"` // "none", or what the routes do
+	Rollback  string                  `json:"rollback"`  // "guarded", "unguarded" or "held"
+	Ledgers   map[string]ledgerHealth `json:"ledgers,omitempty"`
 }
 
-// health looks at everything that an operator must act on.
-func (g *gateway) health() health {
-	h := health{Status: green, Reasons: []string{}, Anchoring: "none", Rollback: "unguarded"}
+// ledgerHealth is the part of it that belongs to one ledger.
+type ledgerHealth struct {
+	Status    string   `json:"status"`
+	Reasons   []string `json:"-"`
+	Anchoring string   `json:"anchoring"`
+	Rollback  string   `json:"rollback"`
+}
+
+// What routes do and what guards the log, the worst last.
+var (
+	anchoringRank = []string{"healthy", "none", "unhealthy"}
+	rollbackRank  = []string{"guarded", "unguarded", "held"}
+)
+
+func worse(rank []string, a, b string) string {
+	if slices.Index(rank, a) > slices.Index(rank, b) {
+		return a
+	}
+	return b
+}
+
+// health looks at everything that an operator must act on, in these ledgers and
+// what they share.
+func (g *gateway) health(ledgers []*openLedger) health {
+	h := health{Status: green, Reasons: []string{}}
+	for _, l := range ledgers {
+		one := l.health()
+		for _, r := range one.Reasons {
+			if g.several() {
+				r = "ledger " + l.cfg.Name + ": " + r
+			}
+			h.Reasons = append(h.Reasons, r)
+		}
+		h.Anchoring, h.Rollback = worse(anchoringRank, h.Anchoring, one.Anchoring), worse(rollbackRank, h.Rollback, one.Rollback)
+		if g.several() {
+			if h.Ledgers == nil {
+				h.Ledgers = map[string]ledgerHealth{}
+			}
+			h.Ledgers[l.cfg.Name] = one
+		}
+	}
 	bad := func(format string, a ...any) { h.Reasons = append(h.Reasons, fmt.Sprintf(format, a...)) }
-	st := g.store.Status()
-	if st.Dead != "" {
-		bad("%s", st.Dead)
-	}
-	if st.DiskFull {
-		bad("disk nearly full: readings are refused until there is space")
-	}
-	if late := time.Since(time.UnixMilli(st.WindowTo)); g.live != nil && late > staleWindows*g.cfg.Window {
-		bad("no window was closed for %v", late.Round(time.Second))
-	}
-	if len(g.cfg.Anchors) > 0 {
-		h.Anchoring, h.Rollback = "healthy", "guarded"
-	}
-	if st.Held != "" && g.live != nil {
-		h.Rollback = "held"
-		bad("no checkpoint is signed%s", strings.TrimPrefix(": "+st.Held, ": no checkpoint is signed"))
-	}
 	if g.live == nil {
 		h.Status = stopped
 		bad("the service is not running")
@@ -63,13 +86,48 @@ func (g *gateway) health() health {
 		bad("every source of readings has ended")
 	}
 	h.Reasons = append(h.Reasons, g.live.down.list()...)
-	for _, r := range g.live.routes {
+	h.Reasons = append(h.Reasons, g.live.twice.list()...)
+	if len(h.Reasons) > 0 {
+		h.Status = red
+	}
+	return h
+}
+
+// health looks at what belongs to the ledger alone.
+func (l *openLedger) health() ledgerHealth {
+	h := ledgerHealth{Status: green, Anchoring: "none", Rollback: "unguarded"}
+	bad := func(format string, a ...any) { h.Reasons = append(h.Reasons, fmt.Sprintf(format, a...)) }
+	live := l.g.live != nil
+	st := l.store.Status()
+	if st.Dead != "" {
+		bad("%s", st.Dead)
+	}
+	if st.DiskFull {
+		bad("disk nearly full: readings are refused until there is space")
+	}
+	if late := time.Since(time.UnixMilli(st.WindowTo)); live && late > staleWindows*l.g.cfg.Window {
+		bad("no window was closed for %v", late.Round(time.Second))
+	}
+	if l.cfg.Unlisted {
+		bad("the configuration does not name it: add it to %s, or move its folder away", keyLedgers)
+	}
+	if len(l.cfg.Anchors) > 0 {
+		h.Anchoring, h.Rollback = "healthy", "guarded"
+	}
+	if st.Held != "" && live {
+		h.Rollback = "held"
+		bad("no checkpoint is signed%s", strings.TrimPrefix(": "+st.Held, ": no checkpoint is signed"))
+	}
+	for _, r := range l.routes {
 		if s := r.Status(); !s.Healthy {
 			h.Anchoring = "unhealthy"
 			bad("anchoring on %s: %s", s.Route, s.Reason)
 		}
 	}
-	if len(h.Reasons) > 0 {
+	switch {
+	case !live:
+		h.Status = stopped
+	case len(h.Reasons) > 0:
 		h.Status = red
 	}
 	return h

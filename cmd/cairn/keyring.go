@@ -12,19 +12,13 @@ import (
 	"cairn/store/share"
 )
 
-// openKeyring opens the folder's keyring with what the configuration names, or
-// asks on the terminal.
-func (c *command) openKeyring(ctx context.Context, cfg *Config) (*share.Keyring, error) {
-	w, err := c.wrap(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	k, err := share.Open(cfg.path(keyringFile), w)
-	clear(w.Passphrase)
+// openKeyring opens a ledger's keyring with what opens all of them.
+func openKeyring(cfg *Config, l *LedgerConfig, w share.Wrap) (*share.Keyring, error) {
+	k, err := share.Open(l.path(keyringFile), w)
 	debug.FreeOSMemory() // scrypt took 64 MiB, once
 	switch {
-	case errors.Is(err, os.ErrNotExist) && !exists(cfg.path(keyringFile)):
-		return nil, fmt.Errorf("%w: without its keyring the data in %s cannot be read: put the keyring back", err, cfg.Dir)
+	case errors.Is(err, os.ErrNotExist) && !exists(l.path(keyringFile)):
+		return nil, fmt.Errorf("%w: without its keyring the data in %s cannot be read: put the keyring back", err, l.Dir)
 	case errors.Is(err, share.ErrPassphrase), errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("%w: check keyring.passphrase_file or keyring.identity_file in %s", err, cfg.path(configFile))
 	}
@@ -36,6 +30,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// wrap returns what the configuration says opens the keyrings, or asks on the
+// terminal.
 func (c *command) wrap(ctx context.Context, cfg *Config) (share.Wrap, error) {
 	switch {
 	case cfg.IdentityFile != "":

@@ -15,27 +15,29 @@ func metric(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("cairn_"+name, help, labels, nil)
 }
 
+// The label "ledger" is the ledger's name, "site" for the default one.
 var (
 	metricHealthy    = metric("healthy", "1 if nothing needs the operator.")
+	metricLedgerOK   = metric("ledger_healthy", "1 if nothing of the ledger needs the operator.", "ledger")
 	metricReceived   = metric("received_total", "Frames and lines that reached a source.")
 	metricPending    = metric("pending_readings", "Readings handed to the committer and not yet answered.")
 	metricVerdicts   = metric("verdicts_total", "Frames and lines by verdict.", "verdict")
 	metricReasons    = metric("reasons_total", "Why frames and lines were refused, dropped or recorded in part.", "reason")
 	metricReboots    = metric("node_reboots_total", "Restarts of nodes, told by their counters.")
 	metricEvents     = metric("events_lost_total", "Events that nobody was told of.")
-	metricBatches    = metric("batches", "Batches in the log.")
-	metricSigned     = metric("signed_batches", "Batches under the newest signed checkpoint.")
-	metricStatements = metric("statements", "Statements in the ledger.")
-	metricCommits    = metric("commits", "Group commits.")
-	metricStreams    = metric("streams", "Open streams.")
-	metricUnsigned   = metric("oldest_unsigned_seconds", "Age of the oldest reading under no signed checkpoint; 0 if none.")
-	metricDisk       = metric("disk_bytes", "Bytes that the store takes.")
-	metricDiskFull   = metric("disk_full", "1 if readings are refused for lack of space.")
-	metricRouteOK    = metric("route_healthy", "1 if the route anchors.", "route")
-	metricUnanchored = metric("oldest_unanchored_seconds", "Age of the oldest window that no final anchor covers; 0 if none.", "route")
-	metricAnchored   = metric("anchored_batches", "Batches under the newest final anchor.", "route")
-	metricBlock      = metric("route_block", "Newest block seen.", "route")
-	metricFinalBlock = metric("route_final_block", "Newest final block seen.", "route")
+	metricBatches    = metric("batches", "Batches in the log.", "ledger")
+	metricSigned     = metric("signed_batches", "Batches under the newest signed checkpoint.", "ledger")
+	metricStatements = metric("statements", "Statements in the ledger.", "ledger")
+	metricCommits    = metric("commits", "Group commits.", "ledger")
+	metricStreams    = metric("streams", "Open streams.", "ledger")
+	metricUnsigned   = metric("oldest_unsigned_seconds", "Age of the oldest reading under no signed checkpoint; 0 if none.", "ledger")
+	metricDisk       = metric("disk_bytes", "Bytes that the store takes.", "ledger")
+	metricDiskFull   = metric("disk_full", "1 if readings are refused for lack of space.", "ledger")
+	metricRouteOK    = metric("route_healthy", "1 if the route anchors.", "ledger", "route")
+	metricUnanchored = metric("oldest_unanchored_seconds", "Age of the oldest window that no final anchor covers; 0 if none.", "ledger", "route")
+	metricAnchored   = metric("anchored_batches", "Batches under the newest final anchor.", "ledger", "route")
+	metricBlock      = metric("route_block", "Newest block seen.", "ledger", "route")
+	metricFinalBlock = metric("route_final_block", "Newest final block seen.", "ledger", "route")
 )
 
 // newRegistry returns the registry behind /metrics.
@@ -57,16 +59,10 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	count := func(d *prometheus.Desc, v uint64, labels ...string) {
 		put(d, prometheus.CounterValue, float64(v), labels...)
 	}
-	gauge(metricHealthy, one(m.g.health().Status == green))
-	st := m.g.store.Status()
-	gauge(metricBatches, float64(st.Batches))
-	gauge(metricSigned, float64(st.Signed))
-	gauge(metricStatements, float64(st.Statements))
-	gauge(metricCommits, float64(st.Commits))
-	gauge(metricStreams, float64(st.Streams))
-	gauge(metricUnsigned, ageOf(st.Unsigned))
-	gauge(metricDisk, float64(st.DiskBytes))
-	gauge(metricDiskFull, one(st.DiskFull))
+	gauge(metricHealthy, one(m.g.health(m.g.ledgers).Status == green))
+	for _, l := range m.g.ledgers {
+		l.collect(gauge)
+	}
 
 	s := m.g.live.intake.Tally().Snapshot()
 	count(metricReceived, s.Received)
@@ -79,7 +75,24 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	for r, n := range s.Reasons {
 		count(metricReasons, n, r.String())
 	}
-	for _, route := range m.g.live.routes {
+}
+
+// collect gives the ledger's own figures.
+func (l *openLedger) collect(put func(d *prometheus.Desc, v float64, labels ...string)) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		put(d, v, append([]string{l.cfg.Name}, labels...)...)
+	}
+	gauge(metricLedgerOK, one(l.health().Status == green))
+	st := l.store.Status()
+	gauge(metricBatches, float64(st.Batches))
+	gauge(metricSigned, float64(st.Signed))
+	gauge(metricStatements, float64(st.Statements))
+	gauge(metricCommits, float64(st.Commits))
+	gauge(metricStreams, float64(st.Streams))
+	gauge(metricUnsigned, ageOf(st.Unsigned))
+	gauge(metricDisk, float64(st.DiskBytes))
+	gauge(metricDiskFull, one(st.DiskFull))
+	for _, route := range l.routes {
 		rs := route.Status()
 		gauge(metricRouteOK, one(rs.Healthy), rs.Route)
 		gauge(metricUnanchored, ageOf(rs.OldestUnanchored), rs.Route)

@@ -15,7 +15,7 @@ type option struct {
 }
 
 // options are all scalar settings, in the order of the written file. The lists
-// "lines" and "anchors" stand in the file alone.
+// "lines", "anchors" and "ledgers" stand in the file alone.
 var options = []option{
 	{"window", "60s", "span of a batch: whole seconds that divide 15 minutes; fixed at the ledger's first start"},
 	{"udp.listen", ingest.DefaultUDPAddr, "address for frames that relays forward; empty: none"},
@@ -26,14 +26,16 @@ var options = []option{
 	{"keyring.passphrase_file", "", "file whose first line opens the keyring"},
 	{"keyring.identity_file", "", "age identity file that opens the keyring"},
 	{"storage.min_free", "64MiB", "refuse readings when less of the disk is free"},
+	{"quorum", "any", "how many of the default ledger's routes must hold a batch: any, all, or a number"},
 	{"log.format", "auto", "auto (text on a terminal, else json), json or text"},
 	{"log.level", "info", "debug, info, warn or error"},
 }
 
-// Keys of the two lists.
+// Keys of the lists.
 const (
 	keyLines   = "lines"
 	keyAnchors = "anchors"
+	keyLedgers = "ledgers"
 )
 
 const envPrefix = "CAIRN_"
@@ -58,7 +60,7 @@ func isOption(key string) bool {
 			return true
 		}
 	}
-	return key == keyLines || key == keyAnchors
+	return key == keyLines || key == keyAnchors || key == keyLedgers
 }
 
 func isEnv(name string) bool {

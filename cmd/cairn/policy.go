@@ -42,19 +42,20 @@ func (c *command) policyCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&q.Late, "late", "", "longest delay from a window's end to its anchor, such as 2h (default twice the cadence and 30 minutes; 0 for any)")
+	c.ledgerFlag(cmd, theDefaultLedger)
 	return cmd
 }
 
-func (g *gateway) policy(_ context.Context, q policyRequest) (policyAnswer, error) {
-	late, err := g.lateOf(q.Late)
+func (l *openLedger) policy(_ context.Context, q policyRequest) (policyAnswer, error) {
+	late, err := l.lateOf(q.Late)
 	if err != nil {
 		return policyAnswer{}, err
 	}
-	stated, err := g.statedRoutes()
+	stated, err := l.statedRoutes()
 	if err != nil {
 		return policyAnswer{}, err
 	}
-	p := proof.Policy{Ledger: g.store.Ledger(), Key: g.store.LogKey()}
+	p := proof.Policy{Ledger: l.store.Ledger(), Key: l.store.LogKey()}
 	seen := map[proof.EthereumRoute]bool{}
 	for _, s := range stated {
 		r := proof.EthereumRoute{ChainID: s.chain, Contract: s.contract, Code: s.code, Sender: s.sender}
@@ -75,7 +76,7 @@ func (g *gateway) policy(_ context.Context, q policyRequest) (policyAnswer, erro
 
 // lateOf is the longest delay that the policy allows. By default an anchor may
 // miss one slot of the slowest route, and its block may wait for half an hour.
-func (g *gateway) lateOf(text string) (time.Duration, error) {
+func (l *openLedger) lateOf(text string) (time.Duration, error) {
 	if text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil || d < 0 {
@@ -84,8 +85,8 @@ func (g *gateway) lateOf(text string) (time.Duration, error) {
 		return d, nil
 	}
 	every := time.Duration(0)
-	for i := range g.cfg.Anchors {
-		every = max(every, g.cfg.Anchors[i].Every)
+	for i := range l.cfg.Anchors {
+		every = max(every, l.cfg.Anchors[i].Every)
 	}
 	if every == 0 {
 		every = defaultEvery

@@ -59,18 +59,18 @@ type readingID struct{ slot, seq uint64 }
 
 func (id readingID) String() string { return fmt.Sprintf("%d/%d", id.slot, id.seq) }
 
-func (g *gateway) prove(ctx context.Context, q proveRequest) (proveAnswer, error) {
-	ids, err := g.chooseReadings(ctx, q)
+func (l *openLedger) prove(ctx context.Context, q proveRequest) (proveAnswer, error) {
+	ids, err := l.chooseReadings(ctx, q)
 	if err != nil {
 		return proveAnswer{}, err
 	}
-	routes, err := g.routesOf()
+	routes, err := l.routesOf()
 	if err != nil {
 		return proveAnswer{}, err
 	}
 	p := &prover{
-		g: g, routes: routes, fields: q.Fields, state: stateFinal, batches: map[uint64]*provenBatch{},
-		b:      proof.NewBuilder([32]byte(g.store.LogKey()), g.keyring.Nonce()),
+		l: l, routes: routes, fields: q.Fields, state: stateFinal, batches: map[uint64]*provenBatch{},
+		b:      proof.NewBuilder([32]byte(l.store.LogKey()), l.keyring.Nonce()),
 		answer: proveAnswer{Routes: len(routes)},
 	}
 	for _, id := range ids {
@@ -92,18 +92,18 @@ func (g *gateway) prove(ctx context.Context, q proveRequest) (proveAnswer, error
 }
 
 // chooseReadings finds the readings that a request names, in order, each once.
-func (g *gateway) chooseReadings(ctx context.Context, q proveRequest) ([]readingID, error) {
+func (l *openLedger) chooseReadings(ctx context.Context, q proveRequest) ([]readingID, error) {
 	if len(q.Readings) > 0 {
 		return parseIDs(q.Readings)
 	}
-	d, err := g.findDevice(q.Device, true)
+	d, err := l.findDevice(q.Device, true)
 	if err != nil {
 		return nil, err
 	}
 	if q.From != nil || q.To != nil {
-		return g.readingsBetween(ctx, d, deref(q.From, 0), deref(q.To, math.MaxInt64))
+		return l.readingsBetween(ctx, d, deref(q.From, 0), deref(q.To, math.MaxInt64))
 	}
-	id, err := g.newestBefore(ctx, d, deref(q.At, time.Now().UnixMilli()))
+	id, err := l.newestBefore(ctx, d, deref(q.At, time.Now().UnixMilli()))
 	return []readingID{id}, err
 }
 
@@ -132,9 +132,9 @@ func parseIDs(texts []string) ([]readingID, error) {
 	return ids, nil
 }
 
-func (g *gateway) readingsBetween(ctx context.Context, d ledger.Binding, from, to int64) ([]readingID, error) {
+func (l *openLedger) readingsBetween(ctx context.Context, d ledger.Binding, from, to int64) ([]readingID, error) {
 	var ids []readingID
-	err := g.store.Query(ctx, d.Number, from, to, func(f *store.Found) (bool, error) {
+	err := l.store.Query(ctx, d.Number, from, to, func(f *store.Found) (bool, error) {
 		if len(ids) == maxProven {
 			return false, fmt.Errorf("more than %d readings: narrow --from and --to, and write several files", maxProven)
 		}
@@ -147,22 +147,31 @@ func (g *gateway) readingsBetween(ctx context.Context, d ledger.Binding, from, t
 	return ids, err
 }
 
-// newestBefore finds the newest reading received by a time. It looks back in
-// spans that grow, so that a recent one is found without reading the history.
-func (g *gateway) newestBefore(ctx context.Context, d ledger.Binding, at int64) (id readingID, err error) {
+// newestBefore finds the newest reading received by a time.
+func (l *openLedger) newestBefore(ctx context.Context, d ledger.Binding, at int64) (id readingID, err error) {
+	found := false
+	err = l.newest(ctx, d, at, func(f *store.Found) { id, found = readingID{f.Slot, f.Sequence}, true })
+	if err == nil && !found {
+		err = fmt.Errorf("device %d has no reading by then", d.Number)
+	}
+	return id, err
+}
+
+// newest shows what a device sent in the newest span that has a reading received
+// by a time, in order; nothing if there is none. It looks back in spans that
+// grow, so that a recent one is found without reading the history.
+func (l *openLedger) newest(ctx context.Context, d ledger.Binding, at int64, show func(*store.Found)) error {
 	to := at + 1
 	for span := time.Minute.Milliseconds(); ; span *= 8 {
 		from := max(at-span, 0)
 		found := false
-		err := g.store.Query(ctx, d.Number, from, to, func(f *store.Found) (bool, error) {
-			id, found = readingID{f.Slot, f.Sequence}, true
+		err := l.store.Query(ctx, d.Number, from, to, func(f *store.Found) (bool, error) {
+			show(f)
+			found = true
 			return true, nil
 		})
-		if err != nil || found {
-			return id, err
-		}
-		if from == 0 || from < d.From-span {
-			return id, fmt.Errorf("device %d has no reading by then", d.Number)
+		if err != nil || found || from == 0 || from < d.From-span {
+			return err
 		}
 		to = from
 	}
@@ -170,7 +179,7 @@ func (g *gateway) newestBefore(ctx context.Context, d ledger.Binding, at int64) 
 
 // prover puts one proof file together.
 type prover struct {
-	g       *gateway
+	l       *openLedger
 	b       *proof.Builder
 	routes  []namedRoute
 	fields  []string
@@ -194,7 +203,7 @@ type boundStream struct {
 }
 
 func (p *prover) reading(id readingID) error {
-	e, err := p.g.store.Evidence(id.slot, id.seq)
+	e, err := p.l.store.Evidence(id.slot, id.seq)
 	switch {
 	case errors.Is(err, store.ErrNotBatched):
 		return againError{fmt.Errorf("%w: ask again after its end, or use --wait", err)}
@@ -281,7 +290,7 @@ func (p *prover) batch(index uint64) (*provenBatch, error) {
 	if b := p.batches[index]; b != nil {
 		return b, nil
 	}
-	e, err := p.g.store.Batch(index)
+	e, err := p.l.store.Batch(index)
 	if err != nil {
 		return nil, err
 	}
@@ -359,10 +368,10 @@ func (p *prover) anchored(b *provenBatch, route string, a *anchor.Anchor) error 
 
 // logged covers a batch by the newest checkpoint.
 func (p *prover) logged(b *provenBatch) error {
-	note, size, ok := p.g.store.Checkpoint()
+	note, size, ok := p.l.store.Checkpoint()
 	if !ok || size <= b.index {
 		why := "no checkpoint covers it yet"
-		if held := p.g.store.Held(); held != "" {
+		if held := p.l.store.Held(); held != "" {
 			why += ": " + held
 		}
 		return againError{errors.New(why)}
@@ -371,7 +380,7 @@ func (p *prover) logged(b *provenBatch) error {
 }
 
 func (p *prover) cover(b *provenBatch, head int, size uint64) error {
-	path, err := p.g.store.LogPath(b.index, size)
+	path, err := p.l.store.LogPath(b.index, size)
 	if err != nil {
 		return fmt.Errorf("path of batch %d in a log of %d: %w", b.index, size, err)
 	}
@@ -383,9 +392,9 @@ func (p *prover) cover(b *provenBatch, head int, size uint64) error {
 // the routes that anchored it, and the binding of each device that is shown.
 func (p *prover) statements() error {
 	last := p.lastBatch()
-	size := p.g.store.Statements()
+	size := p.l.store.Statements()
 	for n := range size {
-		item, _, _, err := p.g.store.StatementAt(n, size)
+		item, _, _, err := p.l.store.StatementAt(n, size)
 		if err != nil {
 			return fmt.Errorf("read statement %d: %w", n, err)
 		}
@@ -435,7 +444,7 @@ func (p *prover) statement(by *provenBatch, n uint64) error {
 	if err != nil || n >= tree.Size {
 		return err
 	}
-	item, salt, path, err := p.g.store.StatementAt(n, tree.Size)
+	item, salt, path, err := p.l.store.StatementAt(n, tree.Size)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,7 @@ func (c *command) proveCommand() *cobra.Command {
 	cmd.MarkFlagsOneRequired("device", "reading")
 	cmd.MarkFlagsMutuallyExclusive("at", "from")
 	cmd.MarkFlagsMutuallyExclusive("at", "to")
+	c.ledgerFlag(cmd, theDefaultLedger)
 	c.jsonFlag(cmd)
 	return cmd
 }

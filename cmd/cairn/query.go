@@ -64,9 +64,9 @@ func rowOfReading(f *store.Found) readingRow {
 }
 
 // query lists a device's readings, a page at a time, binding after binding.
-func (g *gateway) query(ctx context.Context, q queryRequest) (queryAnswer, error) {
+func (l *openLedger) query(ctx context.Context, q queryRequest) (queryAnswer, error) {
 	answer := queryAnswer{Readings: []readingRow{}}
-	d, err := g.findDevice(q.Device, true)
+	d, err := l.findDevice(q.Device, true)
 	if err != nil {
 		return answer, err
 	}
@@ -78,7 +78,7 @@ func (g *gateway) query(ctx context.Context, q queryRequest) (queryAnswer, error
 		}
 		after = &ids[0]
 	}
-	err = g.store.Query(ctx, d.Number, q.From, q.To, func(f *store.Found) (bool, error) {
+	err = l.store.Query(ctx, d.Number, q.From, q.To, func(f *store.Found) (bool, error) {
 		if after != nil && (f.Slot < after.slot || f.Slot == after.slot && f.Sequence <= after.seq) {
 			return true, nil
 		}
@@ -124,6 +124,7 @@ func (c *command) queryCommand() *cobra.Command {
 	cmd.Flags().StringVar(&from, "from", "-1h", "readings received from this time on")
 	cmd.Flags().StringVar(&to, "to", "0s", "… and before this one")
 	_ = cmd.MarkFlagRequired("device")
+	c.ledgerFlag(cmd, theDefaultLedger)
 	c.jsonFlag(cmd)
 	return cmd
 }

@@ -15,34 +15,63 @@ import (
 // rollbackHelp is what to do when a chain knows more of a ledger than its log.
 const rollbackHelp = "this folder is older than what was anchored, or another gateway uses the same keys: put back the newest copy of the folder, or stop the other gateway; until then readings are kept, and nothing is signed or anchored"
 
-// makeRoutes makes the configured routes and has the ledger name them.
-func (s *service) makeRoutes(ctx context.Context) error {
-	for i := range s.cfg.Anchors {
-		a := &s.cfg.Anchors[i]
+// makeRoutes makes the ledger's configured routes and has it name them.
+func (l *openLedger) makeRoutes(ctx context.Context) error {
+	for i := range l.cfg.Anchors {
+		a := &l.cfg.Anchors[i]
 		cfg, err := ethereumConfig(a)
 		cfg.Locked = err // the key's, so readings are taken all the same
-		cfg.Ledger = s.store.Ledger()
+		cfg.Ledger = l.store.Ledger()
 		chain, err := ethereum.Dial(ctx, cfg)
 		if err != nil {
-			return fmt.Errorf("anchors[%d]: %w", i, err)
+			return l.routeError(i, err)
 		}
-		s.chains = append(s.chains, chain)
-		if err := s.stateRoute(ctx, chain, a.ChainID); err != nil {
-			return fmt.Errorf("anchors[%d]: %w", i, err)
+		l.chains = append(l.chains, chain)
+		if err := l.stateRoute(ctx, chain, a.ChainID); err != nil {
+			return l.routeError(i, err)
 		}
-		source := &routeSource{head: head{s.store}}
+		source := &routeSource{head: head{l.store}}
 		r, err := anchor.New(anchor.Config{
-			Chain: chain, Source: source, Journal: s.store.Journal(chain.Name()),
-			Every: a.Every, Jitter: noneIfZero(a.Jitter), Poll: a.Poll, Resend: resendPolls * a.Poll, Logger: s.log,
-			Guard: func(ok bool, reason string) { s.guarded(ctx, chain.Name(), ok, reason) },
+			Chain: chain, Source: source, Journal: l.store.Journal(chain.Name()),
+			Every: a.Every, Jitter: noneIfZero(a.Jitter), Poll: a.Poll, Resend: resendPolls * a.Poll, Logger: l.log,
+			Guard: func(ok bool, reason string) { l.guarded(ctx, chain.Name(), ok, reason) },
 		})
 		if err != nil {
-			return fmt.Errorf("anchors[%d]: %w", i, err)
+			return l.routeError(i, err)
 		}
 		source.route = r
-		s.live.routes = append(s.live.routes, r)
+		l.routes = append(l.routes, r)
 	}
-	s.seen.Store(&s.live.routes)
+	l.seen.Store(&l.routes)
+	return nil
+}
+
+// routeError names a route as the configuration has it.
+func (l *openLedger) routeError(i int, err error) error {
+	return fmt.Errorf("%sanchors[%d]: %w", l.cfg.prefix(), i, err)
+}
+
+// ownAccounts refuses ledgers that anchor from one account: neither would know
+// of the other's transactions. The configuration cannot tell where keystores are
+// copies of one another.
+func (g *gateway) ownAccounts() error {
+	type account struct {
+		chain  string
+		sender [20]byte
+	}
+	of := map[account]string{}
+	for _, l := range g.ledgers {
+		for _, c := range l.chains {
+			a := account{c.Name(), c.Sender()}
+			if a.sender == ([20]byte{}) {
+				continue // its key cannot be read; the route's status says so
+			}
+			if other, taken := of[a]; taken {
+				return fmt.Errorf("the ledgers %s and %s anchor on %s from one account, 0x%x: each needs one of its own", other, l.cfg.Name, a.chain, a.sender)
+			}
+			of[a] = l.cfg.Name
+		}
+	}
 	return nil
 }
 
@@ -61,11 +90,11 @@ func noneIfZero(d time.Duration) time.Duration {
 
 // stateRoute records in the ledger where it is anchored from now on, unless its
 // newest statement about the route says so.
-func (s *service) stateRoute(ctx context.Context, chain *ethereum.Chain, id uint64) error {
+func (l *openLedger) stateRoute(ctx context.Context, chain *ethereum.Chain, id uint64) error {
 	if chain.Sender() == ([20]byte{}) {
 		return nil // the keystore cannot be read; the route's status says so
 	}
-	stated, err := s.statedRoutes()
+	stated, err := l.statedRoutes()
 	if err != nil {
 		return err
 	}
@@ -78,10 +107,10 @@ func (s *service) stateRoute(ctx context.Context, chain *ethereum.Chain, id uint
 		if stated[i] == now {
 			return nil
 		}
-		s.log.Warn("the ledger is anchored at another place from now on: hand out a new policy", "route", now.name)
+		l.log.Warn("the ledger is anchored at another place from now on: hand out a new policy", "route", now.name)
 		break
 	}
-	_, err = s.store.AddStatement(ctx, ledger.Statement{Kind: ledger.KindRoute, Body: map[string]any{
+	_, err = l.store.AddStatement(ctx, ledger.Statement{Kind: ledger.KindRoute, Body: map[string]any{
 		"route": now.name, "chain-id": int64(now.chain), "contract": now.contract[:], "code-hash": now.code[:], "sender": now.sender[:],
 	}})
 	if err != nil {
@@ -98,50 +127,50 @@ type guard struct {
 
 // guarded is told by a route, from its own goroutine. Signing goes on while one
 // route has confirmed the log and none objects.
-func (s *service) guarded(ctx context.Context, route string, ok bool, reason string) {
-	s.guard.mu.Lock()
-	defer s.guard.mu.Unlock()
-	if s.guard.said == nil {
-		s.guard.said = map[string]string{}
+func (l *openLedger) guarded(ctx context.Context, route string, ok bool, reason string) {
+	l.guard.mu.Lock()
+	defer l.guard.mu.Unlock()
+	if l.guard.said == nil {
+		l.guard.said = map[string]string{}
 	}
 	if ok {
 		reason = ""
 	}
-	s.guard.said[route] = reason
+	l.guard.said[route] = reason
 	objection := ""
-	for _, r := range s.guard.said {
+	for _, r := range l.guard.said {
 		if r != "" {
 			objection = r + ": " + rollbackHelp
 		}
 	}
 	var err error
 	if objection != "" {
-		s.log.Error("rollback guard", "reason", objection)
-		err = s.store.HoldSigning(ctx, objection)
+		l.log.Error("rollback guard", "reason", objection)
+		err = l.store.HoldSigning(ctx, objection)
 	} else {
-		err = s.store.AllowSigning(ctx)
+		err = l.store.AllowSigning(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
-		s.log.Error("rollback guard", "error", err)
+		l.log.Error("rollback guard", "error", err)
 	}
 }
 
 // follow tells the store what is final, so that intake signatures which nobody
 // needs any more can go.
-func (s *service) follow(ctx context.Context) {
+func (l *openLedger) follow(ctx context.Context) {
 	tick := time.NewTicker(finalsPoll)
 	defer tick.Stop()
 	told := uint64(0)
 	for {
 		final := uint64(0)
-		for _, r := range s.live.routes {
+		for _, r := range l.routes {
 			if a := r.Status().LastFinal; a != nil {
 				final = max(final, a.Size)
 			}
 		}
 		if final > told {
-			if err := s.store.MarkFinal(ctx, final); err != nil && ctx.Err() == nil {
-				s.log.Warn("mark final", "batches", final, "error", err)
+			if err := l.store.MarkFinal(ctx, final); err != nil && ctx.Err() == nil {
+				l.log.Warn("mark final", "batches", final, "error", err)
 			} else {
 				told = final
 			}

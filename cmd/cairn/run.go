@@ -15,11 +15,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"cairn/anchor"
 	"cairn/anchor/ethereum"
 	"cairn/ingest"
 	"cairn/merkle/ledger"
 	"cairn/store"
+	"cairn/store/share"
 )
 
 const (
@@ -56,76 +56,105 @@ func (c *command) runCommand() *cobra.Command {
 
 // check opens what can be opened without disturbing a running service.
 func (c *command) check(ctx context.Context, cfg *Config) error {
-	k, err := c.openKeyring(ctx, cfg)
+	w, err := c.wrap(ctx, cfg)
 	if err != nil {
 		return err
+	}
+	defer clear(w.Passphrase)
+	routes := 0
+	for i := range cfg.Ledgers {
+		if err := checkLedger(cfg, &cfg.Ledgers[i], w); err != nil {
+			return err
+		}
+		routes += len(cfg.Ledgers[i].Anchors)
 	}
 	if _, err := readToken(cfg.HTTPTokenFile); err != nil {
 		return err
 	}
-	for i := range cfg.Anchors {
-		a := &cfg.Anchors[i]
-		e, err := ethereumConfig(a)
-		if err != nil {
-			return fmt.Errorf("anchors[%d]: %w", i, err)
-		}
-		if e.Keystore == "" {
-			continue
-		}
-		if _, err := ethereum.CheckKeystore(e.Keystore, e.Passphrase); err != nil {
-			return fmt.Errorf("anchors[%d]: %w", i, err)
-		}
+	what := "keyring"
+	if len(cfg.Ledgers) > 1 {
+		what = fmt.Sprintf("the keyrings of %d ledgers", len(cfg.Ledgers))
 	}
-	fmt.Fprintf(c.Out, "configuration and keyring are in order: %d routes, %d line sources\n", len(cfg.Anchors), len(cfg.Lines))
-	if len(cfg.Anchors) == 0 {
-		fmt.Fprintln(c.Out, "no route is configured: nothing will be anchored, and a rollback goes unnoticed")
-	}
-	if len(k.Compartments()) == 0 {
-		return errors.New("the keyring has no compartments")
+	fmt.Fprintf(c.Out, "configuration and %s are in order: %d routes, %d line sources\n", what, routes, len(cfg.Lines))
+	for i := range cfg.Ledgers {
+		l := &cfg.Ledgers[i]
+		if l.Unlisted {
+			fmt.Fprintf(c.Out, "%sit is in the folder, and the configuration does not name it\n", l.prefix())
+		}
+		if len(l.Anchors) == 0 {
+			fmt.Fprintf(c.Out, "%sno route is configured: nothing will be anchored, and a rollback goes unnoticed\n", l.prefix())
+		}
 	}
 	return nil
 }
 
-// openFolder opens the folder for one command.
-func (c *command) openFolder(ctx context.Context, readOnly bool) (*gateway, error) {
+func checkLedger(cfg *Config, l *LedgerConfig, w share.Wrap) error {
+	k, err := openKeyring(cfg, l, w)
+	if err != nil {
+		return err
+	}
+	if len(k.Compartments()) == 0 {
+		return fmt.Errorf("%sthe keyring has no compartments", l.prefix())
+	}
+	for i := range l.Anchors {
+		e, err := ethereumConfig(&l.Anchors[i])
+		if err == nil && e.Keystore != "" {
+			_, err = ethereum.CheckKeystore(e.Keystore, e.Passphrase)
+		}
+		if err != nil {
+			return fmt.Errorf("%sanchors[%d]: %w", l.prefix(), i, err)
+		}
+	}
+	return nil
+}
+
+// openFolder opens the folder for one command; ledgers are opened when they are
+// asked for.
+func (c *command) openFolder(ctx context.Context) (*gateway, error) {
 	cfg, err := loadConfig(c.dir, nil, os.Environ())
 	if err != nil {
 		return nil, err
 	}
 	g := &gateway{cfg: cfg, log: slog.New(slog.DiscardHandler)}
-	if readOnly && g.unborn() {
-		return nil, fmt.Errorf("the gateway in %s has no data yet: add a device, or start it with `cairn run`", cfg.Dir)
-	}
 	if g.release, err = lockFolder(cfg.Dir); err != nil {
 		return nil, err
 	}
-	if g.keyring, err = c.openKeyring(ctx, cfg); err == nil {
-		o := g.storeOptions()
-		o.ReadOnly = readOnly
-		g.store, err = store.Open(o)
-	}
-	if err != nil {
-		g.release()
-		return nil, storeHint(err, cfg.Dir)
+	var w share.Wrap
+	asked := false
+	g.opener = func(ctx context.Context, l *LedgerConfig, readOnly bool) (*openLedger, error) {
+		if !asked {
+			if w, err = c.wrap(ctx, cfg); err != nil {
+				return nil, err
+			}
+			asked = true
+		}
+		return g.open(l, w, func(o *store.Options) { o.ReadOnly = readOnly })
 	}
 	return g, nil
 }
 
-// unborn reports whether the ledger was never started.
-func (g *gateway) unborn() bool {
-	entries, err := os.ReadDir(g.cfg.path(dataDir))
-	return err == nil && len(entries) == 0
-}
-
-func (g *gateway) storeOptions() store.Options {
+// open opens one ledger; with sets options of its store.
+func (g *gateway) open(cfg *LedgerConfig, w share.Wrap, with func(*store.Options)) (*openLedger, error) {
+	l := &openLedger{g: g, cfg: cfg, log: g.log}
+	if g.several() {
+		l.log = g.log.With("ledger", cfg.Name)
+	}
+	var err error
+	if l.keyring, err = openKeyring(g.cfg, cfg, w); err != nil {
+		return nil, err
+	}
 	o := store.Options{
-		Dir: g.cfg.path(dataDir), Keyring: g.keyring, Window: g.cfg.Window, Clock: clockState,
-		MinFree: g.cfg.MinFree, HoldSigning: len(g.cfg.Anchors) > 0, Logger: g.log,
+		Dir: cfg.path(dataDir), Keyring: l.keyring, Window: g.cfg.Window, Clock: clockState,
+		MinFree: g.cfg.MinFree, HoldSigning: len(cfg.Anchors) > 0, Logger: l.log, Seen: l.seenBlocks,
 	}
-	for i := range g.cfg.Anchors {
-		o.Routes = append(o.Routes, g.cfg.Anchors[i].Route())
+	for i := range cfg.Anchors {
+		o.Routes = append(o.Routes, cfg.Anchors[i].Route())
 	}
-	return o
+	with(&o)
+	if l.store, err = store.Open(o); err != nil {
+		return nil, storeHint(err, cfg.Dir)
+	}
+	return l, nil
 }
 
 // service is a gateway that runs, with what only running needs.
@@ -133,9 +162,6 @@ type service struct {
 	*gateway
 	token   string
 	sources []ingest.Source
-	chains  []*ethereum.Chain
-	seen    atomic.Pointer[[]*anchor.Route] // for the store, which is open before there are routes
-	guard   guard
 	died    context.CancelCauseFunc
 }
 
@@ -144,15 +170,12 @@ func (c *command) run(ctx context.Context, cfg *Config) error {
 	s := &service{gateway: &gateway{cfg: cfg, log: newLogger(c.Err, cfg.LogFormat, cfg.LogLevel)}}
 	ctx, s.died = context.WithCancelCause(ctx)
 	defer s.died(nil)
-	if err := s.open(ctx, c); err != nil {
+	if err := s.openAll(ctx, c); err != nil {
 		return err
 	}
 	clean, err := s.serve(ctx, c)
-	for _, chain := range s.chains {
-		chain.Close()
-	}
 	if !clean {
-		// A request still reads the store. What was acknowledged is on disk.
+		// A request still reads a store. What was acknowledged is on disk.
 		s.log.Warn("left without closing the store: a request did not end")
 	} else if cerr := s.close(); err == nil {
 		err = cerr
@@ -168,46 +191,65 @@ func (c *command) run(ctx context.Context, cfg *Config) error {
 	return nil
 }
 
-// open opens all that the service needs of its folder. A command that is at
+// openAll opens all that the service needs of its folder. A command that is at
 // work there has a moment to end.
-func (s *service) open(ctx context.Context, c *command) (err error) {
+func (s *service) openAll(ctx context.Context, c *command) (err error) {
 	if s.token, err = readToken(s.cfg.HTTPTokenFile); err != nil {
 		return err
 	}
 	if err := patiently(ctx, func() (err error) { s.release, err = lockFolder(s.cfg.Dir); return err }); err != nil {
 		return err
 	}
-	if s.keyring, err = c.openKeyring(ctx, s.cfg); err == nil {
-		err = s.openStore()
-	}
-	if err != nil {
-		s.release()
-	}
-	return err
-}
-
-func (s *service) openStore() (err error) {
-	o := s.storeOptions()
-	o.Seen = s.seenBlocks
-	o.Events = func(e store.Event) {
-		switch e.Kind {
-		case "dead":
-			s.died(fmt.Errorf("the store stopped: %s", e.Detail))
-		case "window", "sealed":
-			s.log.Debug(e.Kind, "detail", e.Detail)
-		default:
-			s.log.Warn("store", "event", e.Kind, "device", e.Device, "detail", e.Detail)
-		}
-	}
-	if s.store, err = store.Open(o); err != nil {
-		return storeHint(err, s.cfg.Dir)
+	if err = s.openLedgers(ctx, c); err != nil {
+		return errors.Join(err, s.close())
 	}
 	return nil
 }
 
+func (s *service) openLedgers(ctx context.Context, c *command) error {
+	w, err := c.wrap(ctx, s.cfg)
+	if err != nil {
+		return err
+	}
+	defer clear(w.Passphrase)
+	for i := range s.cfg.Ledgers {
+		cfg := &s.cfg.Ledgers[i]
+		l, err := s.open(cfg, w, func(o *store.Options) { o.Events = func(e store.Event) { s.storeEvent(cfg, e) } })
+		if err != nil {
+			return fmt.Errorf("%s%w", cfg.prefix(), err)
+		}
+		for _, other := range s.ledgers {
+			if other.store.Ledger() == l.store.Ledger() {
+				err = fmt.Errorf("the ledgers %s and %s have one and the same key: one folder is a copy of the other, move it away", other.cfg.Name, cfg.Name)
+			}
+		}
+		s.ledgers = append(s.ledgers, l)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storeEvent is told by the store of a ledger, also before it is open.
+func (s *service) storeEvent(cfg *LedgerConfig, e store.Event) {
+	log := s.log
+	if s.several() {
+		log = log.With("ledger", cfg.Name)
+	}
+	switch e.Kind {
+	case "dead":
+		s.died(fmt.Errorf("%sthe store stopped: %s", cfg.prefix(), e.Detail))
+	case "window", "sealed":
+		log.Debug(e.Kind, "detail", e.Detail)
+	default:
+		log.Warn("store", "event", e.Kind, "device", e.Device, "detail", e.Detail)
+	}
+}
+
 // seenBlocks are the newest blocks of the routes, for a window that opens.
-func (s *service) seenBlocks() []ledger.Seen {
-	routes := s.seen.Load()
+func (l *openLedger) seenBlocks() []ledger.Seen {
+	routes := l.seen.Load()
 	if routes == nil {
 		return nil
 	}
@@ -221,17 +263,22 @@ func (s *service) seenBlocks() []ledger.Seen {
 }
 
 // serve runs everything on top of the open store. clean says that nothing uses
-// the store any more.
+// a store any more.
 func (s *service) serve(ctx context.Context, c *command) (clean bool, err error) {
-	l := &live{started: time.Now(), registry: ingest.NewRegistry()}
-	s.live = l
-	if err := s.makeRoutes(ctx); err != nil {
+	v := &live{started: time.Now(), registry: ingest.NewRegistry()}
+	s.live = v
+	for _, l := range s.ledgers {
+		if err := l.makeRoutes(ctx); err != nil {
+			return true, err
+		}
+	}
+	if err := s.ownAccounts(); err != nil {
 		return true, err
 	}
 	if err := s.makeSources(c); err != nil {
 		return true, err
 	}
-	l.intake, err = ingest.New(ingest.Config{Registry: l.registry, Committer: committer{s.store}, Events: s.intakeEvent})
+	v.intake, err = ingest.New(ingest.Config{Registry: v.registry, Committer: newCommitter(s.ledgers), Events: s.intakeEvent})
 	if err != nil {
 		return true, err
 	}
@@ -244,30 +291,45 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	var ended atomic.Bool
-	l.ended = ended.Load
+	v.ended = ended.Load
 	group.Go(func() error {
-		err := l.intake.Run(ctx, s.sources...)
+		err := v.intake.Run(ctx, s.sources...)
 		ended.Store(true)
 		return err
 	})
-	for _, r := range l.routes {
-		group.Go(func() error { return r.Run(ctx) })
+	for _, l := range s.ledgers {
+		for _, r := range l.routes {
+			group.Go(func() error { return r.Run(ctx) })
+		}
+		group.Go(func() error { l.follow(ctx); return nil })
 	}
-	group.Go(func() error { s.follow(ctx); return nil })
 	for _, srv := range servers {
 		group.Go(func() error { return srv.run(ctx) })
 	}
-	s.log.Info("running", "ledger", s.store.Ledger().String(), "window", s.cfg.Window.String(), "sources", l.sources, "http", l.http,
-		"devices", l.registry.Len(), "routes", len(l.routes))
-	if len(l.routes) == 0 {
-		s.log.Warn("no route is configured: nothing is anchored, and a rollback goes unnoticed")
-	}
+	s.tellRunning()
 	err = group.Wait()
 	clean = true
 	for _, srv := range servers {
 		clean = srv.quiet() && clean
 	}
 	return clean, err
+}
+
+// tellRunning logs what runs, a line for each ledger.
+func (s *service) tellRunning() {
+	for i, l := range s.ledgers {
+		if i > 0 {
+			s.log.Info("ledger", "name", l.cfg.Name, "ledger", l.store.Ledger().String(), "routes", len(l.routes))
+		}
+		if l.cfg.Unlisted {
+			l.log.Error("the configuration does not name this ledger: it has no rule and no route")
+		} else if len(l.routes) == 0 {
+			l.log.Warn("no route is configured: nothing is anchored, and a rollback goes unnoticed")
+		}
+	}
+	site, v := s.ledgers[0], s.live
+	s.log.Info("running", "ledger", site.store.Ledger().String(), "window", s.cfg.Window.String(), "sources", v.sources, "http", v.http,
+		"devices", v.registry.Len(), "routes", len(site.routes))
 }
 
 // makeSources opens the sockets, so that a start fails while someone looks.
@@ -288,8 +350,12 @@ func (s *service) makeSources(c *command) error {
 		s.live.sources = append(s.live.sources, "udp "+u.Addr().String())
 	}
 	for i, l := range s.cfg.Lines {
+		hub, err := s.hubNumber(&l)
+		if err != nil {
+			return err
+		}
 		src, err := ingest.NewLines(ingest.LinesConfig{
-			Name: fmt.Sprintf("lines%d", i), Path: l.Path, Stdin: c.In, Baud: l.Baud, Hub: l.HubDevice, Answer: l.Answer,
+			Name: fmt.Sprintf("lines%d", i), Path: l.Path, Stdin: c.In, Baud: l.Baud, Hub: hub, Answer: l.Answer,
 		})
 		if err != nil {
 			return err
@@ -300,21 +366,27 @@ func (s *service) makeSources(c *command) error {
 	return nil
 }
 
-func (s *service) intakeEvent(e ingest.Event) {
-	s.live.down.note(e)
-	s.log.Warn("intake", "event", string(e.Kind), "device", e.Device, "source", e.Source, "count", e.Count, "detail", e.Detail)
+// hubNumber is intake's number of the hub's own device, 0 for none.
+func (s *service) hubNumber(l *LinesConfig) (uint32, error) {
+	if l.HubDevice == 0 {
+		return 0, nil
+	}
+	for i := range s.ledgers {
+		if s.ledgers[i].cfg.Name == l.HubLedger {
+			return joinNumber(i, l.HubDevice)
+		}
+	}
+	return 0, fmt.Errorf("lines: hub_device: no ledger %s", l.HubLedger)
 }
 
-// committer is the store as intake sees it.
-type committer struct{ store *store.Store }
-
-// Submit implements ingest.Committer.
-func (c committer) Submit(ctx context.Context, a []ingest.Arrival) error {
-	out := make([]store.Arrival, len(a))
-	for i := range a {
-		out[i] = store.Arrival(a[i])
+func (s *service) intakeEvent(e ingest.Event) {
+	s.live.down.note(e)
+	log := s.log
+	index, number := splitNumber(e.Device)
+	if s.several() && number > 0 && index < len(s.ledgers) {
+		log = s.ledgers[index].log
 	}
-	return c.store.Submit(ctx, out)
+	log.Warn("intake", "event", string(e.Kind), "device", number, "source", e.Source, "count", e.Count, "detail", e.Detail)
 }
 
 // listener is one HTTP server on one socket.

@@ -18,8 +18,8 @@ import (
 	"cairn/store"
 )
 
-// The HTTP server: /healthz, /metrics, and the log as C2SP tlog-tiles below
-// /ledger/ID/. All of it is read only.
+// The HTTP server: /healthz, /metrics, and each ledger's log as C2SP tlog-tiles
+// below /ledger/ID/ and /ledger/NAME/. All of it is read only.
 
 const (
 	// A tile never changes.
@@ -43,9 +43,12 @@ func newHTTPServer(g *gateway, token string) *httpServer {
 	s := &httpServer{g: g, locked: token != "", token: sha256.Sum256([]byte(token)), mux: http.NewServeMux()}
 	s.mux.HandleFunc("GET /healthz", s.serveHealth)
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(g), promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
-	prefix := "GET /ledger/" + g.store.Ledger().String()
-	s.mux.HandleFunc(prefix+"/checkpoint", s.serveCheckpoint)
-	s.mux.HandleFunc(prefix+"/tile/", s.serveTile)
+	for _, l := range g.ledgers {
+		for _, at := range []string{l.store.Ledger().String(), l.cfg.Name} {
+			s.mux.HandleFunc("GET /ledger/"+at+"/checkpoint", l.serveCheckpoint)
+			s.mux.HandleFunc("GET /ledger/"+at+"/tile/", l.serveTile)
+		}
+	}
 	return s
 }
 
@@ -68,7 +71,7 @@ func (s *httpServer) admits(header string) bool {
 }
 
 func (s *httpServer) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	h := s.g.health()
+	h := s.g.health(s.g.ledgers)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	if h.Status != green {
@@ -77,8 +80,8 @@ func (s *httpServer) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(h)
 }
 
-func (s *httpServer) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
-	note, _, ok := s.g.store.Checkpoint()
+func (l *openLedger) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
+	note, _, ok := l.store.Checkpoint()
 	if !ok {
 		http.Error(w, "no checkpoint is signed yet", http.StatusNotFound)
 		return
@@ -94,14 +97,14 @@ func answer(w http.ResponseWriter, contentType, cache string, body []byte) {
 
 // serveTile answers with tiles of the signed log; what is not under a
 // checkpoint yet does not exist for the public.
-func (s *httpServer) serveTile(w http.ResponseWriter, r *http.Request) {
+func (l *openLedger) serveTile(w http.ResponseWriter, r *http.Request) {
 	_, path, _ := strings.Cut(r.URL.EscapedPath(), "/tile/")
-	body, err := s.readTile("tile/" + path)
+	body, err := l.readTile("tile/" + path)
 	switch {
 	case errors.Is(err, merkle.ErrTilePath), errors.Is(err, errNoTile), errors.Is(err, store.ErrNotFound):
 		http.NotFound(w, r)
 	case err != nil:
-		s.g.log.Error("read tile", "path", path, "error", err)
+		l.log.Error("read tile", "path", path, "error", err)
 		http.Error(w, "the tile cannot be read", http.StatusInternalServerError)
 	default:
 		answer(w, tileType, cacheForever, body)
@@ -110,22 +113,22 @@ func (s *httpServer) serveTile(w http.ResponseWriter, r *http.Request) {
 
 var errNoTile = errors.New("the signed log has no such tile")
 
-func (s *httpServer) readTile(path string) ([]byte, error) {
+func (l *openLedger) readTile(path string) ([]byte, error) {
 	level, index, width, err := merkle.ParseTilePath(path)
 	if err != nil {
 		return nil, err
 	}
-	_, size, ok := s.g.store.Checkpoint()
+	_, size, ok := l.store.Checkpoint()
 	if !ok || merkle.TileWidth(level, index, size) < width {
 		return nil, errNoTile
 	}
 	if level != merkle.EntriesLevel {
-		return merkle.ReadTile(s.g.store.LogNodes(), level, index, width)
+		return merkle.ReadTile(l.store.LogNodes(), level, index, width)
 	}
 	var bundle []byte
 	first := index << merkle.TileHeight
 	for i := range uint64(width) {
-		entry, err := s.g.store.Header(first + i)
+		entry, err := l.store.Header(first + i)
 		if err != nil {
 			return nil, err
 		}

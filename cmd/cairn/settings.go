@@ -159,6 +159,7 @@ var partKeys = map[string][]string{
 		"type", "rpc", "chain_id", "contract", "keystore", "keystore_passphrase_file", "signer_url", "account",
 		"every", "jitter", "poll", "finality", "max_fee_gwei",
 	},
+	keyLedgers: {"name", "when", "anchors", "quorum"},
 }
 
 func (s *settings) only(section map[string]any, list string) {
@@ -175,12 +176,31 @@ func (s *settings) only(section map[string]any, list string) {
 }
 
 func (s *settings) lines(dir string) LinesConfig {
-	return LinesConfig{
-		Path:      within(dir, s.required("path")),
-		Baud:      int(s.number("baud", 4_000_000)),
-		HubDevice: uint32(s.number("hub_device", 1<<32-1)),
-		Answer:    s.yes("answer"),
+	l := LinesConfig{
+		Path:   within(dir, s.required("path")),
+		Baud:   int(s.number("baud", 4_000_000)),
+		Answer: s.yes("answer"),
 	}
+	l.HubLedger, l.HubDevice = s.device("hub_device")
+	return l
+}
+
+// device is a device's number, or LEDGER/NUMBER where it is not in the default
+// ledger.
+func (s *settings) device(key string) (in string, number uint32) {
+	t := s.text(key)
+	if t == "" {
+		return siteLedger, 0
+	}
+	in, digits, ok := strings.Cut(t, "/")
+	if !ok {
+		in, digits = siteLedger, t
+	}
+	n, err := strconv.ParseUint(digits, 10, 32)
+	if err != nil || n > maxJoined || ok && checkLedgerName(in) != nil {
+		s.fail(key, "%.40q is no device's number, nor LEDGER/NUMBER", t)
+	}
+	return in, uint32(n)
 }
 
 const (

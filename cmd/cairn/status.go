@@ -19,20 +19,29 @@ import (
 	"cairn/store"
 )
 
-// statusAnswer is `cairn status --json`. Times are RFC 3339 in UTC.
+// statusAnswer is `cairn status --json`. Times are RFC 3339 in UTC. What
+// ledgerStatus has is that of the default ledger, or of the one that --ledger
+// names; Ledgers are the others.
 type statusAnswer struct {
 	Version string        `json:"version"`
 	Running bool          `json:"running"`
 	Since   string        `json:"since,omitempty"`
 	Health  health        `json:"health"`
-	Key     string        `json:"key"` // the log's verifier key
 	Clock   string        `json:"clock"`
 	Window  string        `json:"window"`
-	Store   store.Status  `json:"store"`
 	Sources []string      `json:"sources,omitempty"`
 	HTTP    string        `json:"http,omitempty"` // address of the HTTP server
 	Intake  *intakeStatus `json:"intake,omitempty"`
-	Routes  []routeStatus `json:"routes"`
+	ledgerStatus
+	Ledgers []ledgerStatus `json:"ledgers,omitempty"`
+}
+
+type ledgerStatus struct {
+	Name   string        `json:"name"`
+	Key    string        `json:"key"` // the log's verifier key
+	Quorum string        `json:"quorum,omitempty"`
+	Store  store.Status  `json:"store"`
+	Routes []routeStatus `json:"routes"`
 }
 
 // intakeStatus counts since the service started. Verdicts and reasons that did
@@ -71,22 +80,38 @@ type anchorStatus struct {
 	Time    string `json:"time,omitempty"`
 }
 
-func (g *gateway) status(context.Context, nothing) (statusAnswer, error) {
-	id := g.store.Ledger()
+func (g *gateway) status(ctx context.Context, name string, _ nothing) (statusAnswer, error) {
+	chosen, err := g.some(ctx, name)
+	if err != nil {
+		return statusAnswer{}, err
+	}
 	a := statusAnswer{
-		Version: version().Version, Running: g.live != nil, Health: g.health(),
-		Key: merkle.VerifierKey(ledger.Origin(id), g.store.LogKey()), Clock: clockState().String(),
-		Window: g.cfg.Window.String(), Store: g.store.Status(), Routes: []routeStatus{},
+		Version: version().Version, Running: g.live != nil, Health: g.health(chosen),
+		Clock: clockState().String(), Window: g.cfg.Window.String(), ledgerStatus: chosen[0].status(),
+	}
+	for _, l := range chosen[1:] {
+		a.Ledgers = append(a.Ledgers, l.status())
 	}
 	if g.live == nil {
 		return a, nil
 	}
 	a.Since, a.Sources, a.HTTP = g.live.started.UTC().Format(time.RFC3339), g.live.sources, g.live.http
 	a.Intake = intakeOf(g.live.intake.Tally().Snapshot())
-	for _, r := range g.live.routes {
-		a.Routes = append(a.Routes, routeOf(r.Status()))
-	}
 	return a, nil
+}
+
+func (l *openLedger) status() ledgerStatus {
+	s := ledgerStatus{
+		Name: l.cfg.Name, Key: merkle.VerifierKey(ledger.Origin(l.store.Ledger()), l.store.LogKey()),
+		Store: l.store.Status(), Routes: []routeStatus{},
+	}
+	if len(l.cfg.Anchors) > 0 {
+		s.Quorum = l.cfg.Quorum
+	}
+	for _, r := range l.routes {
+		s.Routes = append(s.Routes, routeOf(r.Status()))
+	}
+	return s
 }
 
 func intakeOf(s ingest.Snapshot) *intakeStatus {
@@ -155,6 +180,7 @@ func (c *command) statusCommand() *cobra.Command {
 			return err
 		},
 	}
+	c.ledgerFlag(cmd, "all of them")
 	c.jsonFlag(cmd)
 	return cmd
 }
@@ -166,9 +192,7 @@ func (a *statusAnswer) text() string {
 	for _, r := range a.Health.Reasons {
 		line("", "- %s", r)
 	}
-	line("ledger", "%s", a.Store.Ledger)
-	line("log", "%d batches, %d of them signed; a window of %s, now to %s", a.Store.Batches, a.Store.Signed, a.Window, timeText(a.Store.WindowTo))
-	line("devices", "%d, with %d open streams", a.Store.Devices, a.Store.Streams)
+	a.ledgerStatus.lines(line, a.Window, len(a.Health.Ledgers) > 0)
 	line("clock", "%s", a.Clock)
 	if a.Running {
 		line("service", "running since %s, sources: %s; http: %s", a.Since, strings.Join(a.Sources, ", "), a.HTTP)
@@ -179,13 +203,34 @@ func (a *statusAnswer) text() string {
 			line("", "reasons: %s", counts(a.Intake.Reasons))
 		}
 	}
-	if len(a.Routes) == 0 && a.Health.Anchoring == "none" {
-		line("anchoring", "none: no route is configured, so nobody outside can check anything, and a rollback goes unnoticed")
-	}
-	for _, r := range a.Routes {
-		line("anchoring", "%s", r.text())
+	a.ledgerStatus.anchoring(line)
+	for i := range a.Ledgers {
+		l := &a.Ledgers[i]
+		b.WriteByte('\n')
+		l.lines(line, a.Window, true)
+		l.anchoring(line)
 	}
 	return b.String()
+}
+
+// lines says what the ledger holds.
+func (l *ledgerStatus) lines(line func(name, format string, v ...any), window string, several bool) {
+	name := l.Store.Ledger
+	if several {
+		name = l.Name + " " + name
+	}
+	line("ledger", "%s", name)
+	line("log", "%d batches, %d of them signed; a window of %s, now to %s", l.Store.Batches, l.Store.Signed, window, timeText(l.Store.WindowTo))
+	line("devices", "%d, with %d open streams", l.Store.Devices, l.Store.Streams)
+}
+
+func (l *ledgerStatus) anchoring(line func(name, format string, v ...any)) {
+	if l.Quorum == "" {
+		line("anchoring", "none: no route is configured, so nobody outside can check anything, and a rollback goes unnoticed")
+	}
+	for _, r := range l.Routes {
+		line("anchoring", "%s", r.text())
+	}
 }
 
 func (r *routeStatus) text() string {

@@ -41,7 +41,9 @@ func TestTilesFollowed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	srv := httptest.NewServer(newHTTPServer(&gateway{store: s, log: slog.New(slog.DiscardHandler)}, ""))
+	g := &gateway{cfg: &Config{Ledgers: []LedgerConfig{{Name: siteLedger}}}, log: slog.New(slog.DiscardHandler)}
+	g.ledgers = []*openLedger{{g: g, cfg: &g.cfg.Ledgers[0], log: g.log, store: s}}
+	srv := httptest.NewServer(newHTTPServer(g, ""))
 	defer srv.Close()
 	base := srv.URL + "/ledger/" + s.Ledger().String()
 

@@ -1,0 +1,369 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"cairn/ingest"
+	"cairn/ingest/frame"
+	"cairn/merkle/ledger"
+	"cairn/store"
+)
+
+// deviceRow is one binding as lists show it.
+type deviceRow struct {
+	Ledger string `json:"ledger"`
+	Number uint32 `json:"number"`
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+	Kind   string `json:"kind"`
+	Slot   uint64 `json:"slot"`
+	Epoch  uint32 `json:"epoch"`
+	Floor  string `json:"counterFloor"`
+	From   string `json:"from"`
+	Until  string `json:"until,omitempty"` // there when the binding has ended
+}
+
+func (l *openLedger) rowOf(b ledger.Binding) deviceRow {
+	r := deviceRow{
+		Ledger: l.cfg.Name, Number: b.Number, ID: b.Device(), Name: b.Name, Kind: b.Kind, Slot: b.Slot, Epoch: b.Epoch,
+		Floor: frame.Counter(b.Floor).String(), From: timeText(b.From),
+	}
+	if b.Closed {
+		r.Until = timeText(b.Until)
+	}
+	return r
+}
+
+func timeText(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
+
+// devices lists the devices of a ledger, or of all of them if none is named.
+func (g *gateway) devices(ctx context.Context, name string, _ nothing) ([]deviceRow, error) {
+	chosen, err := g.some(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	rows := []deviceRow{}
+	for _, l := range chosen {
+		for _, b := range l.store.Devices() {
+			rows = append(rows, l.rowOf(b))
+		}
+	}
+	return rows, nil
+}
+
+// deviceRequest adds a device or gives it another key. Keys travel as text
+// because frame.Key refuses to be written.
+type deviceRequest struct {
+	Device string `json:"device,omitempty"` // rotate and remove: number, ID or name
+	ID     string `json:"id,omitempty"`
+	Name   string `json:"name,omitempty"`
+	Kind   string `json:"kind,omitempty"`
+	Floor  string `json:"floor,omitempty"` // 12 hex digits
+	Key    string `json:"key,omitempty"`   // 32 hex digits
+	// Labels choose the ledger of a new device, where none is named.
+	Labels []string `json:"labels,omitempty"`
+}
+
+func (q *deviceRequest) key() (*frame.Key, error) {
+	if q.Key == "" {
+		return nil, nil
+	}
+	k, err := frame.ParseKey(q.Key)
+	return &k, err
+}
+
+func (q *deviceRequest) floor() (frame.Counter, error) {
+	if q.Floor == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(q.Floor, 16, 64)
+	if err != nil || len(q.Floor) != 12 {
+		return 0, fmt.Errorf("counter floor %.20q is not 12 hex digits", q.Floor)
+	}
+	return frame.Counter(n), nil
+}
+
+// checkName refuses names that lists would show as something else, and those
+// that commands take for a device's number.
+func checkName(name string) error {
+	for _, r := range name {
+		if !unicode.IsPrint(r) {
+			return fmt.Errorf("name %.40q: only printable characters, please", name)
+		}
+	}
+	if _, err := strconv.ParseUint(name, 10, 32); err == nil {
+		return fmt.Errorf("name %q would be taken for a device's number: add a word", name)
+	}
+	return nil
+}
+
+func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (deviceRow, error) {
+	if err := checkName(q.Name); err != nil {
+		return deviceRow{}, err
+	}
+	id, err := frame.ParseID(q.ID)
+	if err != nil {
+		return deviceRow{}, err
+	}
+	key, err := q.key()
+	if err != nil {
+		return deviceRow{}, err
+	}
+	floor, err := q.floor()
+	if err != nil {
+		return deviceRow{}, err
+	}
+	g.binding.Lock()
+	defer g.binding.Unlock()
+	l, err := g.ledgerFor(ctx, name, q.Labels)
+	if err != nil {
+		return deviceRow{}, err
+	}
+	if len(l.store.Devices()) >= maxJoined {
+		return deviceRow{}, fmt.Errorf("add device%s: it has had %d, and takes no more", l.where(), maxJoined)
+	}
+	if floor, err = l.floorAcross(ctx, id, key, floor, true); err != nil {
+		return deviceRow{}, fmt.Errorf("add device%s: %w", l.where(), err)
+	}
+	b, err := l.store.AddDevice(ctx, store.NewDevice{ID: id, Name: q.Name, Kind: q.Kind, Floor: floor, Key: key})
+	if err != nil {
+		return deviceRow{}, fmt.Errorf("add device%s: %w", l.where(), err)
+	}
+	return l.rowOf(b), g.syncRegistry()
+}
+
+// ledgerFor finds the ledger of a new device: the named one, or that of its
+// labels.
+func (g *gateway) ledgerFor(ctx context.Context, name string, texts []string) (*openLedger, error) {
+	if name != "" && len(texts) > 0 {
+		return nil, fmt.Errorf("both --ledger and --label: either names the ledger or has the rules choose it")
+	}
+	labels, err := parseLabels(texts)
+	if err != nil {
+		return nil, err
+	}
+	if len(labels) > 0 {
+		cfg, err := g.cfg.choose(labels)
+		if err != nil {
+			return nil, err
+		}
+		name = cfg.Name
+	}
+	return g.on(ctx, name, true)
+}
+
+func (l *openLedger) rotateDevice(ctx context.Context, q deviceRequest) (deviceRow, error) {
+	l.g.binding.Lock()
+	defer l.g.binding.Unlock()
+	b, err := l.findDevice(q.Device, false)
+	if err != nil {
+		return deviceRow{}, err
+	}
+	key, err := q.key()
+	if err != nil {
+		return deviceRow{}, err
+	}
+	floor, err := q.floor()
+	if err != nil {
+		return deviceRow{}, err
+	}
+	if floor, err = l.floorAcross(ctx, frame.ID(b.ID), key, floor, false); err != nil {
+		return deviceRow{}, fmt.Errorf("rotate the key of device %d%s: %w", b.Number, l.where(), err)
+	}
+	rotated, err := l.store.RotateDevice(ctx, b.Number, key, floor)
+	if err != nil {
+		return deviceRow{}, fmt.Errorf("rotate the key of device %d%s: %w", b.Number, l.where(), err)
+	}
+	return l.rowOf(rotated), l.g.syncRegistry()
+}
+
+func (l *openLedger) removeDevice(ctx context.Context, q deviceRequest) (deviceRow, error) {
+	l.g.binding.Lock()
+	defer l.g.binding.Unlock()
+	b, err := l.findDevice(q.Device, false)
+	if err != nil {
+		return deviceRow{}, err
+	}
+	if err := l.store.RemoveDevice(ctx, b.Number); err != nil {
+		return deviceRow{}, fmt.Errorf("remove device %d%s: %w", b.Number, l.where(), err)
+	}
+	if b, err = l.findDevice(strconv.FormatUint(uint64(b.Number), 10), true); err != nil {
+		return deviceRow{}, err
+	}
+	return l.rowOf(b), l.g.syncRegistry()
+}
+
+// floorAcross looks at what the gateway's other ledgers know of a device that
+// this one is about to have under a key (nil for none). With unbound, another
+// ledger's open binding of it is refused. A key that another ledger has seen
+// frames of goes on above their counters, as within one ledger: else what was
+// recorded then could be played back here.
+func (l *openLedger) floorAcross(ctx context.Context, id frame.ID, key *frame.Key, floor frame.Counter, unbound bool) (frame.Counter, error) {
+	if !l.g.several() {
+		return floor, nil
+	}
+	all, err := l.g.all(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, other := range all {
+		if other == l {
+			continue
+		}
+		for _, b := range other.store.Devices() {
+			if frame.ID(b.ID) != id {
+				continue
+			}
+			if !b.Closed && unbound {
+				return 0, fmt.Errorf("device %s is registered in the ledger %s, as number %d named %q, and belongs to one ledger at a time: remove it there first", id, other.cfg.Name, b.Number, b.Name)
+			}
+			last, err := other.lastCounter(ctx, b, key)
+			if err != nil {
+				return 0, fmt.Errorf("in the ledger %s: %w", other.cfg.Name, err)
+			}
+			floor = max(floor, last)
+		}
+	}
+	return floor, nil
+}
+
+// lastCounter is up to where a binding has used a key's counters, 0 if it never
+// had that key. A key that was rotated out is refused: what came under it cannot
+// be told from what came under the next one.
+func (l *openLedger) lastCounter(ctx context.Context, b ledger.Binding, key *frame.Key) (last frame.Counter, err error) {
+	if key == nil || b.Kind != ledger.BindSecure {
+		return 0, nil
+	}
+	for e := uint32(1); e <= b.Epoch; e++ {
+		had, ok := l.store.DeviceKey(b.Number, e)
+		if !ok || had != *key {
+			continue
+		}
+		if e < b.Epoch {
+			return 0, fmt.Errorf("device %d has had this key before: its counters must not begin anew", b.Number)
+		}
+		last = frame.Counter(b.Floor)
+		err := l.newest(ctx, b, time.Now().UnixMilli(), func(f *store.Found) {
+			if f.Origin.HasCounter {
+				last = max(last, frame.Counter(f.Origin.Counter))
+			}
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return last, nil
+}
+
+// syncRegistry tells intake what devices there are in all ledgers. Its numbers
+// of them are joined of ledger and number.
+func (g *gateway) syncRegistry() error {
+	if g.live == nil {
+		return nil
+	}
+	bindings := make([][]ledger.Binding, len(g.ledgers))
+	for i, l := range g.ledgers {
+		bindings[i] = l.store.Devices()
+	}
+	owners, several := owners(bindings)
+	var devices []ingest.Device
+	for i, l := range g.ledgers {
+		for _, b := range bindings[i] {
+			if b.Closed || owners[b.ID] != i {
+				continue
+			}
+			d, err := l.intakeDevice(i, b)
+			if err != nil {
+				return err
+			}
+			devices = append(devices, d)
+		}
+	}
+	g.live.twice.set(g.tellTwice(several))
+	if err := g.live.registry.Set(devices); err != nil {
+		return fmt.Errorf("tell intake of the devices: %w", err)
+	}
+	return nil
+}
+
+func (l *openLedger) intakeDevice(index int, b ledger.Binding) (ingest.Device, error) {
+	number, err := joinNumber(index, b.Number)
+	if err != nil {
+		return ingest.Device{}, err
+	}
+	d := ingest.Device{Number: number, ID: b.ID, Epoch: b.Epoch, Kind: b.Kind, Floor: frame.Counter(b.Floor)}
+	if b.Kind == ingest.KindSecure {
+		key, ok := l.store.DeviceKey(b.Number, b.Epoch)
+		if !ok {
+			return d, fmt.Errorf("the keyring%s has no key of device %d, epoch %d: restore the keyring that goes with this data", l.where(), b.Number, b.Epoch)
+		}
+		d.Key = &key
+	}
+	return d, nil
+}
+
+// owners says which ledger, by index, has each open ID. Where several have one,
+// which only a ledger that was put back from a copy can bring about, it is the
+// one that bound it last: there the device was moved to. Those IDs are listed,
+// each with the ledgers that have it.
+func owners(bindings [][]ledger.Binding) (owner map[[8]byte]int, several map[[8]byte][]int) {
+	owner, several = map[[8]byte]int{}, map[[8]byte][]int{}
+	from := map[[8]byte]int64{}
+	for i, list := range bindings {
+		for _, b := range list {
+			if b.Closed {
+				continue
+			}
+			first, taken := owner[b.ID]
+			if taken && first != i && !slices.Contains(several[b.ID], i) {
+				if len(several[b.ID]) == 0 {
+					several[b.ID] = []int{first}
+				}
+				several[b.ID] = append(several[b.ID], i)
+			}
+			if !taken || b.From > from[b.ID] {
+				owner[b.ID], from[b.ID] = i, b.From
+			}
+		}
+	}
+	return owner, several
+}
+
+// tellTwice puts into words what owners listed.
+func (g *gateway) tellTwice(several map[[8]byte][]int) []string {
+	var all []string
+	for id, in := range several {
+		names := make([]string, len(in))
+		for i, k := range in {
+			names[i] = g.ledgers[k].cfg.Name
+		}
+		all = append(all, fmt.Sprintf("device %s is registered in the ledgers %s: the one that bound it last gets its readings; remove it from the other", frame.ID(id), strings.Join(names, " and ")))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// twice are the devices that more than one ledger has. The zero value has none.
+type twice struct {
+	mu  sync.Mutex
+	all []string // under mu
+}
+
+func (t *twice) set(all []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all = all
+}
+
+func (t *twice) list() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.all
+}
