@@ -35,6 +35,7 @@ type committer struct {
 
 	signing bool
 	held    string
+	keys    logKeys
 	note    []byte // newest signed checkpoint
 	signed  uint64
 
@@ -302,7 +303,11 @@ func (c *committer) fill(g *group, b *pebble.Batch) error {
 		Ledger: c.s.keys.id, Incarnation: c.incarnation, Number: rec.number,
 		Previous: previous, Count: uint64(g.n), Root: merkle.RootInPlace(g.leaves),
 	}
-	rec.head, rec.signature = ledger.SignIntake(c.s.opt.Keyring.LogKey(), head)
+	key, err := c.s.signer(c.keys.newest())
+	if err != nil {
+		return err
+	}
+	rec.head, rec.signature = ledger.SignIntake(key, head)
 	g.buf = rec.encode(g.buf[:0], c, g)
 	if err := b.Set(c.s.keys.u64(kindCommit, rec.number), g.buf, nil); err != nil {
 		return err
@@ -524,5 +529,9 @@ func (c *committer) snapshot(b *pebble.Batch) error {
 
 func (c *committer) putState(b *pebble.Batch) error {
 	c.state.NextCommit, c.state.Head = c.nextCommit, c.head
-	return c.s.putRow(b, c.s.keys.key(kindState), c.state, true)
+	key := c.s.keys.key(kindState)
+	if c.state.Keys > 0 {
+		return c.s.putRowAs(b, formatRotated, key, rotatedState{State: c.state, Keys: c.state.Keys}, true)
+	}
+	return c.s.putRow(b, key, c.state, true)
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -80,6 +81,7 @@ type said struct {
 	statements  [][]byte // by number, up to what was acknowledged
 	bindings    map[uint32]ledger.Binding
 	intake      map[uint64][]byte // signed intake heads by number
+	logKeys     []ed25519.PublicKey
 }
 
 type acked struct {
@@ -91,6 +93,7 @@ type acked struct {
 func (s *said) copy() said {
 	c := said{readings: s.readings[:len(s.readings):len(s.readings)], checkpoints: s.checkpoints[:len(s.checkpoints):len(s.checkpoints)]}
 	c.statements = s.statements[:len(s.statements):len(s.statements)]
+	c.logKeys = s.logKeys
 	c.bindings, c.intake = map[uint32]ledger.Binding{}, map[uint64][]byte{}
 	for k, v := range s.bindings {
 		c.bindings[k] = v
@@ -149,7 +152,7 @@ func (w *world) look() {
 		}
 		statements = append(statements, item)
 	}
-	note, devices := r.v.checkpoint, r.v.devices
+	note, devices, logKeys := r.v.checkpoint, r.v.devices, w.s.LogKeys()
 	r.close()
 	if err != nil {
 		w.t.Fatalf("seed %d: %v", w.seed, err)
@@ -165,7 +168,7 @@ func (w *world) look() {
 	if note != nil {
 		w.said.checkpoints = append(w.said.checkpoints, note)
 	}
-	w.said.statements = statements
+	w.said.statements, w.said.logKeys = statements, logKeys
 	for _, b := range devices {
 		w.said.bindings[b.Number] = b
 	}
@@ -225,7 +228,7 @@ func (w *world) step() {
 	ctx := context.Background()
 	pick := w.nodes[w.rng.IntN(len(w.nodes))]
 	var err error
-	switch w.rng.IntN(12) {
+	switch w.rng.IntN(13) {
 	case 0, 1, 2:
 		var all []Arrival
 		for range 1 + w.rng.IntN(20) {
@@ -251,6 +254,8 @@ func (w *world) step() {
 		}
 	case 10:
 		_, err = w.s.AddStatement(ctx, ledger.Statement{Kind: "alert", Body: map[string]any{"n": w.rng.Int64N(100)}})
+	case 12:
+		_, err = w.s.RotateLogKey(ctx)
 	case 11:
 		if len(w.nodes) > 4 {
 			if err = w.s.RemoveDevice(ctx, pick.binding.Number); err == nil {
@@ -387,7 +392,11 @@ func (w *world) holds() {
 		}
 		verify(t, w.site, e)
 	}
+	if now := w.s.LogKeys(); len(now) < len(w.said.logKeys) || !sameKeys(now[:len(w.said.logKeys)], w.said.logKeys) {
+		t.Fatalf("seed %d: log keys %x, they were %x", w.seed, now, w.said.logKeys)
+	}
 	w.logHolds()
+	w.keysHold()
 	for n, item := range w.said.statements {
 		if got, _, _, err := w.s.StatementAt(uint64(n), w.s.Statements()); err != nil || !bytes.Equal(got, item) {
 			t.Fatalf("seed %d: statement %d is %x, %v; it was %x", w.seed, n, got, err, item)
@@ -421,7 +430,7 @@ func (w *world) logHolds() {
 		t.Fatal(err)
 	}
 	for _, note := range w.said.checkpoints {
-		cp, err := merkle.OpenCheckpoint(note, w.s.Origin(), w.s.LogKey())
+		cp, err := w.s.OpenCheckpoint(note)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ import (
 
 // damagedSite has rows of every kind: sealed and unsealed quarter hours, a
 // sealed one that no header lists yet, long runs, statements, a journal, kept
-// intake heads, an ended and a silent stream.
+// intake heads, an ended and a silent stream, three log keys.
 func damagedSite(t *testing.T) *site {
 	x := &site{t: t, fs: newMem(), keys: newKeys(), clock: newClock(), rng: newRand(3)}
 	x.opt.Routes = []string{"ethereum:1337"}
@@ -50,12 +50,14 @@ func damagedSite(t *testing.T) *site {
 	}
 	x.submit(long...)
 	x.send(x.nodes[0], x.nodes[1])
+	x.rotate()
 	for range 3 {
 		x.pass(4 * time.Minute)
 		x.send(x.nodes[0], x.nodes[1], x.nodes[5])
 	}
 	x.seal()
 	x.pass(time.Minute)
+	x.rotate()
 	x.send(x.nodes[0], x.nodes[1], x.nodes[5])
 	x.send(x.nodes[0])
 	x.check()
@@ -112,7 +114,7 @@ func TestDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	rng := newRand(9)
-	for _, kind := range []byte("SsdIckgiHhwnNtBlyYpj") {
+	for _, kind := range []byte("SsdIckgiHhwnNtBlyYpKj") {
 		all := rows[kind]
 		if len(all) == 0 {
 			t.Errorf("there is no row of kind %c", kind)
@@ -122,7 +124,7 @@ func TestDamage(t *testing.T) {
 		for _, row := range picked[:min(2, len(all))] {
 			key, val := row[0], row[1]
 			damaged := map[string][]byte{
-				"its format byte changed": append([]byte{2}, val[1:]...),
+				"its format byte changed": append([]byte{val[0] ^ format ^ formatRotated}, val[1:]...),
 				"a byte cut off":          val[:len(val)-1],
 				"a byte too many":         append(slices.Clone(val), 0),
 				"half of it":              val[:len(val)/2],

@@ -243,8 +243,12 @@ func (c *committer) open(number uint32) (*device, error) {
 	return d, nil
 }
 
-// AddStatement records a statement and returns its number.
+// AddStatement records a statement and returns its number. One that names a log
+// key is refused: RotateLogKey makes it.
 func (s *Store) AddStatement(ctx context.Context, st ledger.Statement) (n uint64, err error) {
+	if st.Kind == ledger.KindLogKey {
+		return 0, fmt.Errorf("%w: a %s statement goes with a key in the keyring: rotate the log key", ErrRefused, st.Kind)
+	}
 	err = s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
 		n = c.stTree.Size()
 		st.At = now

@@ -22,8 +22,10 @@
 // # Keys
 //
 // Every key begins with the ledger's 32-byte id and one byte of kind; numbers
-// are big-endian. Every value begins with a format byte (1). Values marked
-// sealed are AES-256-GCM under the keyring's local key, bound to their key.
+// are big-endian. Every value begins with a format byte (1; that of S is 2 once
+// the log key was changed, so that a program which does not know of such changes
+// refuses). Values marked sealed are AES-256-GCM under the keyring's local key,
+// bound to their key.
 //
 //	S                           ledger state: open window, sizes, last stamp          sealed
 //	s slot(8)                   stream: device, compartments, tree frontiers, counters sealed
@@ -43,8 +45,18 @@
 //	l level(1) index(8)         log nodes
 //	y number(8)                 statement                                               sealed
 //	Y level(1) index(8)         statement tree nodes
+//	K n(8)                      log key n+2: its statement, first batch, first commit         sealed
 //	p                           newest signed checkpoint
-//	j len(1) route key          anchor journal
+//	j len(1) route key          a route's journal: its anchors, and what its chain keeps
+//
+// # Log keys
+//
+// The ledger begins with one log key, which its id is made of, and may go to
+// another by a statement that both sign. A checkpoint of s batches is signed by
+// the newest key that header s-1 shows a statement of, so each size has one key,
+// and an earlier head signed again comes out as it was. An intake head is signed
+// by the key recorded last before its commit; the row K says which commit that is,
+// as no hash does. The keyring keeps them all.
 //
 // # Crashes
 //
@@ -56,7 +68,9 @@
 // the hour's row and the deletion of its commits: a crash before that leaves
 // segments that nothing points to, and the next start writes them again under
 // the same keys. A new stream's keys are in the keyring before its rows are
-// here; after a crash in between nobody uses them.
+// here; after a crash in between nobody uses them. So it is with another log key:
+// the commit of its statement is the switch, and a key that never came to be named
+// goes with the next change.
 //
 // An orderly Close leaves everything in tables, whose checksums tell a damaged
 // byte. After a kill the newest commits lie in the write-ahead log alone, and

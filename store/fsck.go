@@ -228,7 +228,7 @@ func (f *fsck) batches() error {
 	if f.v.checkpoint == nil {
 		return nil
 	}
-	cp, err := merkle.OpenCheckpoint(f.v.checkpoint, f.s.Origin(), f.s.logPub)
+	cp, err := f.s.openCheckpoint(f.v.keys, f.v.checkpoint)
 	if err != nil {
 		f.find("the newest checkpoint: %v", err)
 		return nil
@@ -322,8 +322,12 @@ func (f *fsck) statements() error {
 			f.find("%v", notFound(err, "statement %d", n))
 			return nil
 		}
-		if _, err := ledger.ParseStatement(r.Item); err != nil {
+		st, err := ledger.ParseStatement(r.Item)
+		if err != nil {
 			f.find("statement %d: %v", n, err)
+		}
+		if st.Kind == ledger.KindLogKey && !f.v.keys.named(n) {
+			f.find("statement %d names a log key that the ledger does not go by", n)
 		}
 		inc, err := f.s.start(r.Start)
 		if err != nil {
@@ -383,12 +387,12 @@ func (f *fsck) commitRecords() error {
 
 // sealedMeanwhile says whether the snapshot is of a later state than the view.
 func (f *fsck) sealedMeanwhile() bool {
-	var st ledgerState
-	return row(f.snap, f.s.local, f.s.keys.key(kindState), &st) == nil && st.SealFrom != f.v.state.SealFrom
+	st, err := f.s.readState(f.snap)
+	return err == nil && st.SealFrom != f.v.state.SealFrom
 }
 
 func (f *fsck) commitRecord(rec *record, prev []byte) error {
-	head, err := ledger.VerifyIntake(f.s.logPub, rec.head, rec.signature)
+	head, err := ledger.VerifyIntake(f.v.keys.ofCommit(rec.number), rec.head, rec.signature)
 	if err != nil {
 		return err
 	}

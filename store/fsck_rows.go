@@ -143,7 +143,7 @@ func (f *fsck) keptHeads() error {
 		c := cursor{b: val}
 		version, item := c.byte(), c.bytes()
 		signature := c.take(64)
-		head, err := ledger.VerifyIntake(f.s.logPub, item, signature)
+		head, err := ledger.VerifyIntake(f.v.keys.ofCommit(number), item, signature)
 		if version != format || c.err != nil || len(c.b) != 0 || err != nil || head.Number != number || head.Ledger != f.s.keys.id {
 			f.find("the intake head of commit %d does not hold", number)
 		}

@@ -27,11 +27,16 @@ const (
 	kindStatement  = 'y'
 	kindStateNode  = 'Y'
 	kindCheckpoint = 'p'
+	kindLogKey     = 'K'
 	kindJournal    = 'j'
 )
 
-// format is the first byte of every value.
-const format = 1
+// format is the first byte of every value, but for the ledger's state once there
+// was another log key: a program that does not know of those must not go on.
+const (
+	format        = 1
+	formatRotated = 2
+)
 
 // keyspace builds the keys of one ledger.
 type keyspace struct{ id merkle.Hash }

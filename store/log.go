@@ -67,16 +67,18 @@ func (s *Store) Checkpoint() (note []byte, size uint64, ok bool) {
 }
 
 // CheckpointAt signs the head that the log had at a size that is not beyond the
-// newest signed one: Ed25519 gives the same bytes as then.
+// newest signed one: by the log key of that size, and Ed25519 gives the same bytes
+// as then.
 func (s *Store) CheckpointAt(size uint64) ([]byte, error) {
-	if v := s.view.Load(); size > v.signed {
+	v := s.view.Load()
+	if size > v.signed {
 		return nil, fmt.Errorf("checkpoint of %d batches: the newest signed one has %d: %w", size, v.signed, ErrNotFound)
 	}
 	root, err := s.RootAt(size)
 	if err != nil {
 		return nil, err
 	}
-	return merkle.SignCheckpoint(merkle.Checkpoint{Origin: s.Origin(), Size: size, Root: root}, s.opt.Keyring.LogKey())
+	return s.signHead(v.keys, size, root)
 }
 
 // AllowSigning lets checkpoints be signed, at once and from now on: some

@@ -38,7 +38,7 @@ func (s *Store) recover() error {
 	c := &committer{
 		s: s, devices: map[uint32]*device{}, signing: !s.opt.HoldSigning,
 		siteCur: s.cursor(share.Site), ledgerCur: s.cursor(share.Ledger),
-		hasher: make([]reading.Hasher, 1), free: make(chan *group, 2),
+		hasher: make([]reading.Hasher, 1), free: make(chan *group, 2), keys: logKeys{{pub: s.first}},
 	}
 	if s.opt.HoldSigning {
 		c.held = ErrHeld.Error()
@@ -46,14 +46,15 @@ func (s *Store) recover() error {
 	c.free <- new(group)
 	c.free <- new(group)
 	s.com = c
-	err := row(s.db, s.local, s.keys.key(kindState), &c.state)
+	var err error
+	c.state, err = s.readState(s.db)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return s.recoverEmpty(c)
 	}
 	if err != nil {
 		return err
 	}
-	steps := []func() error{c.loadStarts, c.loadStreams, c.loadDevices, c.countRows, c.loadTrees, c.replay, c.loadListed}
+	steps := []func() error{c.loadStarts, c.loadStreams, c.loadDevices, c.countRows, c.loadKeys, c.loadTrees, c.replay, c.loadListed}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return fmt.Errorf("recover: %w", err)
@@ -212,7 +213,7 @@ func (c *committer) checkSigned() error {
 	if c.note == nil {
 		return nil
 	}
-	cp, err := merkle.OpenCheckpoint(c.note, c.s.Origin(), c.s.logPub)
+	cp, err := c.s.openCheckpoint(c.keys, c.note)
 	if err != nil {
 		return fmt.Errorf("%w: newest checkpoint: %w", ErrDamaged, err)
 	}
@@ -409,7 +410,7 @@ func (c *committer) firstStatement(b *pebble.Batch, now int64, start uint64) err
 			routes[i] = r
 		}
 		return c.appendStatement(b, ledger.Statement{Kind: ledger.KindGenesis, At: now, Body: map[string]any{
-			"log-key": []byte(c.s.logPub), "nonce": nonce[:], "window": c.s.window, "routes": routes,
+			"log-key": []byte(c.s.first), "nonce": nonce[:], "window": c.s.window, "routes": routes,
 		}})
 	}
 	w := &c.state.Open
@@ -470,6 +471,6 @@ func (c *committer) makeView() *view {
 	}
 	return &view{
 		size: c.logTree.Size(), state: c.state, checkpoint: c.note, signed: c.signed, held: c.held,
-		devices: c.bindings, streams: c.infos, nextCommit: c.nextCommit, lastStamp: c.state.LastStamp, oldest: c.oldest,
+		keys: c.keys, devices: c.bindings, streams: c.infos, nextCommit: c.nextCommit, lastStamp: c.state.LastStamp, oldest: c.oldest,
 	}
 }

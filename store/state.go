@@ -34,6 +34,15 @@ type ledgerState struct {
 	SealFrom   uint64 // first batch whose quarter hour is not sealed
 	Stopped    int64  // when the gateway last stopped in order, ms
 	Signed     uint64 // size of the newest signed checkpoint
+
+	Keys uint64 `cbor:"-"` // log keys after the first; where there are any the row is a rotatedState
+}
+
+// rotatedState is the row S, in formatRotated, once there was another log key.
+type rotatedState struct {
+	_     struct{} `cbor:",toarray"`
+	State ledgerState
+	Keys  uint64
 }
 
 // window is the row w, and the open window in S.
@@ -233,8 +242,12 @@ var (
 	}()
 )
 
-// putRow writes v under key: format byte, then CBOR, sealed if local is set.
+// putRow writes v under key: format byte, then CBOR, sealed if seal is set.
 func (s *Store) putRow(b *pebble.Batch, key []byte, v any, seal bool) error {
+	return s.putRowAs(b, format, key, v, seal)
+}
+
+func (s *Store) putRowAs(b *pebble.Batch, version byte, key []byte, v any, seal bool) error {
 	enc, err := rowEnc.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode row %c: %w", key[32], err)
@@ -242,7 +255,27 @@ func (s *Store) putRow(b *pebble.Batch, key []byte, v any, seal bool) error {
 	if seal {
 		enc = s.local.seal(key, enc)
 	}
-	return b.Set(key, append([]byte{format}, enc...), nil)
+	return b.Set(key, append([]byte{version}, enc...), nil)
+}
+
+// readState reads the row S, in either format.
+func (s *Store) readState(r pebble.Reader) (st ledgerState, err error) {
+	key := s.keys.key(kindState)
+	val, closer, err := r.Get(key)
+	if err != nil {
+		return st, err
+	}
+	defer closer.Close()
+	if len(val) == 0 || val[0] != formatRotated {
+		err = decodeRow(s.local, key, val, &st)
+		return st, err
+	}
+	var x rotatedState
+	if err = decodeRowAs(formatRotated, s.local, key, val, &x); err == nil && x.Keys == 0 {
+		err = fmt.Errorf("%w: row S has no log key after the first", ErrDamaged)
+	}
+	x.State.Keys = x.Keys
+	return x.State, err
 }
 
 // row reads what putRow wrote. It gives pebble.ErrNotFound as it is.
@@ -256,7 +289,11 @@ func row(r pebble.Reader, local *localSeal, key []byte, v any) error {
 }
 
 func decodeRow(local *localSeal, key, val []byte, v any) error {
-	if len(val) == 0 || val[0] != format {
+	return decodeRowAs(format, local, key, val, v)
+}
+
+func decodeRowAs(version byte, local *localSeal, key, val []byte, v any) error {
+	if len(val) == 0 || val[0] != version {
 		return fmt.Errorf("%w: row %c has an unknown format", ErrDamaged, key[32])
 	}
 	val = val[1:]

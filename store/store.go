@@ -72,7 +72,7 @@ type Options struct {
 
 // Event is something an operator may want to know.
 type Event struct {
-	Kind   string // "reboot", "clock", "gap", "window", "sealed", "disk-full", "disk-ok", "dead"
+	Kind   string // "reboot", "clock", "gap", "window", "sealed", "log-key", "disk-full", "disk-ok", "dead"
 	Device uint32
 	Detail string
 }
@@ -99,8 +99,8 @@ type Store struct {
 	db     *pebble.DB
 	keys   keyspace
 	local  *localSeal
-	logPub ed25519.PublicKey
-	window int64 // ms
+	first  ed25519.PublicKey // log key
+	window int64             // ms
 
 	in   chan []Arrival
 	ctl  chan func()
@@ -135,6 +135,7 @@ type view struct {
 	checkpoint []byte // newest signed, nil if none
 	signed     uint64 // its size
 	held       string // why nothing is signed; "" if signing
+	keys       logKeys
 	devices    []ledger.Binding
 	streams    []streamInfo // by slot
 	nextCommit uint64
@@ -249,7 +250,7 @@ func prepare(o Options) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		opt: o, logPub: pub, local: local, window: o.Window.Milliseconds(),
+		opt: o, first: pub, local: local, window: o.Window.Milliseconds(),
 		keys:      keyspace{ledger.ID(pub, o.Keyring.Nonce())},
 		in:        make(chan []Arrival, queueSlices),
 		ctl:       make(chan func()),
@@ -330,10 +331,10 @@ func (s *Store) Dead() error {
 // DiskFull says whether readings are refused for lack of space.
 func (s *Store) DiskFull() bool { return s.full.Load() }
 
-// Ledger is the ledger's id, Origin its checkpoint origin, LogKey its public key.
-func (s *Store) Ledger() merkle.Hash       { return s.keys.id }
-func (s *Store) Origin() string            { return ledger.Origin(s.keys.id) }
-func (s *Store) LogKey() ed25519.PublicKey { return s.logPub }
+// Ledger is the ledger's id, Origin its checkpoint origin; both stay when the log
+// key changes.
+func (s *Store) Ledger() merkle.Hash { return s.keys.id }
+func (s *Store) Origin() string      { return ledger.Origin(s.keys.id) }
 
 // Submit queues arrivals for the next group commit and returns; each one's Done
 // tells how it went. It blocks while the queue is full. An error means that

@@ -262,9 +262,9 @@ func (c *committer) sign(b *pebble.Batch) error {
 	if !c.signing {
 		return nil
 	}
-	note, err := merkle.SignCheckpoint(merkle.Checkpoint{Origin: c.s.Origin(), Size: c.logTree.Size(), Root: c.logTree.Root()}, c.s.opt.Keyring.LogKey())
+	note, err := c.s.signHead(c.keys, c.logTree.Size(), c.logTree.Root())
 	if err != nil {
-		return fmt.Errorf("sign checkpoint: %w", err)
+		return err
 	}
 	c.note, c.signed, c.oldest = note, c.logTree.Size(), c.openFirst
 	c.state.Signed = c.signed // the caller writes the state
