@@ -3,6 +3,7 @@ package anchor
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"cairn/merkle"
@@ -62,11 +63,18 @@ type Block struct {
 }
 
 // Tips are the ends of a chain. Final is the zero Block if nothing is final
-// yet; Rule says by which rule it is ("finalized", "depth 64").
+// yet; Rule says by which rule it is ("finalized", "depth 64"). Of a chain whose
+// blocks nobody can show at present, as a calendar without a Bitcoin node at
+// hand, Latest is the zero Block; if what Find returns is to be believed all
+// the same, Final has the height Everything.
 type Tips struct {
 	Latest, Final Block
 	Rule          string
 }
+
+// Everything is the height of Tips.Final at which all that Find returns is
+// final, by Tips.Rule.
+const Everything = math.MaxUint64
 
 // Found says where an attempt was mined. Reverted means that it failed there:
 // its fee is spent and nothing was anchored.
@@ -74,7 +82,7 @@ type Found struct {
 	Which    int // index into the attempts that were asked for
 	Block    Block
 	Reverted bool
-	Cost     Amount // what it did cost
+	Cost     Amount // what it did cost, in full
 }
 
 // Order is what Sign is asked for.
@@ -116,7 +124,8 @@ type Chain interface {
 	// Tips returns the newest and the newest final block.
 	Tips(ctx context.Context) (Tips, error)
 	// Stored returns the ledger's head on the chain, zero if there is none. A
-	// chain that keeps none says ErrNoHead, always.
+	// chain that keeps none says ErrNoHead, always: without asking anybody, and
+	// under a context that has ended as well.
 	Stored(ctx context.Context) (Root, error)
 	// Sign makes the transaction that moves the head from o.Previous to o.Root,
 	// and sends nothing. If the place of the newest of o.Prior is still free
@@ -138,6 +147,15 @@ type Chain interface {
 	// Complete returns the receipt with what is known only once its block is
 	// final, or as it is.
 	Complete(ctx context.Context, a Attempt, b Block, receipt []byte) ([]byte, error)
+}
+
+// KeepsHead reports whether the chain keeps a head of the ledger, so that it
+// notices a log that was rolled back. It asks no node.
+func KeepsHead(c Chain) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := c.Stored(ctx)
+	return !errors.Is(err, ErrNoHead)
 }
 
 // Source is the ledger whose heads are anchored. It must be safe for

@@ -37,6 +37,16 @@ type Config struct {
 	Resend, Reprice time.Duration
 	MaxPrices       int
 
+	// Deadline is the time in which an anchor should be in a block: default
+	// Every, but at least 30 minutes. Over it the offer for an anchor rises in a
+	// line from the chain's estimate to Budget, the most that one anchor may cost
+	// with all its attempts; 0 leaves it to the chain's own ceiling, and each
+	// Reprice brings the least that replaces. Monthly bounds what the anchors
+	// begun in one calendar month (UTC) may cost together, 0 for no bound. Both
+	// are in the chain's unit. What stands at a bound waits, and is not lost.
+	Deadline        time.Duration
+	Budget, Monthly Amount
+
 	// Check is the time between pre-flights while all is well, default 5
 	// minutes. Recheck is the time between looks at the newest finals, in case
 	// the chain undid what it had called final; default 10 minutes.
@@ -95,7 +105,8 @@ type Route struct {
 	recent    []uint64  // sizes of the newest finals, oldest first, at most maxRecent
 	checked   time.Time // last good pre-flight
 	rechecked time.Time
-	guarded   bool // Guard was told
+	fundsAt   time.Time // last good answer of the purse
+	guarded   bool      // Guard was told
 	guardOK   bool
 
 	mu     sync.Mutex // covers what follows
@@ -104,8 +115,10 @@ type Route struct {
 	finals []Anchor // the newest, oldest first, without receipts, at most maxRecent
 	latest Block
 	seen   bool
-	held   error // why the machine stands
-	down   error // the last pre-flight's or poll's error
+	funds  *Funds // the purse's last answer
+	short  bool   // the pre-flight says that it does not pay
+	held   error  // why the machine stands
+	down   error  // the last pre-flight's or poll's error
 }
 
 // New checks the configuration and returns the route. It reads nothing yet.
@@ -129,10 +142,11 @@ func New(cfg Config) (*Route, error) {
 	def(&cfg.Check, 5*time.Minute)
 	def(&cfg.Recheck, 10*time.Minute)
 	def(&cfg.RedAfter, 4*cfg.Every+30*time.Minute)
+	def(&cfg.Deadline, max(cfg.Every, 30*time.Minute))
 	if cfg.MaxPrices == 0 {
 		cfg.MaxPrices = 8
 	}
-	for _, d := range []time.Duration{cfg.Every, cfg.Poll, cfg.Timeout, cfg.SignTimeout, cfg.ReceiptTimeout, cfg.Resend, cfg.Check, cfg.Recheck, cfg.RedAfter} {
+	for _, d := range []time.Duration{cfg.Every, cfg.Poll, cfg.Timeout, cfg.SignTimeout, cfg.ReceiptTimeout, cfg.Resend, cfg.Check, cfg.Recheck, cfg.RedAfter, cfg.Deadline} {
 		if d < 0 {
 			return nil, fmt.Errorf("anchor: negative duration %s", d)
 		}
@@ -154,6 +168,10 @@ func New(cfg Config) (*Route, error) {
 func (r *Route) pace() pace {
 	return pace{poll: r.cfg.Poll, resend: r.cfg.Resend, reprice: r.cfg.Reprice, prices: r.cfg.MaxPrices}
 }
+
+// Guards reports whether the chain keeps a head, so that the route will tell
+// Config.Guard something. It asks no node, and may be called before Run.
+func (r *Route) Guards() bool { return KeepsHead(r.cfg.Chain) }
 
 // Run resumes what the journal holds and anchors until ctx ends, then returns
 // nil. It returns an error only if the journal cannot be read; whatever goes
@@ -209,6 +227,7 @@ func (r *Route) poll(ctx context.Context) bool {
 	if r.checked.IsZero() || now.Sub(r.checked) >= r.cfg.Check {
 		err := call0(ctx, r.cfg.Timeout, r.cfg.Chain.Ready)
 		r.setDown(err)
+		r.askFunds(ctx, now, err)
 		switch {
 		case err == nil:
 			r.checked = now

@@ -24,7 +24,41 @@ type Status struct {
 	Latest           Block     // newest block seen
 	FinalHeight      uint64
 	FinalRule        string
-	Guarded          bool // our log is known to contain the chain's head
+	Guards           bool // the chain keeps a head, so that a log that was rolled back is noticed; false until Run
+	Guarded          bool // our log is known to contain that head
+
+	Deadline time.Duration // in which an anchor should be in a block
+
+	// Money, in Unit. SpentMonth is what the anchors charged to this calendar
+	// month (UTC) cost as far as they are in blocks, Reserved the most that
+	// those on their way may add. Monthly and Budget are the configured
+	// limits, 0 for none.
+	Unit                                  string
+	SpentMonth, Reserved, Monthly, Budget Amount
+
+	// What the purse held when it was last asked; zero if it never answered, or
+	// if the chain is free.
+	Balance, PerAnchor Amount
+	RunwayDays         float64 // for which Balance lasts at present fees, −1 if that is not known
+	TopUp              TopUp   // zero if none is needed
+
+	// Alarms are the newest anchors that the chain undid after it had called
+	// them final, oldest first.
+	Alarms []Alarm
+}
+
+// Alarm is an anchor that was final, and whose block the chain dropped.
+type Alarm struct {
+	Number uint64 // of the anchor
+	Root   Root
+	// From and To are the sizes of the log that were proven by this anchor: the
+	// proofs of batches From−1 … To−1 rest on it.
+	From, To uint64
+	What     string // what happened
+	At       int64  // when that was seen, Unix milliseconds
+	// Covered: an anchor that came to be final after that proves all of it, so
+	// that it is history. Until then the route is unhealthy.
+	Covered bool
 }
 
 // Status returns the route's present state. It may be called at any time.
@@ -38,6 +72,8 @@ func (r *Route) Status() Status {
 		a := r.flying.clone()
 		s.Pending, s.State = &a, a.State
 	}
+	s.Deadline, s.Monthly, s.Budget = r.cfg.Deadline, r.cfg.Monthly, r.cfg.Budget
+	r.tellFunds(&s)
 	covered := uint64(0)
 	for i := len(r.finals) - 1; i >= 0 && s.LastFinal == nil; i-- {
 		if r.finals[i].State == Final {
