@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,34 +43,32 @@ func (c *command) fsckAll(ctx context.Context) error {
 			}
 		}
 	}
-	var wrong error
+	var errs []error
 	for _, name := range names {
 		err := c.fsckOne(ctx, name, len(names) > 1)
-		if err != nil && !errors.Is(err, errFalse) {
-			return err
+		if err != nil && len(names) > 1 {
+			err = fmt.Errorf("ledger %s: %w", name, err)
 		}
-		wrong = cmp.Or(wrong, err)
+		errs = append(errs, err)
 	}
-	return wrong
+	return errors.Join(errs...)
 }
 
+// fsckOne checks one ledger; named says that there are others.
 func (c *command) fsckOne(ctx context.Context, name string, named bool) error {
 	c.ledger = name
 	r, err := ask[fsckAnswer](ctx, c, "fsck", nothing{})
 	if isTerminal(c.Err) {
 		fmt.Fprint(c.Err, "\r\x1b[K")
 	}
-	if named && !c.json {
-		fmt.Fprintf(c.Out, "ledger %s: ", name)
-	}
 	if errors.Is(err, store.ErrDamaged) { // it does not even open
-		if named && !c.json {
-			fmt.Fprintln(c.Out, err)
-		}
 		return falseError{fmt.Errorf("%w: %w", errFsck, err)}
 	}
 	if err != nil {
 		return err
+	}
+	if named && !c.json {
+		fmt.Fprintf(c.Out, "ledger %s: ", name)
 	}
 	return c.reportFsck(r)
 }

@@ -51,25 +51,37 @@ func (l *openLedger) routeError(i int, err error) error {
 	return fmt.Errorf("%sanchors[%d]: %w", l.cfg.prefix(), i, err)
 }
 
-// ownAccounts refuses ledgers that anchor from one account: neither would know
-// of the other's transactions. The configuration cannot tell where keystores are
+// accounts are what ledgers anchor from, each with the ledger that has it.
+type accounts map[account]string
+
+type account struct {
+	chain  string
+	sender [20]byte
+}
+
+// claim refuses a second ledger for an account: neither would know of the
+// other's transactions. The configuration alone cannot tell where keystores are
 // copies of one another.
-func (g *gateway) ownAccounts() error {
-	type account struct {
-		chain  string
-		sender [20]byte
+func (a accounts) claim(chain string, sender [20]byte, ledger string) error {
+	if sender == ([20]byte{}) {
+		return nil // its key cannot be read; the route's status says so
 	}
-	of := map[account]string{}
+	at := account{chain, sender}
+	if other, taken := a[at]; taken && other != ledger {
+		return fmt.Errorf("the ledgers %s and %s anchor on %s from one account, 0x%x: each needs one of its own", other, ledger, chain, sender)
+	}
+	a[at] = ledger
+	return nil
+}
+
+// ownAccounts checks that no two ledgers share one.
+func (g *gateway) ownAccounts() error {
+	of := accounts{}
 	for _, l := range g.ledgers {
 		for _, c := range l.chains {
-			a := account{c.Name(), c.Sender()}
-			if a.sender == ([20]byte{}) {
-				continue // its key cannot be read; the route's status says so
+			if err := of.claim(c.Name(), c.Sender(), l.cfg.Name); err != nil {
+				return err
 			}
-			if other, taken := of[a]; taken {
-				return fmt.Errorf("the ledgers %s and %s anchor on %s from one account, 0x%x: each needs one of its own", other, l.cfg.Name, a.chain, a.sender)
-			}
-			of[a] = l.cfg.Name
 		}
 	}
 	return nil

@@ -61,9 +61,9 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	defer clear(w.Passphrase)
-	routes := 0
+	routes, of := 0, accounts{}
 	for i := range cfg.Ledgers {
-		if err := checkLedger(cfg, &cfg.Ledgers[i], w); err != nil {
+		if err := checkLedger(cfg, &cfg.Ledgers[i], w, of); err != nil {
 			return err
 		}
 		routes += len(cfg.Ledgers[i].Anchors)
@@ -88,7 +88,7 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 	return nil
 }
 
-func checkLedger(cfg *Config, l *LedgerConfig, w share.Wrap) error {
+func checkLedger(cfg *Config, l *LedgerConfig, w share.Wrap, of accounts) error {
 	k, err := openKeyring(cfg, l, w)
 	if err != nil {
 		return err
@@ -98,8 +98,12 @@ func checkLedger(cfg *Config, l *LedgerConfig, w share.Wrap) error {
 	}
 	for i := range l.Anchors {
 		e, err := ethereumConfig(&l.Anchors[i])
+		sender := e.Sender
 		if err == nil && e.Keystore != "" {
-			_, err = ethereum.CheckKeystore(e.Keystore, e.Passphrase)
+			sender, err = ethereum.CheckKeystore(e.Keystore, e.Passphrase)
+		}
+		if err == nil {
+			err = of.claim(l.Anchors[i].Route(), sender, l.Name)
 		}
 		if err != nil {
 			return fmt.Errorf("%sanchors[%d]: %w", l.prefix(), i, err)

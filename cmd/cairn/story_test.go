@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/accounts/keystore"
+	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -86,15 +87,24 @@ func (s *stage) setup(e *testscript.Env, bin string) error {
 		return nil
 	}
 	e.Setenv("CHAIN", s.node.URL)
-	key := &keystore.Key{Address: crypto.PubkeyToAddress(s.node.Keys[0].PublicKey), PrivateKey: s.node.Keys[0]}
-	b, err := keystore.EncryptKey(key, "sesame", keystore.LightScryptN, keystore.LightScryptP)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(e.WorkDir, "anchor.json"), b, 0o600); err != nil {
-		return err
+	for i, name := range accountFiles {
+		key := &keystore.Key{Address: s.account(i), PrivateKey: s.node.Keys[i]}
+		b, err := keystore.EncryptKey(key, "sesame", keystore.LightScryptN, keystore.LightScryptP)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(e.WorkDir, name), b, 0o600); err != nil {
+			return err
+		}
 	}
 	return os.WriteFile(filepath.Join(e.WorkDir, "anchor.pass"), []byte("sesame\n"), 0o600)
+}
+
+// accountFiles are the keystores of the node's first accounts.
+var accountFiles = []string{"anchor.json", "anchor2.json"}
+
+func (s *stage) account(i int) common.Address {
+	return crypto.PubkeyToAddress(s.node.Keys[i].PublicKey)
 }
 
 // freePort finds a UDP and TCP port that nobody uses at this moment.
@@ -192,12 +202,13 @@ func (s *stage) capture(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // chain works on the node: stop, resume, pause (no blocks), go (a block a
-// second again), sent N (so many transactions of the account are in blocks).
+// second again), sent N [ACCOUNT] (so many transactions of the account, by
+// default 0, are in blocks).
 func (s *stage) chain(ts *testscript.TestScript, neg bool, args []string) {
 	var err error
 	switch {
 	case neg || len(args) == 0:
-		ts.Fatalf("usage: chain stop|resume|pause|go|sent N")
+		ts.Fatalf("usage: chain stop|resume|pause|go|sent N [ACCOUNT]")
 	case args[0] == "stop":
 		s.node.Stop()
 	case args[0] == "resume":
@@ -209,9 +220,14 @@ func (s *stage) chain(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	case args[0] == "go":
 		err = s.node.Call(nil, "evm_setIntervalMining", 1)
-	case args[0] == "sent" && len(args) == 2:
+	case args[0] == "sent" && len(args) > 1:
+		account := 0
+		if len(args) > 2 {
+			account, err = strconv.Atoi(args[2])
+			ts.Check(err)
+		}
 		var n string
-		err = s.node.Call(&n, "eth_getTransactionCount", crypto.PubkeyToAddress(s.node.Keys[0].PublicKey).Hex(), "latest")
+		err = s.node.Call(&n, "eth_getTransactionCount", s.account(account).Hex(), "latest")
 		if got, _ := strconv.ParseUint(strings.TrimPrefix(n, "0x"), 16, 64); err == nil && strconv.FormatUint(got, 10) != args[1] {
 			ts.Fatalf("%d transactions are in blocks, want %s", got, args[1])
 		}
