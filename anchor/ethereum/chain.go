@@ -3,9 +3,9 @@ package ethereum
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/big"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -20,12 +20,19 @@ import (
 // concurrent use.
 type Chain struct {
 	cfg      Config
-	node     *endpoint
+	nodes    *nodes
 	key      key
 	registry *contracts.Registry
+
+	mu      sync.Mutex // covers what follows
+	next    uint64     // the nonce after the newest of ours that was seen in a block, 0 for none
+	foreign []string   // transactions of the sender that are not ours, newest last, at most maxForeign
 }
 
-var _ anchor.Chain = (*Chain)(nil)
+var (
+	_ anchor.Chain = (*Chain)(nil)
+	_ anchor.Purse = (*Chain)(nil)
+)
 
 // Name returns "ethereum:<chain id>".
 func (c *Chain) Name() string { return fmt.Sprintf("ethereum:%d", c.cfg.ChainID) }
@@ -42,127 +49,145 @@ func (c *Chain) CodeHash() common.Hash { return c.cfg.CodeHash }
 
 // Close ends the connections.
 func (c *Chain) Close() {
-	c.node.close()
+	c.nodes.close()
 	if k, ok := c.key.(*externalKey); ok {
 		k.close()
 	}
 }
 
-// ask calls the node, and gives its error answers a sentinel.
-func (c *Chain) ask(ctx context.Context, result any, method string, args ...any) error {
-	return nodeMeaning(c.node.call(ctx, result, method, args...))
+// Notes returns what an operator should know though anchoring goes on: which
+// of several nodes are left out and why, and which transactions of the sender
+// this process did not make. It may be called at any time.
+func (c *Chain) Notes() []string {
+	notes := c.nodes.notes()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append(notes, c.foreign...)
 }
 
-// checkChain makes sure that the node is on the right chain. The node behind a
-// URL can change at any time, so it is asked before everything that matters.
-func (c *Chain) checkChain(ctx context.Context) error {
-	var id hexutil.Big
-	if err := c.ask(ctx, &id, "eth_chainId"); err != nil {
-		return err
-	}
-	if got := (*big.Int)(&id); !got.IsUint64() || got.Uint64() != c.cfg.ChainID {
-		return fmt.Errorf("%w: the node is on chain %s, want %d", anchor.ErrWrongChain, got, c.cfg.ChainID)
-	}
-	return nil
-}
-
-// Ready checks chain id, contract, key and balance, in this order.
+// Ready checks nodes, contract, key, account and balance, in this order.
 func (c *Chain) Ready(ctx context.Context) error {
-	if err := c.checkChain(ctx); err != nil {
+	v, err := c.nodes.look(ctx)
+	if err != nil {
 		return err
 	}
-	if err := c.checkContract(ctx, c.cfg.Contract, c.cfg.CodeHash); err != nil {
+	if err := c.checkContract(ctx, v, c.cfg.Contract, c.cfg.CodeHash); err != nil {
 		return err
 	}
 	if err := c.key.ready(ctx); err != nil {
 		return err
 	}
-	return c.checkFunds(ctx)
+	if err := c.checkAccount(ctx, v); err != nil {
+		return err
+	}
+	return c.checkFunds(ctx, v)
 }
 
-func (c *Chain) checkContract(ctx context.Context, at common.Address, want common.Hash) error {
+func (s sight) code(ctx context.Context, at common.Address) ([]byte, error) {
+	var code hexutil.Bytes
+	err := s.ask(ctx, &code, "eth_getCode", at, "latest")
+	return code, err
+}
+
+func (c *Chain) checkContract(ctx context.Context, v view, at common.Address, want common.Hash) error {
 	if at == (common.Address{}) {
 		return fmt.Errorf("%w: no contract is configured", anchor.ErrContract)
 	}
-	var code hexutil.Bytes
-	if err := c.ask(ctx, &code, "eth_getCode", at, "latest"); err != nil {
+	got, err := agree(v.best(), "the contract's code", func(s sight) (common.Hash, error) {
+		code, err := s.code(ctx, at)
+		return crypto.Keccak256Hash(code), err
+	})
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(code) == 0 {
+	case got == types.EmptyCodeHash:
 		return fmt.Errorf("%w: there is no code at %s", anchor.ErrContract, at)
-	}
-	if h := crypto.Keccak256Hash(code); h != want {
-		return fmt.Errorf("%w: the code at %s has hash %s, want %s", anchor.ErrContract, at, h, want)
-	}
-	return nil
-}
-
-// checkFunds asks whether the balance pays for FundsFor anchors at the present
-// fee: base fee and tip, without the reserve that Sign asks for.
-func (c *Chain) checkFunds(ctx context.Context) error {
-	fees, err := c.fees(ctx)
-	if err != nil {
-		return err
-	}
-	balance, err := c.balance(ctx)
-	if err != nil {
-		return err
-	}
-	one := new(big.Int).Mul(new(big.Int).Add(fees.base, fees.tip), big.NewInt(anchorGas))
-	want := new(big.Int).Mul(one, new(big.Int).SetUint64(c.cfg.FundsFor))
-	if balance.Cmp(want) < 0 {
-		return fmt.Errorf("%w: %s has %s, want %s for %d anchors", anchor.ErrFunds, c.Sender(), inEther(balance), inEther(want), c.cfg.FundsFor)
+	case got != want:
+		return fmt.Errorf("%w: the code at %s has hash %s, want %s", anchor.ErrContract, at, got, want)
 	}
 	return nil
 }
 
-func (c *Chain) balance(ctx context.Context) (*big.Int, error) {
-	var b hexutil.Big
-	if err := c.ask(ctx, &b, "eth_getBalance", c.Sender(), "latest"); err != nil {
-		return nil, err
+// checkAccount makes sure that nobody but the key's holder can use up nonces
+// and funds: an account with code, be it delegated by EIP-7702, can be moved by
+// others, and nodes keep no more than one transaction of it waiting.
+func (c *Chain) checkAccount(ctx context.Context, v view) error {
+	code, err := first(v, func(s sight) ([]byte, error) { return s.code(ctx, c.Sender()) })
+	if err != nil {
+		return err
 	}
-	return (*big.Int)(&b), nil
+	if to, ok := types.ParseDelegation(code); ok {
+		return fmt.Errorf("%w: %s is delegated to %s (EIP-7702); anchor with an account of its own", anchor.ErrLocked, c.Sender(), to)
+	}
+	if len(code) > 0 {
+		return fmt.Errorf("%w: %s is a contract", anchor.ErrLocked, c.Sender())
+	}
+	return nil
 }
 
 // Tips returns the newest block, and the newest final one by the rule of Config.
 func (c *Chain) Tips(ctx context.Context) (anchor.Tips, error) {
-	if err := c.checkChain(ctx); err != nil {
-		return anchor.Tips{}, err
-	}
-	latest, err := c.header(ctx, "latest")
+	v, err := c.nodes.look(ctx)
 	if err != nil {
 		return anchor.Tips{}, err
 	}
-	t := anchor.Tips{Latest: block(latest), Rule: "finalized"}
+	v = v.best()
+	latest, err := v.tip(ctx)
+	if err != nil {
+		return anchor.Tips{}, err
+	}
+	t := anchor.Tips{Latest: block(latest), Rule: c.cfg.FinalTag}
+	var final *types.Header
 	if c.cfg.Depth > 0 {
 		t.Rule = fmt.Sprintf("depth %d", c.cfg.Depth)
 		if t.Latest.Height < c.cfg.Depth {
 			return t, nil
 		}
-		final, err := c.header(ctx, hexutil.Uint64(t.Latest.Height-c.cfg.Depth))
-		if err != nil {
-			return anchor.Tips{}, err
-		}
-		t.Final = block(final)
-		return t, nil
+		final, err = v.sameHeader(ctx, t.Latest.Height-c.cfg.Depth)
+	} else {
+		final, err = v.tagged(ctx, c.cfg.FinalTag)
 	}
-	final, err := c.header(ctx, "finalized")
-	switch {
-	case errors.Is(err, anchor.ErrAgain):
-		return t, nil // an error answer or null: nothing is final yet, or the tag is unknown
-	case err != nil:
+	if err != nil {
 		return anchor.Tips{}, err
 	}
-	t.Final = block(final)
+	if final != nil {
+		t.Final = block(final)
+	}
 	return t, nil
+}
+
+// tagged returns the lowest block that a node gives the tag, if the others have
+// the same block there, or nil if no node does yet.
+func (v view) tagged(ctx context.Context, tag string) (*types.Header, error) {
+	var low *types.Header
+	var down error
+	answered := false
+	for _, r := range each(v, func(s sight) (*types.Header, error) { return s.header(ctx, tag) }) {
+		switch {
+		case unheard(r.err):
+			down = r.err
+			continue
+		case r.err == nil && (low == nil || r.value.Number.Cmp(low.Number) < 0):
+			low = r.value
+		}
+		answered = true // an error answer or null: nothing is final yet, or the tag is unknown
+	}
+	switch {
+	case !answered:
+		return nil, down
+	case low == nil || len(v) == 1:
+		return low, nil
+	}
+	return v.sameHeader(ctx, low.Number.Uint64())
 }
 
 // Seen returns the newest block.
 func (c *Chain) Seen(ctx context.Context) (anchor.Block, error) {
-	if err := c.checkChain(ctx); err != nil {
+	v, err := c.nodes.look(ctx)
+	if err != nil {
 		return anchor.Block{}, err
 	}
-	h, err := c.header(ctx, "latest")
+	h, err := v.best().tip(ctx)
 	if err != nil {
 		return anchor.Block{}, err
 	}
@@ -176,22 +201,19 @@ func block(h *types.Header) anchor.Block {
 // header asks for a header by number or tag. It must hash to the name that the
 // node gives it: then all its fields are understood, and what is kept of it
 // is what the chain committed to.
-func (c *Chain) header(ctx context.Context, at any) (*types.Header, error) {
+func (n *node) header(ctx context.Context, at any) (*types.Header, error) {
 	var h *namedHeader
-	if err := c.ask(ctx, &h, "eth_getBlockByNumber", at, false); err != nil {
+	if err := n.ask(ctx, &h, "eth_getBlockByNumber", at, false); err != nil {
 		return nil, err
 	}
 	if h == nil {
-		return nil, fmt.Errorf("%w: block %v is null", anchor.ErrAgain, at)
+		return nil, fmt.Errorf("%w: block %v of the %s is null", anchor.ErrAgain, at, n.name())
 	}
-	if n, ok := at.(hexutil.Uint64); ok && (!h.Number.IsUint64() || h.Number.Uint64() != uint64(n)) {
-		return nil, fmt.Errorf("%w: block %d has number %s", anchor.ErrAgain, uint64(n), h.Number)
+	if err := h.check(); err != nil {
+		return nil, fmt.Errorf("%w: block %v of the %s: %w", anchor.ErrAgain, at, n.name(), err)
 	}
-	if !h.Number.IsUint64() || h.Time > 1<<40 {
-		return nil, fmt.Errorf("%w: block %v has number %s and time %d", anchor.ErrAgain, at, h.Number, h.Time)
-	}
-	if got := h.Header.Hash(); got != h.hash {
-		return nil, fmt.Errorf("%w: the header of block %s hashes to %s, not to its name %s", anchor.ErrAgain, h.Number, got, h.hash)
+	if want, ok := at.(hexutil.Uint64); ok && h.Number.Uint64() != uint64(want) {
+		return nil, fmt.Errorf("%w: block %d of the %s has number %s", anchor.ErrAgain, uint64(want), n.name(), h.Number)
 	}
 	return &h.Header, nil
 }
@@ -213,9 +235,25 @@ func (h *namedHeader) UnmarshalJSON(b []byte) error {
 	return h.Header.UnmarshalJSON(b)
 }
 
+const maxTime = 1 << 40 // seconds since 1970: what fits into milliseconds and is no nonsense
+
+func (h *namedHeader) check() error {
+	if h.Number == nil || !h.Number.IsUint64() || h.Time > maxTime {
+		return fmt.Errorf("number %s and time %d", h.Number, h.Time)
+	}
+	if h.BaseFee != nil && h.BaseFee.BitLen() > maxWeiBits {
+		return fmt.Errorf("the base fee has %d bits", h.BaseFee.BitLen())
+	}
+	if got := h.Header.Hash(); got != h.hash {
+		return fmt.Errorf("the header hashes to %s, not to its name %s", got, h.hash)
+	}
+	return nil
+}
+
 // Stored returns the ledger's head in the registry, at the newest block.
 func (c *Chain) Stored(ctx context.Context) (anchor.Root, error) {
-	if err := c.checkChain(ctx); err != nil {
+	v, err := c.nodes.look(ctx)
+	if err != nil {
 		return anchor.Root{}, err
 	}
 	if c.cfg.Contract == (common.Address{}) {
@@ -224,105 +262,68 @@ func (c *Chain) Stored(ctx context.Context) (anchor.Root, error) {
 	if c.Sender() == (common.Address{}) {
 		return anchor.Root{}, c.key.ready(ctx)
 	}
-	var out hexutil.Bytes
 	call := map[string]any{"to": c.cfg.Contract, "input": hexutil.Bytes(c.registry.PackHead(c.Sender(), c.cfg.Ledger))}
-	if err := c.ask(ctx, &out, "eth_call", call, "latest"); err != nil {
-		return anchor.Root{}, err
-	}
-	if len(out) != 32 {
-		return anchor.Root{}, fmt.Errorf("%w: %s answers with %d bytes, want 32", anchor.ErrContract, c.cfg.Contract, len(out))
-	}
-	return anchor.Root(out), nil
+	return agree(v.best(), "the registry's head", func(s sight) (anchor.Root, error) {
+		var out hexutil.Bytes
+		if err := s.ask(ctx, &out, "eth_call", call, "latest"); err != nil {
+			return anchor.Root{}, err
+		}
+		if len(out) != 32 {
+			return anchor.Root{}, fmt.Errorf("%w: %s answers with %d bytes, want 32", anchor.ErrContract, c.cfg.Contract, len(out))
+		}
+		return anchor.Root(out), nil
+	})
 }
 
-// Send sends an attempt. It does not send one that would leave a gap in the
-// sender's nonces: a node would keep it aside and say nothing.
-func (c *Chain) Send(ctx context.Context, a anchor.Attempt) error {
-	if err := c.checkChain(ctx); err != nil {
-		return err
+// Funds returns the sender's balance, and what an anchor costs at the present
+// fees: base fee and tip, without the reserve that Sign asks for.
+func (c *Chain) Funds(ctx context.Context) (anchor.Funds, error) {
+	f := anchor.Funds{Unit: "gwei", Address: c.Sender().Hex()}
+	v, err := c.nodes.look(ctx)
+	if err != nil {
+		return f, err
 	}
-	tx, err := parseAttempt(a)
+	balance, cost, err := c.funds(ctx, v)
+	if err != nil {
+		return f, err
+	}
+	f.PerAnchor = gweiUp(cost)
+	f.Balance = gweiDown(balance)
+	return f, nil
+}
+
+// funds returns the balance and the present cost of an anchor, in wei.
+func (c *Chain) funds(ctx context.Context, v view) (balance, cost *big.Int, err error) {
+	f, err := c.fees(ctx, v)
+	if err != nil {
+		return nil, nil, err
+	}
+	data, err := c.dataFee(ctx, v, anchorBytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	cost = new(big.Int).Mul(f.now(), big.NewInt(anchorGas))
+	balance, err = c.balance(ctx, v)
+	return balance, cost.Add(cost, data), err
+}
+
+// checkFunds asks whether the balance pays for FundsFor anchors.
+func (c *Chain) checkFunds(ctx context.Context, v view) error {
+	balance, one, err := c.funds(ctx, v)
 	if err != nil {
 		return err
 	}
-	pending, err := c.nonce(ctx, "pending")
-	if err != nil {
-		return err
-	}
-	if tx.Nonce() > pending {
-		return fmt.Errorf("%w: nonce %d would leave a gap, the node's next is %d", anchor.ErrAsk, tx.Nonce(), pending)
-	}
-	var hash common.Hash
-	if err := sendMeaning(c.node.call(ctx, &hash, "eth_sendRawTransaction", hexutil.Bytes(a.Raw))); err != nil {
-		return err
-	}
-	if hash != (common.Hash{}) && hash != tx.Hash() {
-		return fmt.Errorf("%w: the node took transaction %s for %s", anchor.ErrAgain, tx.Hash(), hash)
+	want := new(big.Int).Mul(one, new(big.Int).SetUint64(c.cfg.FundsFor))
+	if balance.Cmp(want) < 0 {
+		return fmt.Errorf("%w: %s has %s, want %s for %d anchors", anchor.ErrFunds, c.Sender(), inEther(balance), inEther(want), c.cfg.FundsFor)
 	}
 	return nil
 }
 
-func parseAttempt(a anchor.Attempt) (*types.Transaction, error) {
-	tx := new(types.Transaction)
-	if err := tx.UnmarshalBinary(a.Raw); err != nil {
-		return nil, fmt.Errorf("%w: the journal's transaction cannot be read: %w", anchor.ErrRefused, err)
-	}
-	return tx, nil
-}
-
-func (c *Chain) nonce(ctx context.Context, at string) (uint64, error) {
-	var n hexutil.Uint64
-	err := c.ask(ctx, &n, "eth_getTransactionCount", c.Sender(), at)
-	return uint64(n), err
-}
-
-// txPlace is what Find needs of eth_getTransactionReceipt.
-type txPlace struct {
-	TxHash      common.Hash     `json:"transactionHash"`
-	BlockHash   *common.Hash    `json:"blockHash"`
-	BlockNumber *hexutil.Uint64 `json:"blockNumber"`
-	Status      *hexutil.Uint64 `json:"status"`
-}
-
-// Find looks for the attempts' receipts, newest first.
-func (c *Chain) Find(ctx context.Context, attempts []anchor.Attempt) (anchor.Found, bool, error) {
-	var reverted *anchor.Found
-	for i := len(attempts) - 1; i >= 0; i-- {
-		f, ok, err := c.findOne(ctx, attempts[i])
-		if err != nil {
-			return anchor.Found{}, false, err
-		}
-		f.Which = i
-		switch {
-		case ok && !f.Reverted:
-			return f, true, nil
-		case ok && reverted == nil:
-			reverted = &f
-		}
-	}
-	if reverted != nil {
-		return *reverted, true, nil
-	}
-	return anchor.Found{}, false, nil
-}
-
-func (c *Chain) findOne(ctx context.Context, a anchor.Attempt) (f anchor.Found, ok bool, err error) {
-	var p *txPlace
-	if err := c.ask(ctx, &p, "eth_getTransactionReceipt", common.BytesToHash(a.ID)); err != nil {
-		return f, false, err
-	}
-	if p == nil || p.BlockHash == nil || p.BlockNumber == nil {
-		return f, false, nil
-	}
-	if p.TxHash != common.BytesToHash(a.ID) || p.Status == nil {
-		return f, false, fmt.Errorf("%w: the receipt of %x is of %s", anchor.ErrAgain, a.ID, p.TxHash)
-	}
-	h, err := c.header(ctx, *p.BlockNumber)
-	if err != nil {
-		return f, false, err
-	}
-	if h.Hash() != *p.BlockHash {
-		return f, false, fmt.Errorf("%w: %x is in block %s, but block %d is %s", anchor.ErrAgain, a.ID, p.BlockHash, uint64(*p.BlockNumber), h.Hash())
-	}
-	return anchor.Found{Block: block(h), Reverted: *p.Status != hexutil.Uint64(types.ReceiptStatusSuccessful)}, true, nil
+func (c *Chain) balance(ctx context.Context, v view) (*big.Int, error) {
+	return first(v, func(s sight) (*big.Int, error) {
+		var b hexutil.Big
+		err := s.ask(ctx, &b, "eth_getBalance", c.Sender(), "latest")
+		return (*big.Int)(&b), err
+	})
 }

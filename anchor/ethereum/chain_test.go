@@ -19,15 +19,16 @@ import (
 
 // signArgs are the arguments of account_signTransaction.
 type signArgs struct {
-	From    common.Address  `json:"from"`
-	To      *common.Address `json:"to"`
-	Nonce   hexutil.Uint64  `json:"nonce"`
-	Gas     hexutil.Uint64  `json:"gas"`
-	Value   *hexutil.Big    `json:"value"`
-	Input   hexutil.Bytes   `json:"input"`
-	MaxFee  *hexutil.Big    `json:"maxFeePerGas"`
-	MaxTip  *hexutil.Big    `json:"maxPriorityFeePerGas"`
-	ChainID *hexutil.Big    `json:"chainId"`
+	From     common.Address  `json:"from"`
+	To       *common.Address `json:"to"`
+	Nonce    hexutil.Uint64  `json:"nonce"`
+	Gas      hexutil.Uint64  `json:"gas"`
+	Value    *hexutil.Big    `json:"value"`
+	Input    hexutil.Bytes   `json:"input"`
+	MaxFee   *hexutil.Big    `json:"maxFeePerGas"`
+	MaxTip   *hexutil.Big    `json:"maxPriorityFeePerGas"`
+	GasPrice *hexutil.Big    `json:"gasPrice"`
+	ChainID  *hexutil.Big    `json:"chainId"`
 }
 
 func mustSign(t *testing.T, c *Chain, previous, root merkle.Hash, prior ...anchor.Attempt) anchor.Attempt {
@@ -246,9 +247,9 @@ func TestReplaceTakesTheSameNonce(t *testing.T) {
 	if f := mustFind(t, c, d, a, b); f.Which != 1 {
 		t.Errorf("attempt %d was mined, want 1", f.Which)
 	}
-	if err := c.Send(ctx, a); !errors.Is(err, anchor.ErrAsk) {
-		t.Errorf("Send of the replaced one after that: %v, want ErrAsk", err)
-	}
+	until(t, "ErrAsk for the replaced one once the pool knows the block", func() bool {
+		return errors.Is(c.Send(ctx, a), anchor.ErrAsk)
+	})
 	// Its place being used, the next takes another.
 	e := mustSign(t, c, rootOf(1), rootOf(2), a, b)
 	if te, _ := parseAttempt(e); te.Nonce() != tb.Nonce()+1 {

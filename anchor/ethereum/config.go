@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/big"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,13 +15,16 @@ import (
 	"cairn/contracts"
 )
 
-// Config says where and as whom to anchor. URL, ChainID and one of Keystore and
-// Signer must be set; what is left zero has the default that is named.
+// Config says where and as whom to anchor. URL or URLs, ChainID and one of
+// Keystore and Signer must be set; what is left zero has the default that is
+// named.
 type Config struct {
-	// URL is the node's JSON-RPC: http(s)://, ws(s):// or the path of an IPC
-	// socket. It may hold an access key; no error or log shows more than its host.
-	URL string
-	// ChainID is the chain that URL must be on.
+	// URLs are the JSON-RPC of one or more nodes: http(s)://, ws(s):// or the
+	// path of an IPC socket. They may hold access keys; no error or log shows
+	// more than their hosts. URL is one more, asked before them.
+	URL  string
+	URLs []string
+	// ChainID is the chain that the nodes must be on.
 	ChainID uint64
 	// Contract is the registry. It may be zero for Deploy alone.
 	Contract common.Address
@@ -44,11 +47,17 @@ type Config struct {
 	// keystore's.
 	Sender common.Address
 
-	// Depth is the number of blocks above a final one on chains that have no
-	// "finalized" tag, default 0: go by the tag.
-	Depth uint64
-	// MaxFeeGwei is the highest fee cap per gas that is signed, default 100;
-	// MaxTipGwei the highest tip, default 3.
+	// FinalTag is the tag that nodes give the newest final block: "finalized",
+	// the default, or "safe", which on a rollup may be undone with the chain
+	// below. Depth is, for chains without such a tag, the number of blocks above
+	// a final one; default 0: go by the tag.
+	FinalTag string
+	Depth    uint64
+	// GasRule is how the chain charges, default GasEIP1559.
+	GasRule GasRule
+	// MaxFeeGwei is the highest fee cap per gas that is signed, default 100, or
+	// price with GasLegacy. MaxTipGwei is the highest tip, default 3, but for
+	// what it takes to replace a transaction with that tip.
 	MaxFeeGwei, MaxTipGwei float64
 	// FundsFor is the number of anchors, at the present fee, that the balance
 	// must pay for before Ready complains; default 10.
@@ -69,6 +78,7 @@ const (
 	defaultTimeout  = 15 * time.Second
 	defaultResponse = 64 << 20
 	maxGwei         = 1e6
+	maxNodes        = 16
 )
 
 // Dial checks the configuration, reads the keystore and returns the chain.
@@ -99,16 +109,24 @@ func Dial(ctx context.Context, cfg Config) (*Chain, error) {
 	if cfg.MaxResponse == 0 {
 		cfg.MaxResponse = defaultResponse
 	}
-	c := &Chain{cfg: cfg, node: newEndpoint("node", cfg.URL, cfg.Timeout, cfg.MaxResponse), registry: contracts.NewRegistry()}
+	if cfg.FinalTag == "" {
+		cfg.FinalTag = "finalized"
+	}
+	if cfg.GasRule == "" {
+		cfg.GasRule = GasEIP1559
+	}
+	c := &Chain{cfg: cfg, nodes: newNodes(cfg.urls(), cfg.ChainID, cfg.Timeout, cfg.MaxResponse), registry: contracts.NewRegistry()}
 	if cfg.Signer != "" {
 		c.key = &externalKey{
 			endpoint: newEndpoint("external signer", cfg.Signer, 0, 1<<20),
 			sender:   cfg.Sender,
+			chain:    cfg.ChainID,
 		}
 	} else {
 		k := openKeystore(cfg.Keystore, cfg.Passphrase)
+		k.chain = cfg.ChainID
 		if cfg.Locked != nil {
-			k = &keystoreKey{sender: k.sender, locked: fmt.Errorf("%w: %w", anchor.ErrLocked, cfg.Locked)}
+			k = &keystoreKey{sender: k.sender, chain: cfg.ChainID, locked: fmt.Errorf("%w: %w", anchor.ErrLocked, cfg.Locked)}
 		}
 		if k.sender == (common.Address{}) {
 			k.sender = cfg.Sender
@@ -137,15 +155,31 @@ func (c *Config) check() error {
 	bad(c.MaxTipGwei < 0 || c.MaxTipGwei > maxGwei, "the tip ceiling is out of range")
 	bad(c.MaxTipGwei > 0 && c.MaxFeeGwei > 0 && c.MaxTipGwei > c.MaxFeeGwei, "the tip ceiling is above the fee ceiling")
 	bad(c.Timeout < 0 || c.MaxResponse < 0, "negative limit")
-	if err := checkURL("node", c.URL); err != nil {
-		errs = append(errs, err)
+	bad(c.Depth > 0 && c.FinalTag != "", "both a tag and a depth for what is final")
+	bad(c.FinalTag != "" && c.FinalTag != "finalized" && c.FinalTag != "safe", `the tag for what is final is neither "finalized" nor "safe"`)
+	bad(c.GasRule != "" && c.GasRule != GasEIP1559 && c.GasRule != GasLegacy && c.GasRule != GasOPStack, "unknown gas rule")
+	urls := c.urls()
+	for i, u := range urls {
+		if err := checkURL("node", u); err != nil {
+			errs = append(errs, err)
+		}
+		bad(slices.Contains(urls[:i], u), "a node is named twice")
 	}
+	bad(len(urls) > maxNodes, "too many nodes")
 	if c.Signer != "" {
 		if err := checkURL("external signer", c.Signer); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// urls returns the nodes in their order.
+func (c *Config) urls() []string {
+	if c.URL == "" && len(c.URLs) > 0 {
+		return c.URLs
+	}
+	return append([]string{c.URL}, c.URLs...)
 }
 
 // checkURL does not put s into its error: it may hold an access key.
@@ -165,18 +199,4 @@ func checkURL(what, s string) error {
 		return nil
 	}
 	return fmt.Errorf("the URL of the %s has scheme %q, want http, https, ws or wss", what, u.Scheme)
-}
-
-func toWei(g float64) *big.Int { return new(big.Int).SetUint64(uint64(g * gwei)) }
-
-// inGwei shows an amount of wei.
-func inGwei(wei *big.Int) string {
-	f, _ := new(big.Rat).SetFrac(wei, big.NewInt(gwei)).Float64()
-	return fmt.Sprintf("%.4g gwei", f)
-}
-
-// inEther shows an amount of wei.
-func inEther(wei *big.Int) string {
-	f, _ := new(big.Rat).SetFrac(wei, big.NewInt(1e18)).Float64()
-	return fmt.Sprintf("%.6g ether", f)
 }

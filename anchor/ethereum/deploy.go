@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
@@ -29,21 +30,19 @@ const deployPoll = 500 * time.Millisecond
 // come to be at Address.
 func (c *Chain) Deploy(ctx context.Context) (Deployment, error) {
 	var d Deployment
-	if err := c.checkChain(ctx); err != nil {
+	v, err := c.nodes.look(ctx)
+	if err != nil {
 		return d, err
 	}
 	if err := c.key.ready(ctx); err != nil {
 		return d, err
 	}
-	f, err := c.fees(ctx)
+	nonce, _, err := c.place(ctx, v, nil)
 	if err != nil {
 		return d, err
 	}
-	nonce, err := c.nonce(ctx, "pending")
-	if err != nil {
-		return d, err
-	}
-	tx, err := c.signTx(ctx, nil, common.FromHex(contracts.RegistryMetaData.Bin), nonce, f, maxDeployGas)
+	o := anchor.Order{Limit: math.MaxUint64}
+	tx, _, err := c.signTx(ctx, v, nil, common.FromHex(contracts.RegistryMetaData.Bin), nonce, maxDeployGas, nil, o)
 	if err != nil {
 		return d, err
 	}
@@ -64,7 +63,10 @@ func (c *Chain) Deploy(ctx context.Context) (Deployment, error) {
 		return d, fmt.Errorf("%w: the deployment failed in block %d", anchor.ErrContract, found.Block.Height)
 	}
 	d.CodeHash = contracts.RuntimeCodeHash
-	return d, c.checkContract(ctx, d.Address, d.CodeHash)
+	if v, err = c.nodes.look(ctx); err != nil {
+		return d, err
+	}
+	return d, c.checkContract(ctx, v, d.Address, d.CodeHash)
 }
 
 // waitMined polls until the attempt is in a block or ctx ends.
@@ -72,7 +74,7 @@ func (c *Chain) waitMined(ctx context.Context, a anchor.Attempt) (anchor.Found, 
 	tick := time.NewTicker(deployPoll)
 	defer tick.Stop()
 	for {
-		f, ok, err := c.findOne(ctx, a)
+		f, ok, err := c.Find(ctx, []anchor.Attempt{a})
 		if ok || err != nil && !errors.Is(err, anchor.ErrAgain) && !errors.Is(err, anchor.ErrDown) {
 			return f, err
 		}

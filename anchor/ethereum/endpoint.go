@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ type endpoint struct {
 	url     string
 	timeout time.Duration // of each call; 0: the caller's alone
 	limit   int64
+	told    func(time.Duration) // gets what a server asks to wait (Retry-After), may be nil
 
 	mu     sync.Mutex
 	client *rpc.Client
@@ -43,7 +45,7 @@ func (e *endpoint) connect(ctx context.Context) (*rpc.Client, error) {
 	}
 	c, err := rpc.DialOptions(ctx, e.url,
 		rpc.WithHTTPClient(&http.Client{
-			Transport:     &limitedTransport{limit: e.limit, next: newTransport()},
+			Transport:     &limitedTransport{limit: e.limit, told: e.told, next: newTransport()},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}),
 		rpc.WithWebsocketMessageSizeLimit(e.limit))
@@ -83,13 +85,13 @@ func (e *endpoint) call(ctx context.Context, result any, method string, args ...
 	case err == nil:
 		return nil
 	case errors.As(err, &answer):
-		s := &serverError{what: e.what, method: method, message: oneLine(answer.Error()), code: answer.ErrorCode()}
+		s := &serverError{what: e.name(), method: method, message: oneLine(answer.Error()), code: answer.ErrorCode()}
 		if d, ok := err.(rpc.DataError); ok {
 			s.data = d.ErrorData()
 		}
 		return s
 	case nonsense(err):
-		return fmt.Errorf("%w: %s: the %s's answer cannot be read", anchor.ErrAgain, method, e.what)
+		return fmt.Errorf("%w: %s: the answer of the %s cannot be read", anchor.ErrAgain, method, e.name())
 	}
 	return e.lost(ctx, err)
 }
@@ -109,18 +111,21 @@ func (e *endpoint) lost(ctx context.Context, err error) error {
 	var network *net.OpError
 	switch {
 	case errors.Is(err, errTooLong):
-		return fmt.Errorf("%w: the %s's answer is longer than %d bytes", anchor.ErrAgain, e.what, e.limit)
+		return fmt.Errorf("%w: the answer of the %s is longer than %d bytes", anchor.ErrAgain, e.name(), e.limit)
 	case ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w: the %s %s did not answer in time", anchor.ErrDown, e.what, e.host())
+		return fmt.Errorf("%w: the %s did not answer in time", anchor.ErrDown, e.name())
 	case errors.As(err, &status):
-		return fmt.Errorf("%w: the %s %s answers with HTTP status %d", anchor.ErrDown, e.what, e.host(), status.StatusCode)
+		return fmt.Errorf("%w: the %s answers with HTTP status %d", anchor.ErrDown, e.name(), status.StatusCode)
 	case errors.As(err, &network):
-		return fmt.Errorf("%w: the %s %s: %s", anchor.ErrDown, e.what, e.host(), oneLine(network.Error()))
+		return fmt.Errorf("%w: the %s: %s", anchor.ErrDown, e.name(), oneLine(network.Error()))
 	case errors.As(err, &address):
 		err = address.Err
 	}
-	return fmt.Errorf("%w: the %s %s: %s", anchor.ErrDown, e.what, e.host(), oneLine(strings.ReplaceAll(err.Error(), e.url, "…")))
+	return fmt.Errorf("%w: the %s: %s", anchor.ErrDown, e.name(), oneLine(strings.ReplaceAll(err.Error(), e.url, "…")))
 }
+
+// name is how errors call the server.
+func (e *endpoint) name() string { return e.what + " " + e.host() }
 
 // host returns what of the URL may be shown.
 func (e *endpoint) host() string {
@@ -175,16 +180,38 @@ func newTransport() *http.Transport {
 
 var errTooLong = errors.New("answer too long")
 
-// limitedTransport bounds the length of every answer.
+// limitedTransport bounds the length of every answer, and tells what a server
+// that is asked too often, or not ready, asks to wait (RFC 9110, 10.2.3).
 type limitedTransport struct {
 	limit int64
+	told  func(time.Duration)
 	next  http.RoundTripper
+}
+
+// maxRetryAfter bounds what a server can ask for.
+const maxRetryAfter = 10 * time.Minute
+
+// retryAfter reads the header: seconds or a date.
+func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
+	v := h.Get("Retry-After")
+	if n, err := strconv.ParseUint(v, 10, 31); err == nil {
+		return min(time.Duration(n)*time.Second, maxRetryAfter), true
+	}
+	if at, err := http.ParseTime(v); err == nil && at.After(now) {
+		return min(at.Sub(now), maxRetryAfter), true
+	}
+	return 0, false
 }
 
 func (t *limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := t.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
+	}
+	if t.told != nil && (resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable) {
+		if d, ok := retryAfter(resp.Header, time.Now()); ok {
+			t.told(d)
+		}
 	}
 	resp.Body = &limitedBody{ReadCloser: resp.Body, left: t.limit}
 	return resp, nil

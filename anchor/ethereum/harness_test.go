@@ -26,7 +26,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/ethereum/go-ethereum/eth/ethconfig"
 	"github.com/ethereum/go-ethereum/ethclient/simulated"
-	"github.com/ethereum/go-ethereum/node"
+	gethnode "github.com/ethereum/go-ethereum/node"
 	"github.com/ethereum/go-ethereum/rpc"
 
 	"cairn/anchor"
@@ -65,7 +65,7 @@ func newSim(t testing.TB) *simChain {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	alloc := types.GenesisAlloc{crypto.PubkeyToAddress(secret.PublicKey): {Balance: ether(100)}}
-	b := simulated.NewBackend(alloc, func(n *node.Config, _ *ethconfig.Config) {
+	b := simulated.NewBackend(alloc, func(n *gethnode.Config, _ *ethconfig.Config) {
 		n.HTTPHost, n.HTTPPort, n.HTTPModules = "127.0.0.1", port, []string{"eth"}
 	})
 	t.Cleanup(func() { b.Close() })
@@ -133,6 +133,16 @@ func testContext(t testing.TB) context.Context {
 // order asks for an attempt at any price under the chain's own ceiling.
 func order(previous, root anchor.Root, prior ...anchor.Attempt) anchor.Order {
 	return anchor.Order{Previous: previous, Root: root, Prior: prior, Limit: math.MaxUint64, Deadline: time.Minute}
+}
+
+// usedNonces is how many transactions of the sender are in the chain.
+func usedNonces(t testing.TB, c *Chain) (uint64, error) {
+	t.Helper()
+	v, err := c.nodes.look(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.nonce(testContext(t), v, "latest")
 }
 
 var testPassphrase = []byte("stones")
@@ -382,6 +392,16 @@ func (s *signerAPI) List() []common.Address {
 }
 
 func (s *signerAPI) SignTransaction(args signArgs) (map[string]any, error) {
+	if args.GasPrice != nil {
+		tx, err := types.SignNewTx(s.secret, types.LatestSignerForChainID(args.ChainID.ToInt()), &types.LegacyTx{
+			Nonce: uint64(args.Nonce), Gas: uint64(args.Gas), To: args.To, GasPrice: args.GasPrice.ToInt(), Value: args.Value.ToInt(), Data: args.Input,
+		})
+		if err != nil {
+			return nil, err
+		}
+		raw, err := tx.MarshalBinary()
+		return map[string]any{"raw": fmt.Sprintf("0x%x", raw), "tx": tx}, err
+	}
 	d := &types.DynamicFeeTx{
 		ChainID: args.ChainID.ToInt(), Nonce: uint64(args.Nonce), Gas: uint64(args.Gas), To: args.To,
 		GasFeeCap: args.MaxFee.ToInt(), GasTipCap: args.MaxTip.ToInt(), Value: args.Value.ToInt(), Data: args.Input,

@@ -42,6 +42,7 @@ const (
 // keystoreKey is a key out of a file. locked says why there is none.
 type keystoreKey struct {
 	sender common.Address
+	chain  uint64
 	secret *ecdsa.PrivateKey
 	locked error
 }
@@ -145,7 +146,7 @@ func (k *keystoreKey) sign(_ context.Context, tx *types.Transaction) (*types.Tra
 	if k.locked != nil {
 		return nil, k.locked
 	}
-	signed, err := types.SignTx(tx, types.LatestSignerForChainID(tx.ChainId()), k.secret)
+	signed, err := types.SignTx(tx, types.LatestSignerForChainID(chainID(k.chain)), k.secret)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", anchor.ErrLocked, err)
 	}
@@ -156,6 +157,7 @@ func (k *keystoreKey) sign(_ context.Context, tx *types.Transaction) (*types.Tra
 type externalKey struct {
 	*endpoint
 	sender common.Address
+	chain  uint64
 }
 
 func (k *externalKey) address() common.Address { return k.sender }
@@ -181,8 +183,13 @@ func (k *externalKey) sign(ctx context.Context, tx *types.Transaction) (*types.T
 	args := map[string]any{
 		"from": k.sender, "to": tx.To(), "input": hexutil.Bytes(tx.Data()),
 		"nonce": hexutil.Uint64(tx.Nonce()), "gas": hexutil.Uint64(tx.Gas()), "value": (*hexutil.Big)(tx.Value()),
-		"maxFeePerGas": (*hexutil.Big)(tx.GasFeeCap()), "maxPriorityFeePerGas": (*hexutil.Big)(tx.GasTipCap()),
-		"chainId": (*hexutil.Big)(tx.ChainId()), "accessList": types.AccessList{},
+		"chainId": (*hexutil.Big)(chainID(k.chain)),
+	}
+	if tx.Type() == types.LegacyTxType {
+		args["gasPrice"] = (*hexutil.Big)(tx.GasPrice())
+	} else {
+		args["maxFeePerGas"], args["maxPriorityFeePerGas"] = (*hexutil.Big)(tx.GasFeeCap()), (*hexutil.Big)(tx.GasTipCap())
+		args["accessList"] = types.AccessList{}
 	}
 	var res struct {
 		Raw hexutil.Bytes `json:"raw"`
@@ -199,9 +206,9 @@ func (k *externalKey) sign(ctx context.Context, tx *types.Transaction) (*types.T
 
 // checkSigned makes sure that signed is tx, signed by sender: an external
 // signer lets people edit what they sign.
-func checkSigned(tx, signed *types.Transaction, sender common.Address) error {
-	signer := types.LatestSignerForChainID(tx.ChainId())
-	if signer.Hash(tx) != signer.Hash(signed) || signed.Type() != tx.Type() || !bytes.Equal(tx.Data(), signed.Data()) {
+func checkSigned(tx, signed *types.Transaction, sender common.Address, chain uint64) error {
+	signer := types.LatestSignerForChainID(chainID(chain))
+	if !signed.Protected() || signer.Hash(tx) != signer.Hash(signed) || signed.Type() != tx.Type() || !bytes.Equal(tx.Data(), signed.Data()) {
 		return fmt.Errorf("%w: another transaction was signed than the one asked for", anchor.ErrLocked)
 	}
 	from, err := types.Sender(signer, signed)

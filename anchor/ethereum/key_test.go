@@ -136,7 +136,7 @@ func TestExternalSigner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := checkSigned(tx, signed, cfg.Sender); !errors.Is(err, anchor.ErrLocked) {
+	if err := checkSigned(tx, signed, cfg.Sender, d.id()); !errors.Is(err, anchor.ErrLocked) {
 		t.Errorf("signature of another: %v", err)
 	}
 }
@@ -160,6 +160,13 @@ func TestConfigContradictions(t *testing.T) {
 		"huge fee":       func(c *Config) { c.MaxFeeGwei = 1e30 },
 		"tip above fee":  func(c *Config) { c.MaxFeeGwei, c.MaxTipGwei = 1, 2 },
 		"negative limit": func(c *Config) { c.Timeout = -1 },
+		"second URL":     func(c *Config) { c.URLs = []string{"ftp://host/secret-token"} },
+		"twice":          func(c *Config) { c.URLs = []string{c.URL} },
+		"empty URL":      func(c *Config) { c.URLs = []string{""} },
+		"many":           func(c *Config) { c.URLs = strings.Split(strings.Repeat("http://secret-token ", 40), " ") },
+		"tag":            func(c *Config) { c.FinalTag = "latest" },
+		"tag and depth":  func(c *Config) { c.FinalTag, c.Depth = "safe", 3 },
+		"gas rule":       func(c *Config) { c.GasRule = "free" },
 	} {
 		c := good
 		change(&c)

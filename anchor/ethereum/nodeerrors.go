@@ -122,6 +122,19 @@ func sendMeaning(err error) error {
 	return fmt.Errorf("%w: %w", meaning, answer)
 }
 
+// limited reports whether a node says, without HTTP's own status for it, that
+// it is asked too often (EIP-1474 has code -32005 for it; nodes use that for
+// other things too when they are handed a transaction).
+func limited(err error) bool {
+	var answer *serverError
+	if !errors.As(err, &answer) {
+		return false
+	}
+	text := strings.ToLower(answer.message)
+	return answer.code == 429 || answer.code == -32005 && answer.method != "eth_sendRawTransaction" ||
+		strings.Contains(text, "too many requests") || strings.Contains(text, "rate limit")
+}
+
 // nodeMeaning gives an error answer to any other question its sentinel.
 func nodeMeaning(err error) error {
 	var answer *serverError

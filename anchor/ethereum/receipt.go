@@ -20,16 +20,24 @@ import (
 // maxBlockTxs bounds the transactions of a block whose receipts are asked for.
 const maxBlockTxs = 1 << 16
 
-// Receipt takes the proof.EthereumReceipt of an attempt in a block, verified.
-// The node must still have the block's state: an ordinary one keeps that of
-// some 128 blocks.
+// Receipt takes the proof.EthereumReceipt of an attempt in a block, verified,
+// from the first node whose proofs hold. That must still have the block's
+// state: an ordinary one keeps that of some 128 blocks.
 func (c *Chain) Receipt(ctx context.Context, a anchor.Attempt, b anchor.Block) ([]byte, error) {
-	h, err := c.header(ctx, hexutil.Uint64(b.Height))
+	v, err := c.nodes.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return first(v, func(s sight) ([]byte, error) { return c.receiptFrom(ctx, s, a, b) })
+}
+
+func (c *Chain) receiptFrom(ctx context.Context, s sight, a anchor.Attempt, b anchor.Block) ([]byte, error) {
+	h, err := s.header(ctx, hexutil.Uint64(b.Height))
 	if err != nil {
 		return nil, err
 	}
 	if h.Hash() != b.Hash {
-		return nil, fmt.Errorf("%w: block %d is another now", anchor.ErrAgain, b.Height)
+		return nil, fmt.Errorf("%w: block %d is another for the %s now", anchor.ErrAgain, b.Height, s.name())
 	}
 	raw, err := rlp.EncodeToBytes(h)
 	if err != nil {
@@ -39,11 +47,12 @@ func (c *Chain) Receipt(ctx context.Context, a anchor.Attempt, b anchor.Block) (
 		ChainID: c.cfg.ChainID, Contract: c.cfg.Contract, Sender: c.Sender(),
 		Ledger: c.cfg.Ledger, Root: a.Root, Header: raw, TxHash: common.BytesToHash(a.ID),
 	}
-	if r.AccountProof, r.StorageProof, err = c.stateProof(ctx, b.Height); err != nil {
+	slot := contracts.Slot(c.Sender(), c.cfg.Ledger)
+	if r.AccountProof, r.StorageProof, err = s.stateProof(ctx, c.cfg.Contract, slot, b.Height); err != nil {
 		return nil, err
 	}
 	var noReceipt error
-	if r.ReceiptProof, r.TxIndex, noReceipt = c.receiptProof(ctx, h, r.TxHash); errors.Is(noReceipt, anchor.ErrDown) {
+	if r.ReceiptProof, r.TxIndex, noReceipt = s.receiptProof(ctx, h, r.TxHash); errors.Is(noReceipt, anchor.ErrDown) {
 		return nil, noReceipt
 	}
 	return c.verified(r, b, noReceipt)
@@ -81,21 +90,23 @@ func (c *Chain) verified(r proof.EthereumReceipt, b anchor.Block, noReceipt erro
 	return nil, fmt.Errorf("%w: the node's proofs do not hold: %w", anchor.ErrAgain, first)
 }
 
+// stateAnswer is what is needed of eth_getProof.
+type stateAnswer struct {
+	AccountProof []hexutil.Bytes `json:"accountProof"`
+	StorageProof []struct {
+		Proof []hexutil.Bytes `json:"proof"`
+	} `json:"storageProof"`
+}
+
 // stateProof returns eth_getProof's nodes for the contract and the head's slot,
 // as the node gives them.
-func (c *Chain) stateProof(ctx context.Context, height uint64) (account, storage [][]byte, err error) {
-	var res *struct {
-		AccountProof []hexutil.Bytes `json:"accountProof"`
-		StorageProof []struct {
-			Proof []hexutil.Bytes `json:"proof"`
-		} `json:"storageProof"`
-	}
-	slot := contracts.Slot(c.Sender(), c.cfg.Ledger)
-	if err := c.ask(ctx, &res, "eth_getProof", c.cfg.Contract, []common.Hash{slot}, hexutil.Uint64(height)); err != nil {
+func (s sight) stateProof(ctx context.Context, contract common.Address, slot common.Hash, height uint64) (account, storage [][]byte, err error) {
+	var res *stateAnswer
+	if err := s.ask(ctx, &res, "eth_getProof", contract, []common.Hash{slot}, hexutil.Uint64(height)); err != nil {
 		return nil, nil, err
 	}
 	if res == nil || len(res.StorageProof) != 1 {
-		return nil, nil, fmt.Errorf("%w: eth_getProof has no proof of one slot", anchor.ErrAgain)
+		return nil, nil, fmt.Errorf("%w: eth_getProof of the %s has no proof of one slot", anchor.ErrAgain, s.name())
 	}
 	return plain(res.AccountProof), plain(res.StorageProof[0].Proof), nil
 }
@@ -110,26 +121,34 @@ func plain(nodes []hexutil.Bytes) [][]byte {
 
 // receiptProof builds the branch of the transaction's receipt out of all
 // receipts of the block.
-func (c *Chain) receiptProof(ctx context.Context, h *types.Header, tx common.Hash) (nodes [][]byte, index uint64, err error) {
-	receipts, err := c.blockReceipts(ctx, h)
+func (s sight) receiptProof(ctx context.Context, h *types.Header, tx common.Hash) (nodes [][]byte, index uint64, err error) {
+	receipts, err := s.blockReceipts(ctx, h)
 	if err != nil {
 		return nil, 0, err
 	}
+	nodes, index, err = receiptBranch(receipts, h, tx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: the %s: %w", anchor.ErrAgain, s.name(), err)
+	}
+	return nodes, index, nil
+}
+
+func receiptBranch(receipts types.Receipts, h *types.Header, tx common.Hash) (nodes [][]byte, index uint64, err error) {
 	at := -1
 	for i, r := range receipts {
 		if r == nil {
-			return nil, 0, fmt.Errorf("%w: receipt %d of block %s is null", anchor.ErrAgain, i, h.Number)
+			return nil, 0, fmt.Errorf("receipt %d of block %s is null", i, h.Number)
 		}
 		if r.TxHash == tx {
 			at = i
 		}
 	}
 	if at < 0 {
-		return nil, 0, fmt.Errorf("%w: block %s has no receipt of %s", anchor.ErrAgain, h.Number, tx)
+		return nil, 0, fmt.Errorf("block %s has no receipt of %s", h.Number, tx)
 	}
 	nodes, root := branch(receipts, uint64(at))
 	if root != h.ReceiptHash {
-		return nil, 0, fmt.Errorf("%w: the receipts of block %s do not make up its receipts root", anchor.ErrAgain, h.Number)
+		return nil, 0, fmt.Errorf("the receipts of block %s do not make up its receipts root", h.Number)
 	}
 	return nodes, uint64(at), nil
 }
@@ -162,9 +181,9 @@ func branch(receipts types.Receipts, i uint64) ([][]byte, common.Hash) {
 
 // blockReceipts asks for all receipts of a block at once, and one by one from
 // nodes that do not know eth_getBlockReceipts.
-func (c *Chain) blockReceipts(ctx context.Context, h *types.Header) (types.Receipts, error) {
+func (s sight) blockReceipts(ctx context.Context, h *types.Header) (types.Receipts, error) {
 	var receipts types.Receipts
-	err := c.ask(ctx, &receipts, "eth_getBlockReceipts", hexutil.Uint64(h.Number.Uint64()))
+	err := s.ask(ctx, &receipts, "eth_getBlockReceipts", hexutil.Uint64(h.Number.Uint64()))
 	if err == nil && len(receipts) > 0 || errors.Is(err, anchor.ErrDown) {
 		return receipts, err
 	}
@@ -172,15 +191,15 @@ func (c *Chain) blockReceipts(ctx context.Context, h *types.Header) (types.Recei
 		Hash         common.Hash   `json:"hash"`
 		Transactions []common.Hash `json:"transactions"`
 	}
-	if err := c.ask(ctx, &b, "eth_getBlockByNumber", hexutil.Uint64(h.Number.Uint64()), false); err != nil {
+	if err := s.ask(ctx, &b, "eth_getBlockByNumber", hexutil.Uint64(h.Number.Uint64()), false); err != nil {
 		return nil, err
 	}
 	if b == nil || b.Hash != h.Hash() || len(b.Transactions) > maxBlockTxs {
-		return nil, fmt.Errorf("%w: block %s is another now", anchor.ErrAgain, h.Number)
+		return nil, fmt.Errorf("%w: block %s is another for the %s now", anchor.ErrAgain, h.Number, s.name())
 	}
 	receipts = make(types.Receipts, len(b.Transactions))
 	for i, tx := range b.Transactions {
-		if err := c.ask(ctx, &receipts[i], "eth_getTransactionReceipt", tx); err != nil {
+		if err := s.ask(ctx, &receipts[i], "eth_getTransactionReceipt", tx); err != nil {
 			return nil, err
 		}
 	}

@@ -23,7 +23,7 @@ func anchoredRoots(t *testing.T, c *Chain) (roots []merkle.Hash) {
 		Data hexutil.Bytes `json:"data"`
 	}
 	filter := map[string]any{"fromBlock": "0x0", "toBlock": "latest", "address": c.Contract(), "topics": []common.Hash{contracts.AnchoredTopic}}
-	if err := c.ask(testContext(t), &logs, "eth_getLogs", filter); err != nil {
+	if err := c.nodes.list[0].ask(testContext(t), &logs, "eth_getLogs", filter); err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range logs {
@@ -122,7 +122,7 @@ func TestRouteCrash(t *testing.T) {
 		}
 	}
 	// Every transaction moved the head: nothing was paid for twice.
-	n, err := c.nonce(testContext(t), "latest")
+	n, err := usedNonces(t, c)
 	if err != nil || int(n) != want+1 {
 		t.Errorf("%d transactions for one deployment and %d anchors, %v", n, want, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/common/hexutil"
@@ -15,90 +16,32 @@ import (
 )
 
 const (
-	// anchorGas is what a usual anchor is taken to cost when the balance is
-	// looked at ahead of time. The first of a ledger costs more.
-	anchorGas = 35_000
 	// maxAnchorGas bounds the gas limit: no chain's registry asks for as much.
 	maxAnchorGas = 1_000_000
 	maxDeployGas = 10_000_000
+	maxForeign   = 4
 )
-
-type fees struct {
-	base, tip, cap *big.Int
-}
-
-// fees returns the present fees: tip as the node suggests and at most
-// MaxTipGwei, cap = tip + 2 × base.
-func (c *Chain) fees(ctx context.Context) (fees, error) {
-	h, err := c.header(ctx, "latest")
-	if err != nil {
-		return fees{}, err
-	}
-	if h.BaseFee == nil {
-		return fees{}, fmt.Errorf("%w: it has no base fee (EIP-1559)", anchor.ErrWrongChain)
-	}
-	var tip hexutil.Big
-	switch err := c.ask(ctx, &tip, "eth_maxPriorityFeePerGas"); {
-	case errors.Is(err, anchor.ErrAgain):
-		tip = hexutil.Big(*toWei(1)) // the node does not know the method
-	case err != nil:
-		return fees{}, err
-	}
-	f := fees{base: h.BaseFee, tip: (*big.Int)(&tip)}
-	if ceiling := toWei(c.cfg.MaxTipGwei); f.tip.Cmp(ceiling) > 0 {
-		f.tip = ceiling
-	}
-	f.cap = new(big.Int).Add(f.tip, new(big.Int).Lsh(f.base, 1))
-	return f, nil
-}
-
-// raise makes f replace old: a node wants at least a tenth more of both.
-func (f *fees) raise(old *types.Transaction) {
-	more := func(v *big.Int) *big.Int {
-		d := new(big.Int).Rsh(v, 3)
-		return d.Add(d, v).Add(d, common.Big1)
-	}
-	if t := more(old.GasTipCap()); f.tip.Cmp(t) < 0 {
-		f.tip = t
-	}
-	if m := more(old.GasFeeCap()); f.cap.Cmp(m) < 0 {
-		f.cap = m
-	}
-	if f.cap.Cmp(f.tip) < 0 {
-		f.cap = f.tip
-	}
-}
-
-func (c *Chain) underCeiling(f fees) error {
-	if ceiling := toWei(c.cfg.MaxFeeGwei); f.cap.Cmp(ceiling) > 0 {
-		return fmt.Errorf("%w: the fee cap would be %s per gas, at most %s (base fee %s)", anchor.ErrFees, inGwei(f.cap), inGwei(ceiling), inGwei(f.base))
-	}
-	return nil
-}
 
 // Sign makes the transaction that moves the head.
 func (c *Chain) Sign(ctx context.Context, o anchor.Order) (anchor.Attempt, error) {
-	if err := c.checkChain(ctx); err != nil {
+	v, err := c.nodes.look(ctx)
+	if err != nil {
 		return anchor.Attempt{}, err
 	}
 	if err := c.key.ready(ctx); err != nil {
 		return anchor.Attempt{}, err
 	}
-	f, err := c.fees(ctx)
-	if err != nil {
-		return anchor.Attempt{}, err
-	}
-	nonce, err := c.place(ctx, o.Prior, &f)
+	nonce, replaced, err := c.place(ctx, v, o.Prior)
 	if err != nil {
 		return anchor.Attempt{}, err
 	}
 	to := c.cfg.Contract
-	signed, err := c.signTx(ctx, &to, c.registry.PackAnchor(c.cfg.Ledger, o.Previous, o.Root), nonce, f, maxAnchorGas)
+	tx, b, err := c.signTx(ctx, v, &to, c.registry.PackAnchor(c.cfg.Ledger, o.Previous, o.Root), nonce, maxAnchorGas, replaced, o)
 	if err != nil {
 		return anchor.Attempt{}, err
 	}
-	a, err := attempt(signed)
-	a.Root = o.Root
+	a, err := attempt(tx)
+	a.Root, a.Fee = o.Root, b.fee()
 	return a, err
 }
 
@@ -107,93 +50,187 @@ func attempt(tx *types.Transaction) (anchor.Attempt, error) {
 	if err != nil {
 		return anchor.Attempt{}, fmt.Errorf("encode transaction: %w", err)
 	}
-	return anchor.Attempt{
-		ID: tx.Hash().Bytes(), Raw: raw,
+	a := anchor.Attempt{
+		ID: tx.Hash().Bytes(), Raw: raw, Place: fmt.Sprintf("nonce %d", tx.Nonce()),
 		Detail: fmt.Sprintf("nonce %d, gas %d, tip %s, cap %s", tx.Nonce(), tx.Gas(), inGwei(tx.GasTipCap()), inGwei(tx.GasFeeCap())),
-	}, nil
+	}
+	if tx.Type() == types.LegacyTxType {
+		a.Detail = fmt.Sprintf("nonce %d, gas %d, price %s", tx.Nonce(), tx.Gas(), inGwei(tx.GasPrice()))
+	}
+	return a, nil
 }
 
-// place chooses the nonce, and raises the fees over those of the attempts that
-// are replaced. The newest attempt's nonce is taken as long as the chain has
-// not used it, so that only one of the two can be mined; but not if it lies
-// above a gap, which happens when another's transaction went out of the pool.
-func (c *Chain) place(ctx context.Context, prior []anchor.Attempt, f *fees) (uint64, error) {
-	pending, err := c.nonce(ctx, "pending")
+// place chooses the nonce, and returns the attempts that are replaced. The
+// newest attempt's nonce is taken as long as the chain has not used it, so that
+// only one of the two can be mined; but not if it lies above a gap, which
+// happens when another's transaction went out of the pool.
+func (c *Chain) place(ctx context.Context, v view, prior []anchor.Attempt) (nonce uint64, replaced []*types.Transaction, err error) {
+	used, err := c.nonce(ctx, v, "latest")
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
+	pending, err := c.nonce(ctx, v, "pending")
+	if err != nil {
+		return 0, nil, err
+	}
+	pending = max(pending, used)
 	if len(prior) == 0 {
-		return pending, nil
-	}
-	used, err := c.nonce(ctx, "latest")
-	if err != nil {
-		return 0, err
+		c.noteForeign(used, pending)
+		return pending, nil, nil
 	}
 	newest, err := parseAttempt(prior[len(prior)-1])
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	nonce := pending
-	if newest.Nonce() >= used && newest.Nonce() <= pending {
-		nonce = newest.Nonce()
+	nonce = pending
+	switch n := newest.Nonce(); {
+	case n < used:
+		if err := c.noteStolen(ctx, v, n, prior); err != nil {
+			return 0, nil, err
+		}
+	case n <= pending:
+		nonce = n
 	}
 	for _, a := range prior {
 		if tx, err := parseAttempt(a); err == nil && tx.Nonce() == nonce {
-			f.raise(tx)
+			replaced = append(replaced, tx)
 		}
 	}
-	return nonce, nil
+	return nonce, replaced, nil
 }
 
-// signTx estimates, checks fee and balance, signs, and checks what was signed.
-func (c *Chain) signTx(ctx context.Context, to *common.Address, data []byte, nonce uint64, f fees, maxGas uint64) (*types.Transaction, error) {
-	if err := c.underCeiling(f); err != nil {
-		return nil, err
+// noteForeign notes transactions of the sender, mined or waiting, that are none
+// of an anchor's: it begins after the one before it is final.
+func (c *Chain) noteForeign(used, pending uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.next > 0 && used > c.next {
+		c.note("nonces %d to %d of %s were used by transactions that this gateway did not send: the key is in use elsewhere", c.next, used-1, c.Sender())
+		c.next = used
 	}
-	gas, err := c.estimate(ctx, to, data, maxGas)
-	if err != nil {
-		return nil, err
+	if pending > used {
+		c.note("nonces %d to %d of %s are taken by waiting transactions that this route did not send: anchors wait behind them", used, pending-1, c.Sender())
 	}
-	balance, err := c.balance(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if cost := new(big.Int).Mul(f.cap, new(big.Int).SetUint64(gas)); balance.Cmp(cost) < 0 {
-		return nil, fmt.Errorf("%w: %s has %s, want %s at hand", anchor.ErrFunds, c.Sender(), inEther(balance), inEther(cost))
-	}
-	tx := types.NewTx(&types.DynamicFeeTx{
-		ChainID: chainID(c.cfg.ChainID), Nonce: nonce, GasTipCap: f.tip, GasFeeCap: f.cap,
-		Gas: gas, To: to, Value: new(big.Int), Data: data,
+}
+
+// noteStolen notes that the place of attempts, none of which is in the chain,
+// was used. Some nodes can name the transaction that used it; if it is one of
+// ours after all, Find is to look again.
+func (c *Chain) noteStolen(ctx context.Context, v view, nonce uint64, prior []anchor.Attempt) error {
+	by := "another transaction"
+	tx, err := first(v.best(), func(s sight) (common.Hash, error) {
+		var tx *struct {
+			Hash common.Hash `json:"hash"`
+		}
+		err := s.ask(ctx, &tx, "eth_getTransactionBySenderAndNonce", c.Sender(), hexutil.Uint64(nonce))
+		if err == nil && tx == nil {
+			err = anchor.ErrAgain
+		}
+		if err != nil {
+			return common.Hash{}, err
+		}
+		return tx.Hash, nil
 	})
+	if err == nil {
+		by = tx.Hex()
+		for _, a := range prior {
+			if common.BytesToHash(a.ID) == tx {
+				return fmt.Errorf("%w: nonce %d was used by %s, which is ours", anchor.ErrAsk, nonce, tx)
+			}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.note("nonce %d of %s was used by %s, which this gateway did not send: the key is in use elsewhere", nonce, c.Sender(), by)
+	c.next = max(c.next, nonce+1)
+	return nil
+}
+
+// note keeps a note once. The caller holds c.mu.
+func (c *Chain) note(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if slices.Contains(c.foreign, text) {
+		return
+	}
+	c.foreign = append(c.foreign, text)
+	if n := len(c.foreign) - maxForeign; n > 0 {
+		c.foreign = slices.Delete(c.foreign, 0, n)
+	}
+}
+
+// signTx estimates, fits the fees to the order, checks the balance, signs, and
+// checks what was signed.
+func (c *Chain) signTx(ctx context.Context, v view, to *common.Address, data []byte, nonce, maxGas uint64, replaced []*types.Transaction, o anchor.Order) (*types.Transaction, *bid, error) {
+	var b bid
+	var err error
+	if b.fees, err = c.fees(ctx, v); err != nil {
+		return nil, nil, err
+	}
+	if b.gas, err = c.estimate(ctx, v, to, data, maxGas); err != nil {
+		return nil, nil, err
+	}
+	if b.data, err = c.dataFee(ctx, v, anchorBytes+len(data)); err != nil {
+		return nil, nil, err
+	}
+	b.data.Lsh(b.data, 1) // it may rise before the transaction is in a block
+	if err := c.fit(&b, replaced, o); err != nil {
+		return nil, nil, err
+	}
+	balance, err := c.balance(ctx, v)
+	if err != nil {
+		return nil, nil, err
+	}
+	if balance.Cmp(b.wei()) < 0 {
+		return nil, nil, fmt.Errorf("%w: %s has %s, want %s at hand", anchor.ErrFunds, c.Sender(), inEther(balance), inEther(b.wei()))
+	}
+	tx := c.newTx(to, data, nonce, &b)
 	signed, err := c.key.sign(ctx, tx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return signed, checkSigned(tx, signed, c.Sender())
+	return signed, &b, checkSigned(tx, signed, c.Sender(), c.cfg.ChainID)
 }
 
-// estimate returns the gas limit: a quarter above what the node estimates on
+// newTx returns the transaction, unsigned. One of type 0 has no chain id before
+// it is signed.
+func (c *Chain) newTx(to *common.Address, data []byte, nonce uint64, b *bid) *types.Transaction {
+	if c.cfg.GasRule == GasLegacy {
+		return types.NewTx(&types.LegacyTx{Nonce: nonce, GasPrice: b.cap, Gas: b.gas, To: to, Value: new(big.Int), Data: data})
+	}
+	return types.NewTx(&types.DynamicFeeTx{
+		ChainID: chainID(c.cfg.ChainID), Nonce: nonce, GasTipCap: b.tip, GasFeeCap: b.cap,
+		Gas: b.gas, To: to, Value: new(big.Int), Data: data,
+	})
+}
+
+// estimate returns the gas limit: a quarter above what a node estimates on
 // its newest block, and at most max.
-func (c *Chain) estimate(ctx context.Context, to *common.Address, data []byte, max uint64) (uint64, error) {
+func (c *Chain) estimate(ctx context.Context, v view, to *common.Address, data []byte, max uint64) (uint64, error) {
 	call := map[string]any{"from": c.Sender(), "input": hexutil.Bytes(data)}
 	if to != nil {
 		call["to"] = *to
 	}
-	var gas hexutil.Uint64
-	err := c.node.call(ctx, &gas, "eth_estimateGas", call, "latest")
-	var answer *serverError
-	if errors.As(err, &answer) {
-		if head, ok := contracts.HeadIs(answer.revert()); ok {
-			return 0, fmt.Errorf("%w: the contract holds the head %x", anchor.ErrAgain, head)
+	gas, err := first(v.best(), func(s sight) (uint64, error) {
+		var gas hexutil.Uint64
+		err := s.call(ctx, &gas, "eth_estimateGas", call, "latest")
+		var answer *serverError
+		if errors.As(err, &answer) {
+			if head, ok := contracts.HeadIs(answer.revert()); ok {
+				return 0, fmt.Errorf("%w: the contract holds the head %x", anchor.ErrAgain, head)
+			}
 		}
+		if err == nil && gas == 0 {
+			return 0, fmt.Errorf("%w: the %s estimates no gas", anchor.ErrAgain, s.name())
+		}
+		return uint64(gas), nodeMeaning(err)
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case gas > max:
+		return 0, fmt.Errorf("%w: it would take %d gas, at most %d", anchor.ErrContract, gas, max)
 	}
-	if err != nil {
-		return 0, nodeMeaning(err)
-	}
-	if uint64(gas) > max {
-		return 0, fmt.Errorf("%w: it would take %d gas, at most %d", anchor.ErrContract, uint64(gas), max)
-	}
-	return min(uint64(gas)+uint64(gas)/4, max), nil
+	return min(gas+gas/4, max), nil
 }
 
 // revert returns what a call reverted with, if the node says it.
