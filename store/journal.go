@@ -7,17 +7,33 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Journal is one route's durable memory: small values by key, in key order.
+// Limits of a journal.
+const (
+	MaxJournalRoute = 64      // bytes of a route's name
+	MaxJournalKey   = 255     // bytes of a key, any bytes
+	MaxJournalValue = 4 << 20 // bytes of a value
+)
+
+// Journal is one route's durable memory: values by key, in key order. A route
+// keeps its anchors in it, and its chain what it wants to find again, under keys
+// of its own; the store does not read them. Each Put is one durable step by
+// itself, in no order with those of the ledger.
 type Journal struct {
 	s     *Store
 	route string
 }
 
-// Journal gives the journal of a route: a name of at most 64 bytes.
+// Journal gives the journal of a route: a name of 1 to MaxJournalRoute bytes.
 func (s *Store) Journal(route string) *Journal { return &Journal{s, route} }
 
-// Put writes a value and returns once it is durable.
+// Put writes a value and returns once it is durable: after a crash there is all of
+// it or what was there before. What is over the limits is ErrRefused. The value is
+// copied.
 func (j *Journal) Put(key string, value []byte) error {
+	if n := len(j.route); n == 0 || n > MaxJournalRoute || len(key) == 0 || len(key) > MaxJournalKey || len(value) > MaxJournalValue {
+		return fmt.Errorf("journal of %.64q: put %.64q: %w: %d bytes of name, %d of key, %d of value, at most %d, %d, %d",
+			j.route, key, ErrRefused, n, len(key), len(value), MaxJournalRoute, MaxJournalKey, MaxJournalValue)
+	}
 	return j.write(func() error {
 		return j.s.db.Set(j.s.keys.journal(j.route, key), append([]byte{format}, value...), pebble.Sync)
 	}, "put", key)
