@@ -394,7 +394,7 @@ func TestManyParts(t *testing.T) {
 			c.batches = append(c.batches, batchState{header: ledger.Header{Index: uint64(i)}})
 			c.summaries = append(c.summaries, ledger.Summary{Slot: uint64(i)})
 			c.v.Readings = append(c.v.Readings, ReadingVerdict{})
-			c.receipts = append(c.receipts, receiptState{counts: true, facts: EthereumFacts{Time: int64(n - i)}})
+			c.receipts = append(c.receipts, receiptState{blocks: []anchorBlock{{route: "ethereum:1", known: true, time: int64(n - i)}}})
 		}
 		begun := time.Now()
 		if _, bad := c.levels(); bad != nil || c.v.Level != LevelPending {

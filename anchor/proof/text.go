@@ -2,6 +2,7 @@ package proof
 
 import (
 	"fmt"
+	"math/big"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -9,6 +10,9 @@ import (
 
 // maxTextReadings is how many readings the text shows; the JSON has them all.
 const maxTextReadings = 2
+
+// maxTextRoutes is how many of the policy's routes it shows.
+const maxTextRoutes = 8
 
 // Text returns the verdict for people, about one screen. Its first line is the
 // answer: VERIFIED, REFUSED or COULD NOT CHECK.
@@ -109,13 +113,46 @@ func (v *Verdict) boundsText(b *strings.Builder) {
 	line(b, "ledger      %s", v.Ledger)
 	line(b, "not before  %s", v.NotBefore.text())
 	line(b, "not after   %s", v.NotAfter.text())
-	for i, a := range v.Anchors {
+	for _, at := range v.Clock {
+		line(b, "clock       the gateway's was %s", at.text())
+	}
+	if len(v.Routes) > 1 {
+		v.routesText(b)
+	}
+	for i := range v.Anchors {
 		if i == maxTextReadings {
 			line(b, "… and %s more, see --json", count(len(v.Anchors)-i, "anchor"))
 			break
 		}
-		a.text(b, v.Identity)
+		v.Anchors[i].text(b, v.Identity)
 	}
+	for i, s := range v.Succession {
+		if i == maxTextReadings {
+			line(b, "… and %s more, see --json", count(len(v.Succession)-i, "successor"))
+			break
+		}
+		followed := "followed"
+		if !s.Followed {
+			followed = "NOT FOLLOWED: " + s.Why
+		}
+		line(b, "successor   statement %d names %s; %s", s.Statement, s.What, followed)
+	}
+}
+
+func (v *Verdict) routesText(b *strings.Builder) {
+	quorum := v.Quorum
+	if quorum == "" {
+		quorum = "any"
+	}
+	var words []string
+	for i, r := range v.Routes {
+		if i == maxTextRoutes {
+			words = append(words, fmt.Sprintf("%d more", len(v.Routes)-i))
+			break
+		}
+		words = append(words, fmt.Sprintf("%s %v", placeName(r.Name, r.Chain), r.Level))
+	}
+	line(b, "routes      %s; quorum %s", strings.Join(words, ", "), quorum)
 }
 
 func (a *AnchorVerdict) text(b *strings.Builder, identity bool) {
@@ -126,8 +163,38 @@ func (a *AnchorVerdict) text(b *strings.Builder, identity bool) {
 	if identity && !a.InPolicy {
 		trust = "NOT IN THE POLICY"
 	}
-	line(b, "anchor      %s block %d %s, %s: %s", a.Route, a.Block, a.Hash, a.Time, trust)
-	line(b, "            contract %s sender %s", a.Contract, a.Sender)
+	route := a.Route
+	if a.Network != "" && a.TxID == "" {
+		route += " in " + bitcoinRoute(a.Network)
+	}
+	switch {
+	case a.Hash == "" && a.Merkle == "":
+		line(b, "anchor      %s: no block yet", route)
+	case a.Hash == "":
+		line(b, "anchor      %s block %d with merkle root %s: %s", route, a.Block, a.Merkle, trust)
+	default:
+		line(b, "anchor      %s block %d %s, %s: %s", route, a.Block, a.Hash, a.Time, trust)
+	}
+	if a.Contract != "" {
+		line(b, "            contract %s sender %s", a.Contract, a.Sender)
+	}
+	if a.TxID != "" {
+		line(b, "            transaction %s to script %s", a.TxID, a.Script)
+	}
+	if a.Depth != 0 {
+		line(b, "            the receipt shows %s, work %s", count(a.Depth, "block"), a.workText())
+	}
+	if len(a.Pending) != 0 {
+		line(b, "            promised by %s", strings.Join(a.Pending, ", "))
+	}
+}
+
+func (a *AnchorVerdict) workText() string {
+	w, _ := new(big.Int).SetString(a.Work, 10)
+	if a.Network == BitcoinMainnet {
+		return workText(w)
+	}
+	return workText(w) + ", worth nothing on this network"
 }
 
 func (b *Bound) text() string {
@@ -135,6 +202,9 @@ func (b *Bound) text() string {
 		return "unknown"
 	}
 	s := fmt.Sprintf("%s (%s block %d)", b.Time, b.Route, b.Block)
+	if b.Slack != "" {
+		s = fmt.Sprintf("%s (%s block %d, whose time may be %s off)", b.Time, b.Route, b.Block, b.Slack)
+	}
 	if !b.Confirmed {
 		s += ", claimed by the ledger"
 	}

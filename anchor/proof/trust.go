@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"cairn/merkle/ledger"
 )
@@ -38,6 +39,12 @@ type DepthTrust interface {
 	// TrustedDeep is Trusted for a block that is final only as one of at least
 	// depth blocks, from itself up to the newest.
 	TrustedDeep(route string, height uint64, hash [32]byte, depth uint64) (how string, ok bool, err error)
+}
+
+// BlockFinder is a HeaderTrust that has Bitcoin's headers by their height. An
+// OpenTimestamps proof names no more of a block than that.
+type BlockFinder interface {
+	BlockAt(route string, height uint64) (BitcoinHeader, bool)
 }
 
 // trusted asks about a block, and for its depth too whoever can count it.
@@ -71,16 +78,20 @@ type AnyTrust []HeaderTrust
 
 // Trusted implements HeaderTrust.
 func (a AnyTrust) Trusted(route string, height uint64, hash [32]byte) (string, bool, error) {
-	return a.TrustedDeep(route, height, hash, 0)
+	return a.any(func(t HeaderTrust) (string, bool, error) { return t.Trusted(route, height, hash) })
 }
 
 // TrustedDeep implements DepthTrust by those sources that do; the others vouch
 // for blocks as they are.
 func (a AnyTrust) TrustedDeep(route string, height uint64, hash [32]byte, depth uint64) (string, bool, error) {
+	return a.any(func(t HeaderTrust) (string, bool, error) { return trusted(t, route, height, hash, depth) })
+}
+
+func (a AnyTrust) any(ask func(HeaderTrust) (string, bool, error)) (string, bool, error) {
 	var errs []error
 	why := ""
 	for _, t := range a {
-		how, ok, err := trusted(t, route, height, hash, depth)
+		how, ok, err := ask(t)
 		switch {
 		case err != nil:
 			errs = append(errs, err)
@@ -91,6 +102,18 @@ func (a AnyTrust) TrustedDeep(route string, height uint64, hash [32]byte, depth 
 		}
 	}
 	return why, false, errors.Join(errs...)
+}
+
+// BlockAt implements BlockFinder by those sources that do.
+func (a AnyTrust) BlockAt(route string, height uint64) (BitcoinHeader, bool) {
+	for _, t := range a {
+		if f, ok := t.(BlockFinder); ok {
+			if h, ok := f.BlockAt(route, height); ok {
+				return h, true
+			}
+		}
+	}
+	return BitcoinHeader{}, false
 }
 
 // BlockTime implements BlockTimer by those sources that do.
@@ -116,6 +139,22 @@ const (
 
 // ErrHeaders says that a text is no headers file. The error names the line.
 var ErrHeaders = errors.New("malformed headers file")
+
+// MaxHeaders is the longest headers file that is read, of either kind: forty
+// years of Bitcoin's.
+const MaxHeaders = 80*maxBitcoinHeaders + 1024
+
+// ParseTrust reads a headers file of either kind: the text of ParseHeaders, or
+// the bytes of ParseBitcoinHeaders.
+func ParseTrust(b []byte) (HeaderTrust, error) {
+	if bytes.HasPrefix(b, []byte(bitcoinHeadersMagic)) {
+		return ParseBitcoinHeaders(b)
+	}
+	if start := b[:min(len(b), len(bitcoinHeadersMagic))]; !utf8.Valid(start) {
+		return nil, fmt.Errorf("%w: it begins with %q, want %q, or %q for Bitcoin's", ErrHeaders, start, headersMagic, bitcoinHeadersMagic)
+	}
+	return ParseHeaders(b)
+}
 
 // Headers is a set of block headers that somebody vouches for. The package doc
 // has the text form that it is read from.
@@ -145,7 +184,7 @@ func ParseHeaders(b []byte) (*Headers, error) {
 		if first {
 			first = false
 			if strings.Join(words, " ") != headersMagic {
-				err = fmt.Errorf("begins with %.40q, want %q", line, headersMagic)
+				err = fmt.Errorf("begins with %.40q, want %q, or %q for Bitcoin's", line, headersMagic, bitcoinHeadersMagic)
 			}
 		} else {
 			err = h.line(words)

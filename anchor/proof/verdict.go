@@ -3,6 +3,7 @@ package proof
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // Outcome is the answer in one word.
@@ -40,10 +41,16 @@ type Verdict struct {
 	Readings   []ReadingVerdict   `json:"readings,omitempty"`
 	Anchors    []AnchorVerdict    `json:"anchors,omitempty"`
 	Statements []StatementVerdict `json:"statements,omitempty"`
-	NotBefore  *Bound             `json:"notBefore,omitempty"` // the earliest of all readings'; only if all have one
-	NotAfter   *Bound             `json:"notAfter,omitempty"`  // the latest of all readings'; only if all have one
-	Checks     []Check            `json:"checks"`
-	NotChecked []string           `json:"notChecked"`
+
+	Quorum     string              `json:"quorum,omitempty"` // the policy's, if it names one
+	Routes     []RouteVerdict      `json:"routes,omitempty"` // the policy's
+	Succession []SuccessionVerdict `json:"succession,omitempty"`
+	Clock      []ClockVerdict      `json:"clock,omitempty"` // chains that the gateway's clock contradicts
+
+	NotBefore  *Bound   `json:"notBefore,omitempty"` // the earliest of all readings'; only if all have one
+	NotAfter   *Bound   `json:"notAfter,omitempty"`  // the latest of all readings'; only if all have one
+	Checks     []Check  `json:"checks"`
+	NotChecked []string `json:"notChecked"`
 }
 
 // Check is one step of the verification, as numbered in the package doc.
@@ -82,25 +89,84 @@ type FieldVerdict struct {
 	Value string `json:"value"`
 }
 
-// AnchorVerdict is one receipt.
+// AnchorVerdict is one block that a receipt is about, or a receipt of which no
+// block is known yet. Which fields it has depends on the chain.
 type AnchorVerdict struct {
-	Route    string `json:"route"`
-	Block    uint64 `json:"block"`
-	Hash     string `json:"blockHash"`
-	Time     string `json:"time"`
-	Contract string `json:"contract"`
-	Code     string `json:"codeHash"`
-	Sender   string `json:"sender"`
+	Route    string `json:"route"`               // "ethereum:1", "bitcoin:mainnet", "ots"
+	Name     string `json:"name,omitempty"`      // of the policy's route
+	Block    uint64 `json:"block"`               // height
+	Hash     string `json:"blockHash,omitempty"` // as the chain's tools write it
+	Time     string `json:"time,omitempty"`      // that the block states
+	Earliest string `json:"earliest,omitempty"`  // that it may be of
+	Latest   string `json:"latest,omitempty"`
 	Size     uint64 `json:"logSize"` // of the head that was anchored
 	Root     string `json:"root"`
 	InPolicy bool   `json:"inPolicy"`
-	Registry bool   `json:"registry"` // the contract's code is RegistryCode
 	Trusted  bool   `json:"trusted"`
 	How      string `json:"how,omitempty"` // it is trusted
-	Stored   bool   `json:"stored"`        // the contract's storage shows the root
-	Logged   bool   `json:"logged"`        // a transaction's log shows the root
-	Index    int    `json:"logIndex"`      // of the log in its transaction
-	TxIndex  uint64 `json:"transactionIndex"`
+
+	// Of Ethereum's.
+	Contract string `json:"contract,omitempty"`
+	Code     string `json:"codeHash,omitempty"`
+	Sender   string `json:"sender,omitempty"`
+	Registry bool   `json:"registry"`         // the contract's code is RegistryCode
+	Stored   bool   `json:"stored"`           // the contract's storage shows the root
+	Logged   bool   `json:"logged"`           // a transaction's log shows the root
+	Index    int    `json:"logIndex"`         // of the log in its transaction
+	TxIndex  uint64 `json:"transactionIndex"` // in the block
+
+	// Of Bitcoin's, and of OpenTimestamps' in Bitcoin.
+	Network string   `json:"network,omitempty"`
+	TxID    string   `json:"transactionId,omitempty"`
+	Spends  string   `json:"spends,omitempty"` // input 0: the output of the anchor before, in its owner's word
+	Script  string   `json:"script,omitempty"` // of output 0
+	Merkle  string   `json:"merkleRoot,omitempty"`
+	Depth   int      `json:"depth,omitempty"`   // 1 and the headers in the receipt that follow
+	Work    string   `json:"work,omitempty"`    // hashes expected for those, in decimal; worth something on mainnet only
+	Pending []string `json:"pending,omitempty"` // calendars that promise to anchor it
+}
+
+// RouteVerdict is how far one of the policy's routes proves all that is shown.
+type RouteVerdict struct {
+	Name  string `json:"name,omitempty"`
+	Chain string `json:"chain"`
+	Level Level  `json:"level"`
+	Code  Code   `json:"code,omitempty"` // why it is not higher
+}
+
+// SuccessionVerdict is a statement that names another place of anchors, or
+// another log key, than the policy.
+type SuccessionVerdict struct {
+	Statement uint64 `json:"statement"` // number
+	What      string `json:"what"`
+	Followed  bool   `json:"followed"`
+	Why       string `json:"why,omitempty"` // it is not
+}
+
+// ClockVerdict is by how much the gateway's clock was wrong, at least, if the
+// chain's blocks state their times truly.
+type ClockVerdict struct {
+	Route  string `json:"route"`
+	Ahead  string `json:"ahead,omitempty"`  // a window ended that long after the block that anchors it
+	Behind string `json:"behind,omitempty"` // one opened that long before the block seen by then
+	// Confirmed: the block seen is trusted. Otherwise "behind" is by what the
+	// ledger itself says.
+	Confirmed bool `json:"confirmed"`
+}
+
+func (v *ClockVerdict) text() string {
+	var words []string
+	if v.Ahead != "" {
+		words = append(words, fmt.Sprintf("at least %s ahead of %s", v.Ahead, v.Route))
+	}
+	if v.Behind != "" {
+		behind := fmt.Sprintf("at least %s behind %s", v.Behind, v.Route)
+		if !v.Confirmed {
+			behind += ", by a block that only the ledger names"
+		}
+		words = append(words, behind)
+	}
+	return strings.Join(words, ", and elsewhere ")
 }
 
 // StatementVerdict is one statement of the ledger.
@@ -118,6 +184,7 @@ type Bound struct {
 	Route string `json:"route"`
 	Block uint64 `json:"block"`
 	Hash  string `json:"blockHash"`
+	Slack string `json:"slack,omitempty"` // by which the block's time may be wrong; Time has it in
 	// Confirmed: the block is one that the verifier trusts. A not-before bound
 	// that is not confirmed is the ledger's claim.
 	Confirmed bool `json:"confirmed"`

@@ -96,9 +96,16 @@ type checker struct {
 	batches   []batchState
 	summaries []ledger.Summary
 	receipts  []receiptState
-	ahead     int64 // ms, by which a window ended after the block that anchors it
-	delay     int64 // ms, the longest from a window's end to its anchor
-	seen      seenBlocks
+
+	keys    []logKey // of the log, the first first
+	headKey []int    // which of them signed each head
+	stated  []stated
+	places  []place // where anchors count
+	asked   map[askedBlock]blockAnswer
+	seen    seenBlocks
+
+	delay  int64 // ms, the longest from a window's end to its anchor
+	clocks map[string]*clock
 }
 
 type batchState struct {
@@ -149,15 +156,22 @@ func (c *checker) ledger() (string, *fault) {
 	return "log key and id are the policy's", nil
 }
 
-// Step 3: every head is a checkpoint of this log, signed by its key. A second
-// signature would be bytes that nobody checks, so version 0 has none.
+// Step 3: every head is a checkpoint of this log, signed by its key, or by one
+// that a statement shown here hands it over to. A second signature would be
+// bytes that nobody checks, so version 0 has none.
 func (c *checker) checkpoints() (string, *fault) {
-	origin, key := ledger.Origin(c.id), ed25519.PublicKey(c.f.Ledger.Key[:])
-	c.heads = make([]merkle.Checkpoint, len(c.f.Heads))
+	if bad := c.logKeys(); bad != nil {
+		return "", bad
+	}
+	origin, later := ledger.Origin(c.id), 0
+	c.heads, c.headKey = make([]merkle.Checkpoint, len(c.f.Heads)), make([]int, len(c.f.Heads))
 	for i, h := range c.f.Heads {
-		cp, err := merkle.OpenCheckpoint(h.Note, origin, key)
+		cp, key, err := c.openHead(h.Note, origin)
 		if err != nil {
 			return "", &fault{checkpointCode(err), fmt.Errorf("head %d: %w", i, err)}
+		}
+		if c.headKey[i] = key; key > 0 {
+			later++
 		}
 		if !plainNote(h.Note, cp, origin) {
 			return "", faultf(CodeCosigned, "head %d: it has other lines than the log's one signature", i)
@@ -167,7 +181,11 @@ func (c *checker) checkpoints() (string, *fault) {
 	if bad := c.oneLog(); bad != nil {
 		return "", bad
 	}
-	return fmt.Sprintf("%s signed by the log's key", count(len(c.heads), "head")), nil
+	detail := count(len(c.heads), "head") + " signed by the log's key"
+	if later > 0 {
+		detail += fmt.Sprintf(", %d of them by one that took over", later)
+	}
+	return detail, nil
 }
 
 // oneLog holds that no two heads are of two logs: a size has one root, and a

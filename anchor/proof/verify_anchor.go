@@ -3,14 +3,10 @@ package proof
 import (
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
-	"time"
 )
-
-// maxSeenAsked bounds how many blocks that headers only name are asked about:
-// each may cost a question over the network.
-const maxSeenAsked = 16
 
 // maxHows bounds how many ways of trust are told of.
 const maxHows = 8
@@ -18,23 +14,43 @@ const maxHows = 8
 // receiptState is a receipt whose own proofs hold.
 type receiptState struct {
 	head    int
-	data    EthereumReceipt
-	facts   EthereumFacts
-	counts  bool // its place is one of the policy's, or there is no policy
-	trusted bool // its block is final, says somebody trusted
+	place   Place
+	route   int // of the policy, whose place it is, or 0 without a policy; -1: none
+	blocks  []anchorBlock
+	pending []string // calendars that promise more
+	asked   bool     // its blocks were
+
+	ethereum *ethereumAnchor
+	bitcoin  *BitcoinFacts
+}
+
+type ethereumAnchor struct {
+	data  EthereumReceipt
+	facts EthereumFacts
+}
+
+// anchorBlock is a block in which a receipt says that its head's root stands.
+type anchorBlock struct {
+	route  string // "ethereum:1", "bitcoin:mainnet"
+	height uint64
+	known  bool // its header is at hand; if not, hash and time are zero
+	hash   [32]byte
+	time   int64 // Unix milliseconds
+	slack  int64 // milliseconds by which that may be wrong, both ways
+
+	// Of Bitcoin's: the root of its transactions, and what the receipt itself
+	// shows to stand upon it.
+	merkle    [32]byte
+	following []BitcoinHeader
+	work      *big.Int // of the block and those that follow
+
+	trusted bool // it is final, says somebody trusted
 	how     string
 	err     error // that could not be asked
 }
 
-type seenBlock struct {
-	route  string
-	height uint64
-	hash   [32]byte
-}
-
-// seenBlocks remembers the answers about blocks that headers name: the time of
-// those that are trusted.
-type seenBlocks map[seenBlock]*int64
+// latest returns the latest time that the block may be of.
+func (b *anchorBlock) latest() int64 { return b.time + b.slack }
 
 // Step 10: each receipt is of its head's root and this ledger, and its proofs
 // lead from there to the header that it holds.
@@ -45,28 +61,38 @@ func (c *checker) receiptProofs() (string, *fault) {
 		if bad != nil {
 			return "", &fault{bad.code, fmt.Errorf("receipt %d: %w", i, bad.err)}
 		}
+		s.head = r.Head
 		c.receipts = append(c.receipts, s)
 	}
 	if len(c.receipts) == 0 {
 		return "", nil
 	}
-	return fmt.Sprintf("%s with account, storage or log proof up to a block header", count(len(c.receipts), "receipt")), nil
+	return fmt.Sprintf("%s with proofs from the head's root up to a block, or to a calendar's promise of one", count(len(c.receipts), "receipt")), nil
 }
 
-func (c *checker) receipt(r *Receipt) (s receiptState, _ *fault) {
-	if r.Kind != KindEthereum {
-		return s, faultf(CodeReceiptKind, "kind %.40q is not known; a newer program may know it", r.Kind)
+func (c *checker) receipt(r *Receipt) (receiptState, *fault) {
+	root := c.heads[r.Head].Root
+	switch r.Kind {
+	case KindEthereum:
+		return c.ethereumReceipt(r, root)
+	case KindBitcoin:
+		return bitcoinReceipt(r, root)
+	case KindOTS:
+		return otsReceipt(r, root)
 	}
+	return receiptState{}, faultf(CodeReceiptKind, "kind %.40q is not known; a newer program may know it", r.Kind)
+}
+
+func (c *checker) ethereumReceipt(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
 	e, err := ParseEthereumReceipt(r.Data)
 	if err != nil {
 		return s, &fault{CodeReceipt, err}
 	}
-	head := &c.heads[r.Head]
 	switch {
 	case r.Route != ethereumRoute(e.ChainID):
 		return s, faultf(CodeReceiptRoute, "route %.80q, its chain id is %d", r.Route, e.ChainID)
-	case e.Root != head.Root:
-		return s, faultf(CodeReceiptRoot, "root %x, the head's is %v", e.Root, head.Root)
+	case e.Root != root:
+		return s, faultf(CodeReceiptRoot, "root %x, the head's is %x", e.Root, root)
 	case e.Ledger != c.id:
 		return s, faultf(CodeReceiptLog, "ledger %x, this one is %v", e.Ledger, c.id)
 	}
@@ -74,19 +100,11 @@ func (c *checker) receipt(r *Receipt) (s receiptState, _ *fault) {
 	if err != nil {
 		return s, &fault{ethereumCode(err), err}
 	}
-	p := c.o.Policy
-	return receiptState{head: r.Head, data: e, facts: facts, counts: p == nil || p.counts(&e, facts.CodeHash)}, nil
-}
-
-// counts reports whether an anchor at this place is the ledger's own.
-func (p *Policy) counts(r *EthereumReceipt, code [32]byte) bool {
-	at := EthereumRoute{ChainID: r.ChainID, Contract: r.Contract, Code: code, Sender: r.Sender}
-	for _, have := range p.Routes {
-		if have.Place.same(at) {
-			return true
-		}
-	}
-	return false
+	return receiptState{
+		place:    EthereumRoute{ChainID: e.ChainID, Contract: e.Contract, Code: facts.CodeHash, Sender: e.Sender},
+		blocks:   []anchorBlock{{route: r.Route, height: facts.Number, known: true, hash: facts.BlockHash, time: facts.Time}},
+		ethereum: &ethereumAnchor{e, facts},
+	}, nil
 }
 
 func ethereumCode(err error) Code {
@@ -101,326 +119,286 @@ func ethereumCode(err error) Code {
 	return CodeReceipt
 }
 
-// Step 11: which of the receipts' blocks are final, by the word of whoever the
-// verifier trusts. Receipts that do not count are not worth a question.
-func (c *checker) blocks() (string, *fault) {
-	trusted, asked := 0, make(map[seenBlock]*receiptState)
-	var hows []string
-	for i := range c.receipts {
-		s := &c.receipts[i]
-		if s.counts && c.o.Trust != nil {
-			at := seenBlock{ethereumRoute(s.data.ChainID), s.facts.Number, s.facts.BlockHash}
-			if before := asked[at]; before != nil {
-				s.how, s.trusted, s.err = before.how, before.trusted, before.err
-			} else {
-				s.how, s.trusted, s.err = c.o.Trust.Trusted(ethereumRoute(s.data.ChainID), s.facts.Number, s.facts.BlockHash)
-				s.trusted = s.trusted && s.err == nil
-				asked[at] = s
-				if s.trusted {
-					trusted++
-				}
-			}
-		}
-		c.v.Anchors = append(c.v.Anchors, c.describeAnchor(s))
-		if s.trusted && !slices.Contains(hows, s.how) && len(hows) < maxHows {
-			hows = append(hows, s.how)
-		}
+func bitcoinReceipt(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
+	b, err := ParseBitcoinReceipt(r.Data)
+	if err != nil {
+		return s, &fault{CodeReceipt, err}
 	}
-	if trusted == 0 {
-		return "", nil
+	if r.Route != bitcoinRoute(b.Network) {
+		return s, faultf(CodeReceiptRoute, "route %.80q, its network is %q", r.Route, b.Network)
 	}
-	return fmt.Sprintf("%s trusted: %s", count(trusted, "block"), strings.Join(hows, "; ")), nil
+	facts, err := VerifyBitcoin(b, root)
+	if err != nil {
+		return s, &fault{bitcoinCode(err), err}
+	}
+	return receiptState{
+		place: BitcoinRoute{Network: facts.Network, Script: facts.Script},
+		blocks: []anchorBlock{{
+			route: r.Route, height: uint64(facts.Height), known: true, hash: facts.Hash,
+			time: facts.Time, slack: slackOf(r.Route), merkle: facts.Merkle, following: b.Following, work: facts.Work,
+		}},
+		bitcoin: &facts,
+	}, nil
 }
 
-func (c *checker) describeAnchor(s *receiptState) AnchorVerdict {
+// otsReceipt has a block for each of a proof's Bitcoin attestations. Whether
+// any of them is one of the chain, and not just what somebody wrote into the
+// proof, a trusted header must say.
+func otsReceipt(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
+	o, err := ParseOTSReceipt(r.Data)
+	if err != nil {
+		return s, &fault{CodeReceipt, err}
+	}
+	s.place = OTSRoute{Network: o.Network}
+	if r.Route != s.place.Chain() {
+		return s, faultf(CodeReceiptRoute, "route %.80q, of its kind is %q", r.Route, s.place.Chain())
+	}
+	facts, err := VerifyOTS(o, root)
+	if err != nil {
+		return s, &fault{bitcoinCode(err), err}
+	}
+	route := bitcoinRoute(o.Network)
+	for _, f := range facts {
+		b := anchorBlock{
+			route: route, height: uint64(f.Height), known: f.Shown, hash: f.Hash,
+			time: f.Time, slack: slackOf(route), merkle: f.Merkle, work: f.Work,
+		}
+		if at := slices.IndexFunc(o.Blocks, func(x OTSBlock) bool { return x.Height == f.Height }); at >= 0 {
+			b.following = o.Blocks[at].Following
+		}
+		s.blocks = append(s.blocks, b)
+	}
+	s.pending = o.Pending()
+	return s, nil
+}
+
+func bitcoinCode(err error) Code {
+	switch {
+	case errors.Is(err, ErrBitcoinRoot):
+		return CodeReceiptRoot
+	case errors.Is(err, ErrBitcoinTx), errors.Is(err, ErrBitcoin64), errors.Is(err, ErrBitcoinChange):
+		return CodeTransaction
+	case errors.Is(err, ErrBitcoinBranch), errors.Is(err, ErrOTSBlock):
+		return CodeBranch
+	case errors.Is(err, ErrBitcoinWork), errors.Is(err, ErrBitcoinLink), errors.Is(err, ErrBitcoinBits),
+		errors.Is(err, ErrBitcoinTime), errors.Is(err, ErrBitcoinCheckpoint):
+		return CodeBlockHeader
+	}
+	return CodeReceipt
+}
+
+// slackOf returns by how many milliseconds the time of a chain's block may be
+// wrong, both ways.
+func slackOf(route string) int64 {
+	if isBitcoin(route) {
+		return BitcoinTimeSlack.Milliseconds()
+	}
+	return 0
+}
+
+// Step 11: which of the receipts' blocks are final, by the word of whoever the
+// verifier trusts. Receipts that do not count are not worth a question. Those
+// that do may vouch for a statement that names another place, and so on until
+// nothing new counts.
+func (c *checker) blocks() (string, *fault) {
+	c.places = c.policyPlaces()
+	for {
+		c.assign()
+		c.askAll()
+		if !c.succeed() {
+			break
+		}
+	}
+	c.successions()
+	trusted, hows := make(map[askedBlock]bool), []string(nil)
+	for i := range c.receipts {
+		s := &c.receipts[i]
+		c.v.Anchors = append(c.v.Anchors, c.describeAnchors(s)...)
+		for k := range s.blocks {
+			b := &s.blocks[k]
+			if !b.trusted {
+				continue
+			}
+			trusted[askedBlock{b.route, b.height, b.hash, 0}] = true
+			if !slices.Contains(hows, b.how) && len(hows) < maxHows {
+				hows = append(hows, b.how)
+			}
+		}
+	}
+	if len(trusted) == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("%s trusted: %s", count(len(trusted), "block"), strings.Join(hows, "; ")), nil
+}
+
+// assign finds out which receipts are of a place that counts.
+func (c *checker) assign() {
+	for i := range c.receipts {
+		s := &c.receipts[i]
+		if s.asked {
+			continue // it counted before
+		}
+		s.route = c.routeOf(s.place)
+	}
+}
+
+// askedBlock is a question about a block.
+type askedBlock struct {
+	route  string
+	height uint64
+	hash   [32]byte
+	depth  uint64
+}
+
+type blockAnswer struct {
+	how     string
+	trusted bool
+	err     error
+}
+
+func (c *checker) askAll() {
+	for i := range c.receipts {
+		s := &c.receipts[i]
+		if s.asked || s.route < 0 || c.o.Trust == nil {
+			continue
+		}
+		s.asked = true
+		for k := range s.blocks {
+			c.ask(&s.blocks[k], c.depthOf(s))
+		}
+	}
+}
+
+// depthOf returns how deep a receipt's block must be: what its route says.
+func (c *checker) depthOf(s *receiptState) uint64 {
+	place := s.place
+	if c.o.Policy != nil {
+		place = c.o.Policy.Routes[s.route].Place
+	}
+	switch p := place.(type) {
+	case BitcoinRoute:
+		return depthOf(p.Depth)
+	case OTSRoute:
+		return depthOf(p.Depth)
+	}
+	return 0
+}
+
+// ask finds out whether a block is final.
+func (c *checker) ask(b *anchorBlock, depth uint64) {
+	if !b.known && !c.find(b) {
+		return
+	}
+	a := c.answer(askedBlock{b.route, b.height, b.hash, depth})
+	// A block is as final as one that the receipt shows to follow it.
+	for i := 0; !a.trusted && i < len(b.following); i++ {
+		n := uint64(i + 1)
+		if later := c.answer(askedBlock{b.route, b.height + n, b.following[i].Hash(), max(depth, n+1) - n}); later.trusted {
+			a = later
+			a.how = fmt.Sprintf("block %d, which follows it: %s", b.height+n, later.how)
+		}
+	}
+	b.how, b.trusted, b.err = a.how, a.trusted, a.err
+}
+
+// find looks for the header of a block of which the receipt knows only height
+// and root, where the trusted headers are. It tells whether it is that block's.
+func (c *checker) find(b *anchorBlock) bool {
+	finder, ok := c.o.Trust.(BlockFinder)
+	if !ok {
+		b.how = noHeader
+		return false
+	}
+	h, ok := finder.BlockAt(b.route, b.height)
+	if !ok {
+		b.how = noHeader
+		return false
+	}
+	if h.Merkle() != b.merkle {
+		b.how = "the block of that height in the headers file has other transactions"
+		return false
+	}
+	b.known, b.hash, b.time = true, h.Hash(), h.Time()
+	return true
+}
+
+const noHeader = "the receipt does not hold the block's header, and no headers file does"
+
+// answer asks about a block, once.
+func (c *checker) answer(q askedBlock) blockAnswer {
+	if a, ok := c.asked[q]; ok {
+		return a
+	}
+	if c.asked == nil {
+		c.asked = make(map[askedBlock]blockAnswer)
+	}
+	var a blockAnswer
+	a.how, a.trusted, a.err = trusted(c.o.Trust, q.route, q.height, q.hash, q.depth)
+	a.trusted = a.trusted && a.err == nil
+	c.asked[q] = a
+	return a
+}
+
+// describeAnchors returns a receipt's anchors: one for each block that it is
+// about, or one without a block if it holds no more than promises.
+func (c *checker) describeAnchors(s *receiptState) []AnchorVerdict {
 	head := &c.heads[s.head]
-	v := AnchorVerdict{
-		Route: ethereumRoute(s.data.ChainID), Block: s.facts.Number, Hash: hex0x(s.facts.BlockHash[:]), Time: timeText(s.facts.Time),
-		Contract: hex0x(s.data.Contract[:]), Code: hex0x(s.facts.CodeHash[:]), Sender: hex0x(s.data.Sender[:]),
-		Size: head.Size, Root: head.Root.String(), InPolicy: c.o.Policy != nil && s.counts, Trusted: s.trusted,
-		Registry: s.facts.CodeHash == RegistryCode,
-		Stored:   s.facts.Stored, Logged: s.facts.Logged, Index: s.facts.LogIndex, TxIndex: s.data.TxIndex,
+	base := AnchorVerdict{
+		Route: s.place.Chain(), Size: head.Size, Root: head.Root.String(), Pending: s.pending,
+		InPolicy: c.o.Policy != nil && s.route >= 0,
 	}
-	if s.trusted {
-		v.How = s.how
+	if base.InPolicy {
+		base.Name = c.o.Policy.Routes[s.route].Name
 	}
-	return v
+	switch p := s.place.(type) {
+	case EthereumRoute:
+		e := s.ethereum
+		base.Contract, base.Code, base.Sender = hex0x(p.Contract[:]), hex0x(p.Code[:]), hex0x(p.Sender[:])
+		base.Registry = p.Code == RegistryCode
+		base.Stored, base.Logged, base.Index, base.TxIndex = e.facts.Stored, e.facts.Logged, e.facts.LogIndex, e.data.TxIndex
+	case BitcoinRoute:
+		base.Network, base.Script = p.Network, fmt.Sprintf("%x", p.Script)
+		base.TxID, base.Spends = shownHash(s.bitcoin.TxID), s.bitcoin.Spends.String()
+	case OTSRoute:
+		base.Network = p.Network
+	}
+	if len(s.blocks) == 0 {
+		return []AnchorVerdict{base}
+	}
+	all := make([]AnchorVerdict, len(s.blocks))
+	for i := range s.blocks {
+		all[i] = base
+		all[i].describe(&s.blocks[i])
+	}
+	return all
+}
+
+func (v *AnchorVerdict) describe(b *anchorBlock) {
+	v.Block, v.Trusted = b.height, b.trusted
+	if b.trusted {
+		v.How = b.how
+	}
+	if b.known {
+		v.Hash, v.Time = blockHash(b.route, b.hash), timeText(b.time)
+		v.Earliest, v.Latest = timeText(b.time-b.slack), timeText(b.latest())
+	}
+	if isBitcoin(b.route) {
+		v.Merkle = shownHash(b.merkle)
+		if b.work != nil {
+			v.Depth, v.Work = 1+len(b.following), b.work.String()
+		}
+	}
 }
 
 func hex0x(b []byte) string { return fmt.Sprintf("0x%x", b) }
 
-// Step 12: each reading's level is the best that one of its batch's heads has,
-// each statement's that of the batch which shows it; the file's is the least.
-func (c *checker) levels() (string, *fault) {
-	heads := c.byHead()
-	anchors := make([]*batchAnchor, len(c.f.Batches))
-	c.v.Level = LevelAnchored
-	for i := range c.v.Readings {
-		a := c.anchorOf(anchors, heads, c.f.Summaries[c.f.Readings[i].Summary].Batch)
-		v := &c.v.Readings[i]
-		v.Level, v.NotBefore, v.NotAfter = a.level, a.notBefore, a.notAfter
-	}
-	for i := range c.v.Statements {
-		c.v.Statements[i].Level = c.anchorOf(anchors, heads, c.f.Statements[i].Batch).level
-	}
-	c.bounds()
-	if c.v.Level < LevelLate || c.v.NotAfter == nil {
-		return "", nil
-	}
-	return "not later than " + c.v.NotAfter.Time + c.lateness(), nil
-}
+// shownHash writes a Bitcoin hash as Bitcoin's tools do: reversed.
+func shownHash(h [32]byte) string { return fmt.Sprintf("%x", reversed(h)) }
 
-// batchAnchor is what a batch's anchors give to all that it shows.
-type batchAnchor struct {
-	level               Level
-	notBefore, notAfter *Bound
-}
-
-// anchorOf returns a batch's, found once, and lowers the file's level to it.
-func (c *checker) anchorOf(known []*batchAnchor, heads []headReceipts, batch int) *batchAnchor {
-	if known[batch] != nil {
-		return known[batch]
+// blockHash writes a block's hash as its chain's tools do.
+func blockHash(route string, h [32]byte) string {
+	if isBitcoin(route) {
+		return shownHash(h)
 	}
-	level, code, best := c.levelOf(batch, heads)
-	a := &batchAnchor{level: level, notBefore: c.notBefore(batch, best)}
-	if level >= LevelLate {
-		a.notAfter = &Bound{
-			Time: timeText(best.facts.Time), Route: ethereumRoute(best.data.ChainID), Block: best.facts.Number,
-			Hash: hex0x(best.facts.BlockHash[:]), Confirmed: true, ms: best.facts.Time,
-		}
-		after := best.facts.Time - c.batches[batch].header.To
-		c.ahead, c.delay = max(c.ahead, -after), max(c.delay, after)
-	}
-	if level < c.v.Level {
-		c.v.Level = level
-		c.explain(code, batch, best)
-	}
-	known[batch] = a
-	return a
-}
-
-// headReceipts are the receipts of one head that can decide: the earliest that
-// is trusted, the one to tell of if none is, and whether one does not count.
-type headReceipts struct {
-	trusted, pending *receiptState
-	elsewhere        bool
-}
-
-func (h *headReceipts) add(s *receiptState) {
-	switch {
-	case s == nil:
-	case !s.counts:
-		h.elsewhere = true
-	case s.trusted:
-		if h.trusted == nil || s.facts.Time < h.trusted.facts.Time {
-			h.trusted = s
-		}
-	// What could not be asked might have been trusted: that is told first.
-	case h.pending == nil, s.err != nil && h.pending.err == nil,
-		(s.err != nil) == (h.pending.err != nil) && s.facts.Time < h.pending.facts.Time:
-		h.pending = s
-	}
-}
-
-func (c *checker) byHead() []headReceipts {
-	heads := make([]headReceipts, len(c.f.Heads))
-	for i := range c.receipts {
-		heads[c.receipts[i].head].add(&c.receipts[i])
-	}
-	return heads
-}
-
-func (c *checker) lateness() string {
-	if p := c.o.Policy; p != nil && p.Late != 0 {
-		if c.v.Level == LevelLate {
-			return fmt.Sprintf(", over %v after the window's end", p.Late)
-		}
-		return fmt.Sprintf(", at most %v after the window's end", p.Late)
-	}
-	return ""
-}
-
-// levelOf returns a batch's level, why it is not higher, and the receipt that
-// it rests on: of the best the earliest.
-func (c *checker) levelOf(batch int, heads []headReceipts) (Level, Code, *receiptState) {
-	var all headReceipts
-	for _, p := range c.f.Batches[batch].Heads {
-		h := &heads[p.Head]
-		all.add(h.trusted)
-		all.add(h.pending)
-		all.elsewhere = all.elsewhere || h.elsewhere
-	}
-	p := c.o.Policy
-	switch {
-	case all.trusted != nil && p != nil && p.Late != 0 && all.trusted.facts.Time-c.batches[batch].header.To > p.Late.Milliseconds():
-		return LevelLate, CodeLate, all.trusted
-	case all.trusted != nil:
-		return LevelAnchored, "", all.trusted
-	case all.pending != nil && all.pending.err != nil:
-		return LevelPending, CodeTrustFailed, all.pending
-	case all.pending != nil:
-		return LevelPending, CodeNotTrusted, all.pending
-	case all.elsewhere:
-		return LevelLogged, CodeNoRoute, nil
-	}
-	return LevelLogged, CodeNoReceipt, nil
-}
-
-// explain says why the level is not higher, and what to do.
-func (c *checker) explain(code Code, batch int, s *receiptState) {
-	v := &c.v
-	v.Code = code
-	switch code {
-	case CodeNoReceipt:
-		v.Reason = "the file holds no receipt that this batch was anchored"
-		v.Next = "ask for the proof again once the anchor is final"
-	case CodeNoRoute:
-		v.Reason = "it is anchored, but not where the policy says: another chain, contract, code or sender"
-		v.Next = "ask the ledger's owner for its newest policy"
-	case CodeNotTrusted:
-		v.Reason = fmt.Sprintf("nobody trusted says that block %d of %s with hash 0x%x is final", s.facts.Number, ethereumRoute(s.data.ChainID), s.facts.BlockHash)
-		if s.how != "" {
-			v.Reason += ": " + s.how
-		}
-		v.Next = "look that block up and give its hash by --block, or a headers file by --headers, or nodes to ask by --rpc"
-	case CodeTrustFailed:
-		v.Reason = fmt.Sprintf("block %d of %s could not be checked: %s", s.facts.Number, ethereumRoute(s.data.ChainID), strings.ReplaceAll(s.err.Error(), "\n", "; "))
-		v.Next = "try again later or with other nodes, or give the block's hash by --block"
-	case CodeLate:
-		late := duration(s.facts.Time - c.batches[batch].header.To)
-		v.Reason = fmt.Sprintf("it was anchored %v after its window's end, the policy allows %v", late, c.o.Policy.Late)
-		v.Next = "ask the ledger's owner what delayed the anchor"
-	}
-}
-
-// notBefore returns the bound that a batch's header gives by naming a block: of
-// several the latest, one that is confirmed before all others. It is confirmed
-// if that block is trusted with this time. A block that is not before the
-// anchor's own bounds nothing: the chain was rewritten in between, or the
-// ledger made the block up.
-func (c *checker) notBefore(batch int, best *receiptState) (b *Bound) {
-	for _, s := range c.batches[batch].header.Seen {
-		if best != nil && (s.Time > best.facts.Time || s.Route == ethereumRoute(best.data.ChainID) && s.Height >= best.facts.Number) {
-			continue
-		}
-		t := c.seenTime(seenBlock{s.Route, s.Height, s.Hash})
-		confirmed := t != nil && *t == s.Time
-		if b == nil || confirmed && !b.Confirmed || confirmed == b.Confirmed && s.Time > b.ms {
-			b = &Bound{Time: timeText(s.Time), Route: s.Route, Block: s.Height, Hash: hex0x(s.Hash[:]), Confirmed: confirmed, ms: s.Time}
-		}
-	}
-	return b
-}
-
-// seenTime returns the time of a block if it is trusted and its time known.
-func (c *checker) seenTime(b seenBlock) *int64 {
-	if t, ok := c.seen[b]; ok {
-		return t
-	}
-	timer, ok := c.o.Trust.(BlockTimer)
-	if !ok || len(c.seen) == maxSeenAsked {
-		return nil
-	}
-	if c.seen == nil {
-		c.seen = make(seenBlocks)
-	}
-	c.seen[b] = nil
-	if _, ok, err := c.o.Trust.Trusted(b.route, b.height, b.hash); ok && err == nil {
-		if t, ok := timer.BlockTime(b.route, b.hash); ok {
-			c.seen[b] = &t
-		}
-	}
-	return c.seen[b]
-}
-
-// bounds sets the file's bounds from its readings': the widest.
-func (c *checker) bounds() {
-	first, last := c.v.Readings[0].NotBefore, c.v.Readings[0].NotAfter
-	for i := range c.v.Readings {
-		r := &c.v.Readings[i]
-		if first != nil && (r.NotBefore == nil || r.NotBefore.ms < first.ms) {
-			first = r.NotBefore
-		}
-		if last != nil && (r.NotAfter == nil || r.NotAfter.ms > last.ms) {
-			last = r.NotAfter
-		}
-	}
-	c.v.NotBefore, c.v.NotAfter = first, last
-}
-
-const notIdentity = "IDENTITY: whose ledger this is, and whether it is anchored where its owner says. No policy was given, and anyone can make a ledger, a contract and an anchor of their own"
-
-// notChecked lists in plain words what the verdict says nothing about.
-func (c *checker) notChecked() {
-	add := func(words string) { c.v.NotChecked = append(c.v.NotChecked, words) }
-	p := c.o.Policy
-	if p == nil {
-		add(notIdentity)
-	}
-	if c.ahead > 0 {
-		add(fmt.Sprintf("the gateway's clock: it ran at least %v ahead of the chain's", duration(c.ahead)))
-	}
-	if len(c.receipts) != 0 && (p == nil || p.Late == 0) {
-		words := "lateness: no policy sets how long after a window's end its anchor may come"
-		if c.delay > 0 {
-			words += fmt.Sprintf("; it came up to %v after", duration(c.delay))
-		}
-		add(words)
-	}
-	for i := range c.v.Readings {
-		if b := c.v.Readings[i].NotBefore; b != nil && !b.Confirmed {
-			add(fmt.Sprintf("the block seen when the window opened (%s block %d): it is named by the ledger, not confirmed", b.Route, b.Block))
-			break
-		}
-	}
-	if c.v.NotBefore != nil {
-		add("when a reading was made: \"not before\" says that its batch was closed after that block, no more")
-	}
-	add("times inside the readings: received is the gateway's clock, measured the device's")
-	add("readings dropped before they were numbered: nobody can see those")
-	for i := range c.v.Readings {
-		if !c.v.Readings[i].Whole {
-			add("fields that are not shown: one of the same name may say otherwise. A ledger can hide such in a record tree; only a reading shown with all its fields tells which are its own")
-			break
-		}
-	}
-	add("completeness: that the stream has no other readings than those shown here")
-	for i := range c.v.Readings {
-		if c.v.Readings[i].BoundAs != "" {
-			add("whether a binding still held: what the ledger stated later is only known where it is shown")
-			break
-		}
-	}
-	for i := range c.receipts {
-		if s := &c.receipts[i]; s.trusted {
-			add(fmt.Sprintf("that block %d of %s is on that chain and final: it is trusted because %s", s.facts.Number, ethereumRoute(s.data.ChainID), s.how))
-			break
-		}
-	}
-	for i := range c.receipts {
-		if s := &c.receipts[i]; s.counts && s.facts.CodeHash != RegistryCode {
-			add("what the contract does: an anchor's is not the registry that this program knows, so a head may have changed without a log")
-			break
-		}
-	}
-	if len(c.receipts) != 0 {
-		add("that what was anchored extends those that were anchored before it: the chain orders roots, and compares none")
-	}
-	add("a second history by the same key: no witness or mirror speaks in this file")
-	if len(c.heads) > 1 {
-		add("that the file's heads extend one another")
-	}
-	add("who made a frame: a key that a building's devices share authenticates it, and cannot prove it to others (no non-repudiation)")
-	for i := range c.receipts {
-		if s := &c.receipts[i]; !s.facts.Stored || !s.facts.Logged {
-			add("one half of a receipt: it shows the contract's storage or the transaction's log, not both")
-			break
-		}
-	}
-}
-
-// duration returns ms as a Duration, at most some hundred years.
-func duration(ms int64) time.Duration {
-	const most = 1 << 43
-	return time.Duration(min(max(ms, -most), most)) * time.Millisecond
+	return hex0x(h[:])
 }

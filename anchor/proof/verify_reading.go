@@ -147,7 +147,7 @@ func (c *checker) runs() (string, *fault) {
 
 // Step 9: each statement stands in the tree of statements, and one number is
 // one statement. A genesis must be this ledger's, a stream is bound once, and
-// to the device that its readings name.
+// to the device that its readings name. A log key signs heads of its time alone.
 func (c *checker) statements() (string, *fault) {
 	items, bound := make(map[uint64][]byte), make(map[uint64]uint64)
 	byStream := make(map[uint64][]int)
@@ -181,10 +181,14 @@ func (c *checker) statements() (string, *fault) {
 		if bad != nil {
 			return "", &fault{bad.code, fmt.Errorf("statement %d: %w", i, bad.err)}
 		}
+		c.state(i, &st)
 		c.v.Statements = append(c.v.Statements, StatementVerdict{Index: s.Index, Kind: st.Kind, At: timeText(st.At), Body: bodyText(st.Body)})
 	}
 	if len(c.f.Statements) == 0 {
 		return "", nil
+	}
+	if bad := c.keyOrder(); bad != nil {
+		return "", bad
 	}
 	return fmt.Sprintf("%s in the ledger's tree of statements", count(len(c.f.Statements), "statement")), nil
 }

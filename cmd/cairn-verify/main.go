@@ -22,8 +22,10 @@ import (
 const usage = `usage: cairn-verify [flags] FILE
 
   --policy FILE    whose ledger it must be, and where it must be anchored
-  --block HASH     trust the block with this hash (may be repeated)
-  --headers FILE   trust the block headers in this file
+  --block HASH     trust the block with this hash, as its chain's tools write it
+                   (may be repeated)
+  --headers FILE   trust the block headers in this file, Ethereum's or Bitcoin's
+                   (may be repeated)
   --rpc URL        ask this Ethereum node whether a block is final (may be repeated)
   --agree K        how many of the nodes must agree (default: all)
   --require LEVEL  logged, pending, late or anchored (default: anchored)
@@ -57,11 +59,11 @@ func (o *once) Set(s string) error {
 }
 
 type command struct {
-	file                     string
-	policy, headers, require once
-	blocks, urls             list
-	agree                    int
-	json                     bool
+	file                  string
+	policy, require       once
+	blocks, headers, urls list
+	agree                 int
+	json                  bool
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -152,8 +154,13 @@ func (c *command) verify() (*proof.Verdict, error) {
 	if r.Policy, err = readText(c.policy.s); err != nil {
 		return nil, err
 	}
-	if r.Headers, err = readText(c.headers.s); err != nil {
-		return nil, err
+	var headers [][]byte
+	for _, path := range c.headers {
+		b, err := read(path, proof.MaxHeaders)
+		if err != nil {
+			return nil, err
+		}
+		headers = append(headers, b)
 	}
 	var more []proof.HeaderTrust
 	if len(c.urls) != 0 {
@@ -163,7 +170,7 @@ func (c *command) verify() (*proof.Verdict, error) {
 		}
 		more = append(more, nodes)
 	}
-	o, err := r.options(more...)
+	o, err := r.options(headers, more...)
 	if err != nil {
 		return nil, err
 	}

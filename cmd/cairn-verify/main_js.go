@@ -4,10 +4,11 @@
 //
 //	cairnVerify(bytes: Uint8Array, options: string) → string
 //
-// options is JSON: {"policy": text, "headers": text, "blocks": [hash…],
-// "require": level}, each of them optional, and no others. The answer is JSON: {"verdict": …,
-// "text": …} as the command prints them with and without --json, or {"error":
-// …} if the options cannot be read. It uses no network.
+// options is JSON: {"policy": text, "headers": [file…], "blocks": [hash…],
+// "require": level}, each of them optional, and no others. A headers file is
+// its text, or its base64 if it is one of Bitcoin's. The answer is JSON:
+// {"verdict": …, "text": …} as the command prints them with and without --json,
+// or {"error": …} if the options cannot be read. It uses no network.
 package main
 
 import (
@@ -54,7 +55,7 @@ func verdict(args []js.Value) (*proof.Verdict, error) {
 			return nil, err
 		}
 	}
-	o, err := r.options()
+	o, err := r.options(nil)
 	if err != nil {
 		return nil, err
 	}

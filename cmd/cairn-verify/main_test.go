@@ -278,10 +278,10 @@ func TestRequest(t *testing.T) {
 // TestOptions: what is left out is no policy and no trust, what is empty an error.
 func TestOptions(t *testing.T) {
 	empty := ""
-	if _, err := (&request{Policy: &empty}).options(); err == nil {
+	if _, err := (&request{Policy: &empty}).options(nil); err == nil {
 		t.Error("an empty policy was taken for none")
 	}
-	if o, err := (&request{}).options(); err != nil || o.Trust != nil || o.Policy != nil || o.Require != proof.LevelAnchored {
+	if o, err := (&request{}).options(nil); err != nil || o.Trust != nil || o.Policy != nil || o.Require != proof.LevelAnchored {
 		t.Errorf("%+v, %v", o, err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -15,9 +16,32 @@ import (
 // argument of the browser's function.
 type request struct {
 	Policy  *string  `json:"policy"`  // text of a policy file
-	Headers *string  `json:"headers"` // text of a headers file
+	Headers texts    `json:"headers"` // headers files: the text of Ethereum's, the base64 of Bitcoin's
 	Blocks  []string `json:"blocks"`  // hashes, 32 bytes in hexadecimal, with or without 0x
 	Require string   `json:"require"` // level; empty: anchored
+}
+
+// texts is one text or an array of them.
+type texts []string
+
+// UnmarshalJSON reads either.
+func (t *texts) UnmarshalJSON(b []byte) error {
+	var one *string
+	if err := json.Unmarshal(b, &one); err == nil {
+		if *t = nil; one != nil {
+			*t = texts{*one}
+		}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(t))
+}
+
+// headersFile returns the bytes of a headers file that is given as a text.
+func headersFile(text string) []byte {
+	if b, err := base64.StdEncoding.DecodeString(text); err == nil && len(b) != 0 {
+		return b
+	}
+	return []byte(text)
 }
 
 // parseRequest reads the JSON form. A key that it does not know, such as a
@@ -60,9 +84,9 @@ func keysOnce(text string) error {
 	return nil
 }
 
-// options reads the request. What it cannot read is an error: a policy that
+// options reads the request, and headers files beside it. What it cannot read is an error: a policy that
 // was given is never left out.
-func (r *request) options(more ...proof.HeaderTrust) (o proof.Options, err error) {
+func (r *request) options(headers [][]byte, more ...proof.HeaderTrust) (o proof.Options, err error) {
 	o.Require = proof.LevelAnchored
 	if r.Require != "" {
 		if o.Require, err = proof.ParseLevel(r.Require); err != nil {
@@ -89,8 +113,11 @@ func (r *request) options(more ...proof.HeaderTrust) (o proof.Options, err error
 		}
 		trust = append(trust, pinned)
 	}
-	if r.Headers != nil {
-		h, err := proof.ParseHeaders([]byte(*r.Headers))
+	for _, text := range r.Headers {
+		headers = append(headers, headersFile(text))
+	}
+	for _, file := range headers {
+		h, err := proof.ParseTrust(file)
 		if err != nil {
 			return o, err
 		}

@@ -1,0 +1,103 @@
+package proof
+
+import (
+	"fmt"
+	"strings"
+)
+
+const notIdentity = "IDENTITY: whose ledger this is, and whether it is anchored where its owner says. No policy was given, and anyone can make a ledger, a contract and an anchor of their own"
+
+// notChecked lists in plain words what the verdict says nothing about.
+func (c *checker) notChecked() {
+	add := func(words string) { c.v.NotChecked = append(c.v.NotChecked, words) }
+	p := c.o.Policy
+	if p == nil {
+		add(notIdentity)
+	}
+	for _, at := range c.v.Clock {
+		add("the gateway's clock: it ran " + at.text())
+	}
+	if len(c.receipts) != 0 && (p == nil || p.Late == 0) {
+		words := "lateness: no policy sets how long after a window's end its anchor may come"
+		if c.delay > 0 {
+			words += fmt.Sprintf("; it came up to %v after", duration(c.delay))
+		}
+		add(words)
+	}
+	for i := range c.v.Readings {
+		if b := c.v.Readings[i].NotBefore; b != nil && !b.Confirmed {
+			add(fmt.Sprintf("the block seen when the window opened (%s block %d): it is named by the ledger, not confirmed", b.Route, b.Block))
+			break
+		}
+	}
+	if c.v.NotBefore != nil {
+		add("when a reading was made: \"not before\" says that its batch was closed after that block, no more")
+	}
+	add("times inside the readings: received is the gateway's clock, measured the device's")
+	add("readings dropped before they were numbered: nobody can see those")
+	for i := range c.v.Readings {
+		if !c.v.Readings[i].Whole {
+			add("fields that are not shown: one of the same name may say otherwise. A ledger can hide such in a record tree; only a reading shown with all its fields tells which are its own")
+			break
+		}
+	}
+	add("completeness: that the stream has no other readings than those shown here")
+	for i := range c.v.Readings {
+		if c.v.Readings[i].BoundAs != "" {
+			add("whether a binding still held: what the ledger stated later is only known where it is shown")
+			break
+		}
+	}
+	c.chainsNotChecked(add)
+	if len(c.receipts) != 0 {
+		add("that what was anchored extends those that were anchored before it: the chain orders roots, and compares none")
+	}
+	add("a second history by the same key: no witness or mirror speaks in this file")
+	if len(c.heads) > 1 {
+		add("that the file's heads extend one another")
+	}
+	add("who made a frame: a key that a building's devices share authenticates it, and cannot prove it to others (no non-repudiation)")
+	for i := range c.v.Anchors {
+		if a := &c.v.Anchors[i]; a.Contract != "" && (!a.Stored || !a.Logged) {
+			add("one half of a receipt: it shows the contract's storage or the transaction's log, not both")
+			break
+		}
+	}
+}
+
+// chainsNotChecked lists what is not known of the chains, each thing once.
+func (c *checker) chainsNotChecked(add func(string)) {
+	told := make(map[string]bool)
+	once := func(key, words string) {
+		if !told[key] {
+			told[key] = true
+			add(words)
+		}
+	}
+	for i := range c.v.Anchors {
+		a := &c.v.Anchors[i]
+		counts := a.InPolicy || !c.v.Identity
+		if a.Trusted {
+			route := a.Route
+			if a.Network != "" {
+				route = bitcoinRoute(a.Network)
+			}
+			once("final", fmt.Sprintf("that block %d of %s is on that chain and final: it is trusted because %s", a.Block, route, a.How))
+		}
+		if a.Contract != "" && counts && !a.Registry {
+			once("code", "what the contract does: an anchor's is not the registry that this program knows, so a head may have changed without a log")
+		}
+		if a.TxID != "" && counts {
+			once("payer", "who made a Bitcoin anchor: anyone can pay to the policy's script, so it proves a time; one line of anchors, and no second, only the transactions before it would show")
+		}
+		if a.Network != "" && a.Network != BitcoinMainnet {
+			once("work "+a.Network, fmt.Sprintf("work: that of %s's blocks is worth nothing, on mainnet alone it keeps others from making such", bitcoinRoute(a.Network)))
+		}
+		if a.Network == BitcoinSignet {
+			once("signet", "the signatures in bitcoin:signet's blocks, which are what makes them its own")
+		}
+		if len(a.Pending) != 0 {
+			once("promise", "what a calendar promises ("+strings.Join(a.Pending, ", ")+"): its word proves nothing")
+		}
+	}
+}
