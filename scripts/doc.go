@@ -7,4 +7,5 @@
 //	fuzz.sh             runs every fuzz target for a while
 //	anvil               package for tests that need a real Ethereum node
 //	btcd                package for tests that need a real Bitcoin node
+//	calendar            package for tests that need an OpenTimestamps calendar on that node
 package scripts

@@ -57,6 +57,7 @@ var layout = map[string][]string{
 	"scripts/anvil":       nil,
 	"scripts/benchtable":  nil,
 	"scripts/btcd":        nil,
+	"scripts/calendar":    {"scripts/btcd", "anchor/proof"},
 	"scripts/contractgen": nil,
 	"scripts/spine":       nil,
 }
@@ -87,7 +88,7 @@ var heavies = []heavy{
 		prefix: "github.com/ethereum/go-ethereum",
 		rooms:  []string{"anchor/ethereum", "anchor/proof", "contracts", "cmd/...", "scripts/..."},
 	},
-	{prefix: "github.com/btcsuite/btcd", rooms: []string{"anchor/bitcoin", "scripts/btcd"}},
+	{prefix: "github.com/btcsuite/btcd", rooms: []string{"anchor/bitcoin", "scripts/btcd", "scripts/calendar"}},
 }
 
 // ethereumBytes is the part of go-ethereum that only knows bytes: what the offline verifier may link.

@@ -128,9 +128,16 @@ func assemble(prev chainhash.Hash, height int32, at int64, script []byte, txs []
 }
 
 // Fund pays an amount in satoshi to a script and returns where it is: output 0 of a transaction in the
-// mempool, for Mine to take up. It spends one coinbase of the node's key, the oldest that it has not spent yet,
-// and mines as many blocks as are missing for there to be one.
+// mempool, for Mine to take up.
 func (n *Node) Fund(script []byte, amount int64) wire.OutPoint {
+	n.t.Helper()
+	return wire.OutPoint{Hash: n.Spend(wire.NewTxOut(amount, script)).TxHash(), Index: 0}
+}
+
+// Spend puts a transaction with these outputs, and the change to the node's key behind them, into the mempool.
+// It spends one coinbase of that key, the oldest that was not spent before, and mines as many blocks as are
+// missing for there to be one.
+func (n *Node) Spend(outs ...*wire.TxOut) *wire.MsgTx {
 	n.t.Helper()
 	for {
 		from, value, ok := n.coinbase()
@@ -138,14 +145,14 @@ func (n *Node) Fund(script []byte, amount int64) wire.OutPoint {
 			n.Mine(maturity + 1)
 			continue
 		}
-		tx, err := n.pay(from, value, wire.NewTxOut(amount, script))
+		tx, err := n.pay(from, value, outs...)
 		if err == nil {
 			err = n.Send(tx)
 		}
 		if err != nil {
-			n.t.Fatalf("btcd: fund: %v", err)
+			n.t.Fatalf("btcd: spend: %v", err)
 		}
-		return wire.OutPoint{Hash: tx.TxHash(), Index: 0}
+		return tx
 	}
 }
 
@@ -189,15 +196,20 @@ func (n *Node) Block(hash string) (*wire.MsgBlock, error) {
 	return block, nil
 }
 
-// pay signs a transaction with one output of the caller's and, behind it, the change to the node's key.
-func (n *Node) pay(from wire.OutPoint, value int64, out *wire.TxOut) (*wire.MsgTx, error) {
-	change := value - out.Value - fundFee
+// pay signs a transaction with outputs of the caller's and the change behind them.
+func (n *Node) pay(from wire.OutPoint, value int64, outs ...*wire.TxOut) (*wire.MsgTx, error) {
+	change := value - fundFee
+	for _, out := range outs {
+		change -= out.Value
+	}
 	if change < 1000 {
-		return nil, fmt.Errorf("a coinbase of %d satoshi does not pay %d", value, out.Value)
+		return nil, fmt.Errorf("a coinbase of %d satoshi is too little", value)
 	}
 	tx := wire.NewMsgTx(2)
 	tx.AddTxIn(wire.NewTxIn(&from, nil, nil))
-	tx.AddTxOut(out)
+	for _, out := range outs {
+		tx.AddTxOut(out)
+	}
 	tx.AddTxOut(wire.NewTxOut(change, n.Script))
 	hashes := txscript.NewTxSigHashes(tx, txscript.NewCannedPrevOutputFetcher(n.Script, value))
 	var err error
