@@ -13,27 +13,47 @@ import (
 	"cairn/store/share"
 )
 
-var update = flag.Bool("update", false, "write testdata/format1 anew: only while the format has not been given out")
+var update = flag.String("update", "", "write this frozen folder anew, such as testdata/format2: only while the format has not been given out")
 
-const format1 = "testdata/format1"
+// frozen is a folder that an earlier version wrote.
+type frozen struct {
+	dir        string
+	statements uint64
+	logKeys    int
+}
 
-// TestFormat1 opens a folder that an earlier version wrote, with its keyring, and
-// holds it against the head that was signed then. What it holds stays readable
+var formats = []frozen{
+	{"testdata/format1", 6, 1},
+	{"testdata/format2", 8, 3}, // the log key was changed twice
+}
+
+// TestFormats opens folders that earlier versions wrote, with their keyrings, and
+// holds them against the head that was signed then. What they hold stays readable
 // for good: a change of the rows needs another format byte, not another folder.
-func TestFormat1(t *testing.T) {
-	if *update {
-		writeFormat1(t)
-		return
+func TestFormats(t *testing.T) {
+	for _, f := range formats {
+		t.Run(filepath.Base(f.dir), func(t *testing.T) {
+			if *update == f.dir {
+				f.write(t)
+				return
+			}
+			f.test(t)
+		})
 	}
-	want, err := os.ReadFile(filepath.Join(format1, "checkpoint"))
+}
+
+func (f frozen) test(t *testing.T) {
+	want, err := os.ReadFile(filepath.Join(f.dir, "checkpoint"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := openFormat1(t)
+	x := f.open(t)
 	rep := x.check()
-	if rep.Readings != 200 || rep.Statements != 6 {
-		t.Errorf("%d readings and %d statements, want 200 and 6", rep.Readings, rep.Statements)
+	if rep.Readings != 200 || rep.Statements != f.statements || len(x.s.LogKeys()) != f.logKeys {
+		t.Errorf("%d readings, %d statements and %d log keys, want 200, %d and %d",
+			rep.Readings, rep.Statements, len(x.s.LogKeys()), f.statements, f.logKeys)
 	}
+	x.keysHold()
 	cp, err := merkle.OpenCheckpoint(want, x.s.Origin(), x.s.LogKey())
 	if err != nil {
 		t.Fatal(err)
@@ -46,11 +66,11 @@ func TestFormat1(t *testing.T) {
 	}
 }
 
-// openFormat1 opens a copy of the folder, an hour after it was written.
-func openFormat1(t *testing.T) *site {
+// open opens a copy of the folder, an hour after it was written.
+func (f frozen) open(t *testing.T) *site {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(format1)); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(f.dir)); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"keyring.cairn", "identity"} {
@@ -69,10 +89,10 @@ func openFormat1(t *testing.T) *site {
 	return x
 }
 
-// writeFormat1 makes the folder: two devices, sealed quarter hours and an open
-// one, a rotated key and a removed device.
-func writeFormat1(t *testing.T) {
-	to, err := filepath.Abs(format1)
+// write makes the folder, where an identity file lies already: devices, sealed
+// quarter hours and an open one, a removed device, and the log keys.
+func (f frozen) write(t *testing.T) {
+	to, err := filepath.Abs(f.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +117,9 @@ func writeFormat1(t *testing.T) {
 	for i := range 100 {
 		x.send(x.nodes[0], x.nodes[1])
 		x.pass(30 * time.Second)
+		if i%30 == 29 && len(x.s.LogKeys()) < f.logKeys {
+			x.rotate()
+		}
 		if i == 60 {
 			if err := x.s.RemoveDevice(t.Context(), x.nodes[2].binding.Number); err != nil {
 				t.Fatal(err)
