@@ -62,12 +62,13 @@ func placeName(name, chain string) string {
 type standing struct {
 	level Level
 	code  Code          // why it is not higher
-	block *anchorBlock  // that it rests on, or that would have to be trusted
+	block *anchorBlock  // the one that decides, or that would have to be trusted
 	by    *receiptState // that has the block, or promises one
+	bound *anchorBlock  // from LevelLate on: the latest of those that it rests on
 }
 
 // weigh returns a node's standing, given those of the routes: of a group that
-// asks for k, its member's that is the k-th best.
+// asks for k, its member's that is the k-th best, bounded by what all k say.
 func (q *quorum) weigh(routes []standing) standing {
 	switch {
 	case q == nil:
@@ -80,7 +81,15 @@ func (q *quorum) weigh(routes []standing) standing {
 		all[i] = m.weigh(routes)
 	}
 	slices.SortStableFunc(all, compareStandings)
-	return all[q.need-1]
+	best := all[q.need-1]
+	if best.level >= LevelLate {
+		for _, s := range all[:q.need] {
+			if s.bound.latest() > best.bound.latest() {
+				best.bound = s.bound
+			}
+		}
+	}
+	return best
 }
 
 // compareStandings puts the better one first: the higher level; of one level
@@ -91,7 +100,7 @@ func compareStandings(a, b standing) int {
 		return cmp.Compare(b.level, a.level)
 	}
 	if a.level >= LevelLate {
-		return cmp.Compare(a.block.latest(), b.block.latest())
+		return cmp.Compare(a.bound.latest(), b.bound.latest())
 	}
 	return cmp.Compare(slices.Index(codeOrder, a.code), slices.Index(codeOrder, b.code))
 }
@@ -229,11 +238,11 @@ func (c *checker) standings(batch int, heads []anchorsOfHead) []standing {
 func (c *checker) standing(a *headAnchors, batch int, elsewhere bool) standing {
 	switch p := c.o.Policy; {
 	case a.best != nil && p != nil && p.Late != 0 && a.best.block.time-c.batches[batch].header.To > p.Late.Milliseconds():
-		return standing{LevelLate, CodeLate, a.best.block, a.best.by}
+		return standing{LevelLate, CodeLate, a.best.block, a.best.by, a.best.block}
 	case a.best != nil:
-		return standing{LevelAnchored, "", a.best.block, a.best.by}
+		return standing{LevelAnchored, "", a.best.block, a.best.by, a.best.block}
 	case a.other != nil:
-		return standing{LevelPending, a.other.code(), a.other.block, a.other.by}
+		return standing{LevelPending, a.other.code(), a.other.block, a.other.by, nil}
 	case elsewhere:
 		return standing{level: LevelLogged, code: CodeNoRoute}
 	}

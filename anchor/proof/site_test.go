@@ -40,6 +40,8 @@ type site struct {
 	slots     func([]byte) []byte
 	header    func(*ledger.Header)
 	statement func(i int, s *ledger.Statement)
+	grow      map[int][]ledger.Statement // recorded in a window
+	signer    func(size int) ed25519.PrivateKey
 
 	windows    []window
 	log        merkle.Leaves
@@ -52,6 +54,7 @@ type window struct {
 	header    []byte
 	slotsItem []byte
 	stateItem []byte
+	stated    int // statements in the ledger when it closed
 	leaves    []merkle.Hash
 	streams   map[uint64]*run
 }
@@ -126,9 +129,7 @@ func (s *site) build(windows int) *site {
 		if s.statement != nil {
 			s.statement(i, &st)
 		}
-		s.bound = append(s.bound, st)
-		e := ledger.HiddenEntry(st.Append(nil), salt("statement", uint64(i), 0))
-		s.statements = append(s.statements, merkle.LeafHash(e[:]))
+		s.state(st)
 	}
 	next := map[uint64]uint64{}
 	streams := map[uint64]*merkle.Tree{0: {}, 2: {}, 5: {}}
@@ -136,6 +137,12 @@ func (s *site) build(windows int) *site {
 		s.windows = append(s.windows, s.window(w, next, streams))
 	}
 	return s
+}
+
+func (s *site) state(st ledger.Statement) {
+	e := ledger.HiddenEntry(st.Append(nil), salt("statement", uint64(len(s.bound)), 0))
+	s.bound = append(s.bound, st)
+	s.statements = append(s.statements, merkle.LeafHash(e[:]))
 }
 
 func (s *site) opening() []ledger.Statement {
@@ -218,6 +225,10 @@ func (s *site) close(w int, from int64, win *window) {
 	if s.slots != nil {
 		win.slotsItem = s.slots(win.slotsItem)
 	}
+	for _, st := range s.grow[w] {
+		s.state(st)
+	}
+	win.stated = len(s.statements)
 	win.stateItem = ledger.StatementsHead{Size: uint64(len(s.statements)), Root: merkle.RootOf(s.statements)}.Append(nil)
 	h := ledger.Header{
 		Ledger: s.id, Index: uint64(w), From: from, To: from + siteWindow, Root: merkle.RootOf(win.leaves),
@@ -235,7 +246,11 @@ func (s *site) close(w int, from int64, win *window) {
 func (s *site) head(t testing.TB, size int) []byte {
 	t.Helper()
 	c := merkle.Checkpoint{Origin: ledger.Origin(s.id), Size: uint64(size), Root: merkle.RootOf(s.log[:size])}
-	note, err := merkle.SignCheckpoint(c, s.key)
+	key := s.key
+	if s.signer != nil {
+		key = s.signer(size)
+	}
+	note, err := merkle.SignCheckpoint(c, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,6 +291,24 @@ func (s *site) file(t testing.TB, size int, picks ...pick) *File {
 	}
 	b.Receipt(Receipt{Route: "ethereum:1", Head: head, Kind: KindEthereum, Data: data})
 	return b.File()
+}
+
+// tell adds a statement to a file under a head of this size, as a window's
+// batch shows it.
+func (s *site) tell(t testing.TB, b *Builder, head, size, window, index int) {
+	t.Helper()
+	win := &s.windows[window]
+	batch := b.Batch(win.header, Shown{Item: win.slotsItem, Salt: salt("header", uint64(window), 2)},
+		&Shown{Item: win.stateItem, Salt: salt("header", uint64(window), 4)})
+	path, err := merkle.ProveInclusion(s.log, uint64(window), uint64(size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Cover(batch, head, path)
+	if path, err = merkle.ProveInclusion(s.statements, uint64(index), uint64(win.stated)); err != nil {
+		t.Fatal(err)
+	}
+	b.Statement(Statement{Batch: batch, Index: uint64(index), Item: s.bound[index].Append(nil), Salt: salt("statement", uint64(index), 0), Path: path})
 }
 
 func (s *site) show(t testing.TB, b *Builder, head, size int, p pick) {
@@ -321,8 +354,7 @@ func (s *site) show(t testing.TB, b *Builder, head, size int, p pick) {
 	})
 	if p.slot == 2 {
 		for _, i := range []int{0, slices.Index(siteSlots, p.slot) + 1} {
-			path, _ := merkle.ProveInclusion(s.statements, uint64(i), uint64(len(s.statements)))
-			b.Statement(Statement{Batch: batch, Index: uint64(i), Item: s.bound[i].Append(nil), Salt: salt("statement", uint64(i), 0), Path: path})
+			s.tell(t, b, head, size, p.window, i)
 		}
 	}
 }

@@ -74,16 +74,16 @@ func (c *checker) receipt(r *Receipt) (receiptState, *fault) {
 	root := c.heads[r.Head].Root
 	switch r.Kind {
 	case KindEthereum:
-		return c.ethereumReceipt(r, root)
+		return c.readEthereum(r, root)
 	case KindBitcoin:
-		return bitcoinReceipt(r, root)
+		return readBitcoin(r, root)
 	case KindOTS:
-		return otsReceipt(r, root)
+		return readOTS(r, root)
 	}
 	return receiptState{}, faultf(CodeReceiptKind, "kind %.40q is not known; a newer program may know it", r.Kind)
 }
 
-func (c *checker) ethereumReceipt(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
+func (c *checker) readEthereum(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
 	e, err := ParseEthereumReceipt(r.Data)
 	if err != nil {
 		return s, &fault{CodeReceipt, err}
@@ -119,7 +119,7 @@ func ethereumCode(err error) Code {
 	return CodeReceipt
 }
 
-func bitcoinReceipt(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
+func readBitcoin(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
 	b, err := ParseBitcoinReceipt(r.Data)
 	if err != nil {
 		return s, &fault{CodeReceipt, err}
@@ -141,10 +141,10 @@ func bitcoinReceipt(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
 	}, nil
 }
 
-// otsReceipt has a block for each of a proof's Bitcoin attestations. Whether
+// readOTS has a block for each of a proof's Bitcoin attestations. Whether
 // any of them is one of the chain, and not just what somebody wrote into the
 // proof, a trusted header must say.
-func otsReceipt(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
+func readOTS(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
 	o, err := ParseOTSReceipt(r.Data)
 	if err != nil {
 		return s, &fault{CodeReceipt, err}

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -50,9 +51,9 @@ func (l *leveller) anchorOf(batch int) *batchAnchor {
 	c := l.c
 	routes := c.standings(batch, l.heads)
 	best := l.quorum.weigh(routes)
-	a := &batchAnchor{level: best.level, notBefore: c.notBefore(batch, best.block)}
+	a := &batchAnchor{level: best.level, notBefore: c.notBefore(batch, cmp.Or(best.bound, best.block))}
 	if best.level >= LevelLate {
-		a.notAfter = c.notAfter(best.block)
+		a.notAfter = c.notAfter(best.bound)
 		c.delay = max(c.delay, best.block.time-c.batches[batch].header.To)
 	}
 	c.readClock(batch, routes)
