@@ -2,8 +2,8 @@ package anchor
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math"
 	"time"
 )
 
@@ -44,44 +44,130 @@ func (r *Route) perform(ctx context.Context, e effect) (any, Point) {
 	case askStored:
 		return r.askStored(ctx), ""
 	case sign:
-		at, err := call(ctx, r.cfg.SignTimeout, func(ctx context.Context) (Attempt, error) {
-			return chain.Sign(ctx, Order{Previous: e.previous, Root: a.Root, Prior: a.Attempts, Limit: math.MaxUint64, Deadline: r.cfg.Every})
-		})
-		at.SignedAt, at.Size, at.Note = time.Now().UnixMilli(), a.Size, a.Note
-		return evSigned{at, err}, PointSigned
+		return r.sign(ctx, e), PointSigned
 	case send:
 		return evSent{e.attempt, call0(ctx, r.cfg.Timeout, func(ctx context.Context) error {
 			return chain.Send(ctx, a.Attempts[e.attempt])
 		})}, PointSent
 	case find:
 		ev := evFound{}
-		ev.err = call0(ctx, r.cfg.Timeout, func(ctx context.Context) (err error) {
-			ev.found, ev.ok, err = chain.Find(ctx, a.Attempts)
-			return err
-		})
-		if ev.err == nil && ev.ok && (ev.found.Which < 0 || ev.found.Which >= len(a.Attempts)) {
-			ev.err = fmt.Errorf("%w: attempt %d of %d", ErrAgain, ev.found.Which, len(a.Attempts))
-		}
+		ev.found, ev.ok, ev.err = r.find(ctx, a.Attempts)
 		return ev, PointFound
 	case takeProof:
 		data, err := call(ctx, r.cfg.ReceiptTimeout, func(ctx context.Context) ([]byte, error) {
 			return chain.Receipt(ctx, a.Attempts[e.attempt], e.block)
 		})
 		return evProof{e.block, data, err}, PointReceipt
+	case complete:
+		data, err := call(ctx, r.cfg.ReceiptTimeout, func(ctx context.Context) ([]byte, error) {
+			return chain.Complete(ctx, a.Attempts[e.attempt], e.block, a.Receipt)
+		})
+		return evComplete{e.block, data, err}, PointCompleted
+	case settle:
+		_, _, costs, err := r.findAll(ctx, a)
+		return evSettled{costs, err}, ""
 	case file:
-		return evFiled{r.file(*a)}, PointFiled
+		return evFiled{r.fileFinal(*a)}, PointFiled
 	}
 	panic(fmt.Sprintf("anchor: effect %d", e.kind))
 }
 
-// put writes the anchor on its way. Once it is final and filed the receipt
-// stands in its own record.
+// sign signs for the machine's newest head, which may be newer than that of
+// the attempts before.
+func (r *Route) sign(ctx context.Context, e effect) evSigned {
+	m := r.m
+	at, err := call(ctx, r.cfg.SignTimeout, func(ctx context.Context) (Attempt, error) {
+		return r.cfg.Chain.Sign(ctx, Order{
+			Previous: e.previous, Root: m.head.root, Prior: m.a.Attempts,
+			Want: min(e.price.want, e.price.limit), Limit: e.price.limit, Deadline: r.cfg.Deadline,
+		})
+	})
+	switch {
+	case err != nil:
+	case at.Root != m.head.root:
+		err = fmt.Errorf("%w: it signed for root %s, not for %s", ErrAgain, at.Root, m.head.root)
+	case at.Fee > e.price.limit:
+		err = fmt.Errorf("%w: it could cost %d, at most %d", ErrFees, at.Fee, e.price.limit)
+	}
+	at.SignedAt, at.Size, at.Note = time.Now().UnixMilli(), m.head.size, m.head.note
+	return evSigned{at, e.price, err}
+}
+
+// find looks for attempts.
+func (r *Route) find(ctx context.Context, as []Attempt) (f Found, ok bool, err error) {
+	err = call0(ctx, r.cfg.Timeout, func(ctx context.Context) (err error) {
+		f, ok, err = r.cfg.Chain.Find(ctx, as)
+		return err
+	})
+	if err == nil && ok && (f.Which < 0 || f.Which >= len(as)) {
+		err = fmt.Errorf("%w: attempt %d of %d", ErrAgain, f.Which, len(as))
+	}
+	return f, ok, err
+}
+
+// findAll looks for the attempts of each place by itself. It returns the newest
+// that succeeded, else one that reverted, and what each attempt did cost.
+func (r *Route) findAll(ctx context.Context, a *Anchor) (best Found, found bool, costs []Amount, err error) {
+	costs = make([]Amount, len(a.Attempts))
+	for _, p := range a.places(nil) {
+		var as []Attempt
+		var index []int
+		for i := range a.Attempts {
+			if a.Attempts[i].Place == p.name {
+				as, index = append(as, a.Attempts[i]), append(index, i)
+			}
+		}
+		f, ok, err := r.find(ctx, as)
+		if err != nil {
+			return Found{}, false, nil, err
+		}
+		if !ok {
+			continue
+		}
+		f.Which = index[f.Which]
+		costs[f.Which] = f.Cost
+		if !found || best.Reverted && !f.Reverted || best.Reverted == f.Reverted && best.Which < f.Which {
+			best, found = f, true
+		}
+	}
+	return best, found, costs, nil
+}
+
+// put writes the anchor on its way, with what those before it cost. Once it is
+// final and filed the receipt stands in its own record.
 func (r *Route) put() error {
-	rec := record{Anchor: r.m.a, Recent: r.recent}
+	rec := record{Anchor: r.m.a, Recent: r.recent, Book: r.book}
 	if rec.Anchor.State == Final {
 		rec.Anchor.Receipt = nil
 	}
 	return r.write(currentKey, rec)
+}
+
+// fileFinal writes the record of an anchor that came to be final. If an earlier
+// run had filed it as final for the head of another attempt, and the chain was
+// reorganised in between, that record is taken back first: of one number there
+// is never more than one final record.
+func (r *Route) fileFinal(a Anchor) error {
+	a.After = r.before(a.Size)
+	done := map[uint64]bool{a.Size: true}
+	for i := range a.Attempts {
+		size := a.Attempts[i].Size
+		if done[size] {
+			continue
+		}
+		done[size] = true
+		old, ok, err := r.final(size)
+		if err != nil {
+			return err
+		}
+		if ok && old.Number == a.Number && old.State == Final {
+			old.undo(time.Now(), fmt.Sprintf("its transaction was replaced by that of size %d after it was final", a.Size))
+			if err := r.file(old); err != nil {
+				return err
+			}
+		}
+	}
+	return r.file(a)
 }
 
 func (r *Route) file(a Anchor) error {
@@ -100,29 +186,47 @@ func (r *Route) write(key string, rec record) error {
 	return r.cfg.Journal.Put(key, b)
 }
 
-func (r *Route) askStored(ctx context.Context) evStored {
-	root, err := call(ctx, r.cfg.Timeout, r.cfg.Chain.Stored)
-	if err != nil {
-		return evStored{err: err}
+// askStored asks our log for its newest head, and the chain for its own.
+func (r *Route) askStored(ctx context.Context) (ev evStored) {
+	if size, root, note, ok := r.cfg.Source.Head(); ok {
+		ev.newest = head{size, root, note}
 	}
-	ev := evStored{root: root}
-	if ev.known = root == (Root{}); ev.known {
+	ev.root, ev.err = call(ctx, r.cfg.Timeout, r.cfg.Chain.Stored)
+	switch {
+	case errors.Is(ev.err, ErrNoHead):
+		ev.noHead, ev.err = true, nil
 		return ev
+	case ev.err != nil:
+		return ev
+	case ev.root == Root{}:
+		ev.known = true
+	default:
+		if ev.size, ev.known, ev.err = r.cfg.Source.FindRoot(ev.root); ev.err != nil {
+			return ev
+		}
+		r.tellGuard(ev.known, ev.root)
 	}
-	ev.size, ev.known, ev.err = r.cfg.Source.FindRoot(root)
-	if ev.err == nil {
-		r.tellGuard(ev.known, root)
+	if final := r.anchored(); ev.known && ev.size < final && r.behind != ev.root {
+		// The chain may have undone that one: look at it before anything is put on top.
+		r.behind, r.rechecked = ev.root, time.Time{}
+		ev.err = fmt.Errorf("%w: the chain's head is of size %d, though %d was final", ErrAgain, ev.size, final)
 	}
 	return ev
 }
 
-// end forgets the anchor that got home or was not needed.
+// end forgets the anchor that got home, was not needed, or used up its budget.
 func (r *Route) end() {
 	a := &r.m.a
-	if a.State == Final {
-		r.number, r.lastSign = a.Number+1, time.UnixMilli(a.Attempts[0].SignedAt)
+	switch {
+	case a.State == Final:
+		r.number, r.lastSign = max(r.number, a.Number+1), time.UnixMilli(a.Attempts[0].SignedAt)
+		r.book.set(a)
 		r.log.Info("anchored", "size", a.Size, "root", a.Root.String(), "block", a.Included.Height, "rule", a.FinalRule)
-	} else {
+	case len(a.Attempts) > 0:
+		r.number = max(r.number, a.Number+1)
+		r.book.set(a)
+		r.log.Error("an anchor used up its budget for nothing; another is begun", "size", a.Size, "cost", uint64(a.cost()))
+	default:
 		// The chain holds this head, but our journal knows of no transaction.
 		// There is nothing to do until the head changes.
 		r.lastSign = time.Now()
@@ -137,141 +241,8 @@ func (r *Route) note(before State) {
 	if a.State != before {
 		r.log.Info("anchor", "state", string(a.State), "size", a.Size, "tx", fmt.Sprintf("%x", a.TxID()), "attempts", len(a.Attempts))
 	}
-	if err := r.m.reason; err != nil && (r.held == nil || err.Error() != r.held.Error()) {
+	if err := r.m.why(time.Now()); err != nil && (r.held == nil || err.Error() != r.held.Error()) {
 		r.log.Warn("anchor waits", "size", a.Size, "state", string(a.State), "reason", err)
 	}
 	r.publish()
-}
-
-// guard makes sure once per start that our log contains the chain's head,
-// and asks again as long as it does not.
-func (r *Route) guard(ctx context.Context) bool {
-	if r.guardOK {
-		return true
-	}
-	ev := r.askStored(ctx)
-	switch {
-	case ev.err != nil:
-		r.setDown(fmt.Errorf("ask for the chain's head: %w", ev.err))
-		return false
-	case ev.root == Root{}:
-		r.tellGuard(true, ev.root)
-	}
-	if !r.guardOK {
-		r.setDown(fmt.Errorf("%w: %s", ErrUnknownHead, ev.root))
-	}
-	return r.guardOK
-}
-
-func (r *Route) tellGuard(ok bool, root Root) {
-	if r.guarded && r.guardOK == ok {
-		return
-	}
-	r.guarded, r.guardOK = true, ok
-	if r.cfg.Guard == nil {
-		return
-	}
-	if ok {
-		r.cfg.Guard(true, "")
-		return
-	}
-	r.cfg.Guard(false, fmt.Sprintf("%s holds the head %s, which this log does not contain", r.cfg.Chain.Name(), root))
-}
-
-// recheck looks at the newest finals again. One that moved gets the receipt of
-// its new block; one that is gone is marked as orphaned, so that nothing calls
-// it final, and its head is anchored again by whatever anchor comes next.
-func (r *Route) recheck(ctx context.Context, now time.Time) {
-	if r.rechecked.IsZero() {
-		r.rechecked = now
-	}
-	if now.Sub(r.rechecked) < r.cfg.Recheck {
-		return
-	}
-	r.rechecked = now
-	recent := r.recent[max(0, len(r.recent)-recheckFinals):]
-	for _, size := range recent {
-		if err := r.recheckOne(ctx, size); err != nil && ctx.Err() == nil {
-			r.log.Warn("cannot look at a final anchor again", "size", size, "reason", err)
-			return
-		}
-	}
-}
-
-func (r *Route) recheckOne(ctx context.Context, size uint64) error {
-	a, ok, err := r.final(size)
-	if err != nil || !ok {
-		return err
-	}
-	var f Found
-	err = call0(ctx, r.cfg.Timeout, func(ctx context.Context) (err error) {
-		f, ok, err = r.cfg.Chain.Find(ctx, a.Attempts)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	ok = ok && !f.Reverted
-	if ok && a.State == Final && f.Block == *a.Included {
-		return nil
-	}
-	switch {
-	case !ok && a.State == Orphaned:
-		return nil
-	case !ok:
-		a.State, a.Alarm = Orphaned, fmt.Sprintf("block %d was final and went out of the chain", a.Included.Height)
-	default:
-		data, err := call(ctx, r.cfg.ReceiptTimeout, func(ctx context.Context) ([]byte, error) {
-			return r.cfg.Chain.Receipt(ctx, a.Attempts[f.Which], f.Block)
-		})
-		if err != nil {
-			return err
-		}
-		a.Alarm = fmt.Sprintf("moved from block %d to %d after it was final", a.Included.Height, f.Block.Height)
-		a.State, a.Included, a.IncludedBy, a.Receipt = Final, &f.Block, f.Which, data
-	}
-	r.log.Error("deep reorganisation of the chain", "size", a.Size, "what", a.Alarm)
-	return r.file(a)
-}
-
-// final reads the record of a size.
-func (r *Route) final(size uint64) (Anchor, bool, error) {
-	key, value, ok, err := r.cfg.Journal.Seek(finalKey(size))
-	if err != nil {
-		return Anchor{}, false, fmt.Errorf("read anchor journal: %w", err)
-	}
-	if !ok || key != finalKey(size) {
-		return Anchor{}, false, nil
-	}
-	a, err := ParseFinal(value)
-	return a, err == nil, err
-}
-
-// Lookup returns the first final anchor of a size of at least size, receipt
-// included, or false. It may be called at any time, from any goroutine.
-func (r *Route) Lookup(size uint64) (Anchor, bool, error) {
-	for {
-		key, value, ok, err := r.cfg.Journal.Seek(finalKey(size))
-		if err != nil {
-			return Anchor{}, false, fmt.Errorf("read anchor journal: %w", err)
-		}
-		at, is := finalSize(key)
-		if !ok || !is {
-			return Anchor{}, false, nil
-		}
-		a, err := ParseFinal(value)
-		if err != nil {
-			return Anchor{}, false, err
-		}
-		if a.Size != at {
-			return Anchor{}, false, fmt.Errorf("%w: size %d under the key of %d", ErrRecord, a.Size, at)
-		}
-		if a.State == Final {
-			return a, true, nil
-		}
-		if at == ^uint64(0) {
-			return Anchor{}, false, nil
-		}
-		size = at + 1
-	}
 }

@@ -21,9 +21,14 @@ type fakeChain struct {
 	blocks []fakeBlock // blocks[0] is the genesis
 	pool   map[string]fakeTx
 	forks  uint64
-	depth  uint64                // final = latest − depth
-	floor  uint64                // lowest fee that a block takes
-	cap    uint64                // the sender's ceiling
+	depth  uint64 // final = latest − depth
+	floor  uint64 // lowest fee that a block takes
+	least  uint64 // lowest fee that the pool takes, and keeps
+	cap    uint64 // the sender's ceiling
+	exact  bool   // a transaction costs its fee; else the floor of its block and 1
+	noHead bool   // Stored says ErrNoHead
+	purse  Funds
+	at     map[string]int        // height of each transaction in a block
 	fault  func(op string) error // before the operation is carried out
 	after  func(op string) error // after it was
 	calls  map[string]int
@@ -44,10 +49,13 @@ type fakeBlock struct {
 	ok   []bool // moved the head
 	fail []bool // reverted
 	raw  []fakeTx
+	cost []uint64
+	used uint64 // nonces, in all blocks up to this one
 }
 
 func newFakeChain() *fakeChain {
-	c := &fakeChain{pool: map[string]fakeTx{}, depth: 6, cap: 1000, calls: map[string]int{}}
+	c := &fakeChain{pool: map[string]fakeTx{}, depth: 6, cap: 1000, calls: map[string]int{}, at: map[string]int{}}
+	c.purse = Funds{Unit: "pebble", Address: "fake1", Balance: 1 << 40, PerAnchor: 10}
 	c.blocks = []fakeBlock{{hash: sha256.Sum256([]byte("genesis")), time: time.Now().UnixMilli()}}
 	return c
 }
@@ -72,16 +80,14 @@ func parseTx(b []byte) (t fakeTx) {
 	return t
 }
 
-func (c *fakeChain) nonce() (n uint64) {
-	for _, b := range c.blocks {
-		n += uint64(len(b.txs))
-	}
-	return n
-}
+func (c *fakeChain) nonce() uint64 { return c.blocks[len(c.blocks)-1].used }
 
 // pending is the next nonce after those in blocks and, without a gap, the pool.
 func (c *fakeChain) pending() uint64 {
 	n := c.nonce()
+	if len(c.pool) == 0 {
+		return n
+	}
 	for {
 		has := false
 		for _, p := range c.pool {
@@ -104,6 +110,7 @@ func (c *fakeChain) mine() {
 func (c *fakeChain) mineLocked(full bool) {
 	last := c.blocks[len(c.blocks)-1]
 	b := fakeBlock{time: time.Now().UnixMilli(), head: last.head}
+	maps.DeleteFunc(c.pool, func(_ string, p fakeTx) bool { return p.fee < c.least })
 	for full {
 		id, tx, ok := c.best(c.nonce() + uint64(len(b.txs)))
 		if !ok {
@@ -115,6 +122,12 @@ func (c *fakeChain) mineLocked(full bool) {
 		}
 		b.txs, b.raw = append(b.txs, id), append(b.raw, tx)
 		b.ok, b.fail = append(b.ok, moved), append(b.fail, failed)
+		cost := tx.fee
+		if !c.exact {
+			cost = min(cost, c.floor+1)
+		}
+		b.cost = append(b.cost, cost)
+		c.at[id] = len(c.blocks)
 		delete(c.pool, id)
 	}
 	for id, tx := range c.pool {
@@ -123,6 +136,7 @@ func (c *fakeChain) mineLocked(full bool) {
 		}
 	}
 	c.forks++
+	b.used = last.used + uint64(len(b.txs))
 	b.hash = sha256.Sum256(binary.BigEndian.AppendUint64(last.hash[:], c.forks))
 	c.blocks = append(c.blocks, b)
 }
@@ -148,6 +162,7 @@ func (c *fakeChain) reorg(n int, keep bool) {
 	c.blocks = slices.Clone(c.blocks[:len(c.blocks)-n])
 	for _, b := range cut {
 		for i, id := range b.txs {
+			delete(c.at, id)
 			if keep {
 				c.pool[id] = b.raw[i]
 			}
@@ -201,7 +216,16 @@ func (c *fakeChain) Tips(context.Context) (Tips, error) {
 func (c *fakeChain) Stored(context.Context) (merkle.Hash, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.noHead {
+		return merkle.Hash{}, ErrNoHead
+	}
 	return c.blocks[len(c.blocks)-1].head, c.on("stored")
+}
+
+func (c *fakeChain) Funds(context.Context) (Funds, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.purse, c.on("funds")
 }
 
 func (c *fakeChain) Sign(_ context.Context, o Order) (Attempt, error) {
@@ -212,10 +236,11 @@ func (c *fakeChain) Sign(_ context.Context, o Order) (Attempt, error) {
 	}
 	used, pending := c.nonce(), c.pending()
 	prior := o.Prior
-	tx := fakeTx{nonce: pending, fee: max(10, c.floor), previous: o.Previous, root: o.Root}
+	tx := fakeTx{nonce: pending, fee: max(10, c.floor, uint64(o.Want)), previous: o.Previous, root: o.Root}
 	if len(prior) > 0 { // the newest one's place, unless it is used or lies above a gap
 		if old := parseTx(prior[len(prior)-1].Raw); old.nonce >= used && old.nonce <= pending {
 			tx.nonce = old.nonce
+			tx.fee = uint64(o.Want) // a replacement: what is wanted, or the least
 		}
 	}
 	for _, p := range prior {
@@ -223,7 +248,7 @@ func (c *fakeChain) Sign(_ context.Context, o Order) (Attempt, error) {
 			tx.fee = max(tx.fee, old.fee+old.fee/8+1)
 		}
 	}
-	if tx.fee > c.cap {
+	if tx.fee > c.cap || Amount(tx.fee) > o.Limit {
 		return Attempt{}, ErrFees
 	}
 	c.signed++
@@ -243,6 +268,9 @@ func (c *fakeChain) Send(_ context.Context, a Attempt) error {
 	if tx.nonce > c.pending() {
 		return fmt.Errorf("%w: it would leave a gap", ErrAsk)
 	}
+	if tx.fee < c.least {
+		return fmt.Errorf("%w: the pool takes no less than %d", ErrPrice, c.least)
+	}
 	for _, p := range c.pool {
 		if p.nonce == tx.nonce && p.id() != tx.id() && tx.fee < p.fee+p.fee/10 {
 			return fmt.Errorf("%w: replacement underpriced", ErrPrice)
@@ -261,15 +289,17 @@ func (c *fakeChain) Find(_ context.Context, as []Attempt) (Found, bool, error) {
 	}
 	var reverted *Found
 	for i := len(as) - 1; i >= 0; i-- {
-		for h, b := range c.blocks {
-			k := slices.Index(b.txs, string(as[i].ID))
-			if k < 0 {
-				continue
-			}
-			f := Found{Which: i, Block: c.block(h), Reverted: b.fail[k]}
-			if !f.Reverted {
-				return f, true, nil
-			}
+		h, ok := c.at[string(as[i].ID)]
+		if !ok {
+			continue
+		}
+		b := &c.blocks[h]
+		k := slices.Index(b.txs, string(as[i].ID))
+		f := Found{Which: i, Block: c.block(h), Reverted: b.fail[k], Cost: Amount(b.cost[k])}
+		if !f.Reverted {
+			return f, true, nil
+		}
+		if reverted == nil {
 			reverted = &f
 		}
 	}
@@ -291,8 +321,31 @@ func (c *fakeChain) Receipt(_ context.Context, a Attempt, b Block) ([]byte, erro
 	return slices.Concat([]byte("receipt"), b.Hash[:], a.Root[:]), nil
 }
 
-func (c *fakeChain) Complete(_ context.Context, _ Attempt, _ Block, receipt []byte) ([]byte, error) {
-	return receipt, nil
+// Complete says what it was given, and that the block is final.
+func (c *fakeChain) Complete(_ context.Context, _ Attempt, b Block, receipt []byte) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.on("complete"); err != nil {
+		return nil, err
+	}
+	if int(b.Height) >= len(c.blocks) || c.blocks[b.Height].hash != b.Hash {
+		return nil, fmt.Errorf("%w: no such block", ErrAgain)
+	}
+	return append(slices.Clone(receipt), " complete"...), nil
+}
+
+// paid is what all transactions of the chain as it stands cost.
+func (c *fakeChain) paid() (sum Amount) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range c.blocks {
+		for i := range b.txs {
+			if b.raw[i].root != (merkle.Hash{}) { // of ours
+				sum += Amount(b.cost[i])
+			}
+		}
+	}
+	return sum
 }
 
 // moves counts how often each root became the head in the chain as it stands,

@@ -1,11 +1,8 @@
 package anchor
 
 import (
-	"errors"
 	"fmt"
 	"time"
-
-	"cairn/merkle"
 )
 
 // kind is what the machine wants done next.
@@ -14,13 +11,14 @@ type kind int
 const (
 	wait      kind = iota // nothing until the next tick or the retry time
 	put                   // write the anchor to the journal
-	askStored             // ask for the ledger's head on the chain
+	askStored             // ask for the newest head to anchor, and for the ledger's head on the chain
 	sign                  // sign an attempt on top of effect.previous
 	send                  // send attempt effect.attempt
 	find                  // look for all attempts
 	takeProof             // take the receipt of effect.attempt in effect.block
+	complete              // add to it what is known now that effect.block is final
+	settle                // look for the attempts of each place by itself
 	file                  // write the final record
-	drop                  // forget it: the chain holds this head already, and no attempt is ours
 	done                  // nothing left to do
 )
 
@@ -28,20 +26,24 @@ type effect struct {
 	kind     kind
 	attempt  int
 	block    Block
-	previous merkle.Hash
+	previous Root
+	price    price // of a sign
 }
 
 // Events: what came of an effect, or a look at the chain's tips.
 type (
 	evPut    struct{ err error }
 	evStored struct {
-		root  merkle.Hash
-		size  uint64 // at which our log had it; 0 for the zero root
-		known bool
-		err   error
+		root   Root
+		size   uint64 // at which our log had it; 0 for the zero root
+		known  bool
+		noHead bool // the chain keeps none
+		newest head // of our log, zero if there is none
+		err    error
 	}
 	evSigned struct {
 		attempt Attempt
+		price   price // as it was asked for
 		err     error
 	}
 	evSent struct {
@@ -59,15 +61,36 @@ type (
 		data  []byte
 		err   error
 	}
+	evComplete struct {
+		block Block
+		data  []byte
+		err   error
+	}
+	evSettled struct {
+		costs []Amount // by attempt
+		err   error
+	}
 	evFiled struct{ err error }
 )
 
-// pace is the machine's timing. All are positive, but reprice may be 0: never.
+// head is one that our log had: what an attempt anchors.
+type head struct {
+	size uint64
+	root Root
+	note []byte
+}
+
+// pace is the machine's timing and limits. All durations are positive, but
+// reprice may be 0: never.
 type pace struct {
-	poll    time.Duration // between looks; also the first back-off
-	resend  time.Duration // a transaction that is not mined is sent again
-	reprice time.Duration // … and signed again at a higher fee
-	prices  int           // attempts that reprice may make in all
+	poll     time.Duration // between looks; also the first back-off
+	resend   time.Duration // a transaction that is not mined is sent again
+	reprice  time.Duration // … and, this long after it was signed, signed again at a higher fee
+	prices   int           // attempts that reprice may make in all
+	deadline time.Duration
+	budget   Amount // for an anchor, 0 for none
+	monthly  Amount // for a month, 0 for none
+	free     bool   // the chain has no purse: nothing costs anything
 }
 
 const (
@@ -83,28 +106,44 @@ const (
 // false; everything else may be lost at any moment, and next, given the
 // record alone, goes on correctly. That is the whole crash story:
 //
-//	after sign, before put    the attempt is lost and was never sent
-//	after put, before send    a is signed: it is sent
-//	after send, before put    a is signed: it is sent again, which is harmless
-//	after find, before put    it is found again
-//	after proof, before put   it is taken again
-//	after file, before put    it is found final and filed again
+//	after sign, before put      the attempt is lost and was never sent
+//	after put, before send      a is signed: it is sent
+//	after send, before put      a is signed: it is sent again, which is harmless
+//	after find, before put      it is found again
+//	after proof, before put     it is taken again
+//	after complete, before file the receipt at inclusion is still there: it is found final and completed again
+//	after file, before put      it is found final and filed again
 type machine struct {
 	a     Anchor
 	pace  pace
+	book  *book // what other anchors cost; owned by the route, only read here
 	dirty bool
 
-	tips    Tips
-	look    bool // tips moved since the last answered find
-	ask     bool // a node said that the place may be taken: find before sending again
-	lows    int
-	resign  bool         // the newest attempt is no use: sign another
-	stored  *merkle.Hash // the chain's head, good for the next sign alone
-	sentAt  time.Time
+	tips   Tips
+	look   bool  // tips moved since the last answered find
+	ask    bool  // a node said that the place may be taken: find before sending again
+	lows   int   // … how often in a row, and none was found
+	ours   int   // how often in a row the chain's head was that of an attempt, and none was found
+	taken  bool  // the newest attempt's place is given up as another's
+	resign bool  // the newest attempt is no use: sign another
+	head   head  // the newest: what the next sign takes along
+	stored *Root // the chain's head, good for the next sign alone
+
+	low      map[int]bool // attempts refused for their fee since the last sign
+	sentAt   time.Time
+	sentIn   uint64 // newest block when the newest attempt was first taken by a node, if sentOnce
+	sentOnce bool
+	missed   bool // a block came since then, without it
+	gone     map[string]uint64
+	sealing  bool // the block is final, and the attempt was found in it once more
+
 	priceAt time.Time // start of the wait before the next reprice
-	retry   time.Time // after an error: no chain effect before this
+	signAt  time.Time // after an error of a sign: no other before this
+	retry   time.Time // after another error: no chain effect before this
 	fails   int
 	reason  error // why it does not go on; nil when it does
+	ceiling error // what the last sign said of fees or budget; nil once one is signed
+	settled bool
 	filed   bool
 	ended   bool
 
@@ -112,13 +151,19 @@ type machine struct {
 }
 
 // queue starts an anchor for a head.
-func queue(number, size uint64, root merkle.Hash, note []byte, p pace) *machine {
-	return &machine{pace: p, a: Anchor{Number: number, Size: size, Root: root, Note: note, State: Queued}}
+func queue(number uint64, h head, p pace, b *book) *machine {
+	m := &machine{pace: p, book: b, head: h, gone: map[string]uint64{}}
+	m.a = Anchor{Number: number, Size: h.size, Root: h.root, Note: h.note, State: Queued}
+	return m
 }
 
 // resume goes on with an anchor out of the journal.
-func resume(a Anchor, p pace) *machine {
-	return &machine{pace: p, a: a, look: true}
+func resume(a Anchor, p pace, b *book) *machine {
+	last := a.Attempts[len(a.Attempts)-1]
+	return &machine{
+		pace: p, book: b, a: a, look: true,
+		head: head{last.Size, last.Root, last.Note}, gone: map[string]uint64{},
+	}
 }
 
 // next returns the effect to carry out at now. It changes nothing.
@@ -130,103 +175,141 @@ func (m *machine) next(now time.Time) effect {
 		return effect{kind: wait}
 	case m.dirty:
 		return effect{kind: put}
-	case m.a.State == Final && !m.filed:
-		return effect{kind: file}
-	case m.a.State == Final:
+	case m.a.State == Final && m.filed:
 		return effect{kind: done}
 	case now.Before(m.retry):
 		return effect{kind: wait}
+	case m.a.State == Final && !m.settled && len(m.a.places(nil)) > 1:
+		return effect{kind: settle}
+	case m.a.State == Final:
+		return effect{kind: file}
 	case m.a.State == Included:
 		return m.nextIncluded()
+	case len(m.a.Attempts) == 0:
+		return m.nextSign(now)
 	}
+	return m.nextPending(now)
+}
+
+// nextPending: there are attempts, and none is known to be in a block.
+func (m *machine) nextPending(now time.Time) effect {
 	newest := len(m.a.Attempts) - 1
+	target := m.target()
 	switch {
-	case newest < 0:
-		return m.nextSign()
-	case m.look && (m.ask || m.a.Attempts[newest].Sent || newest > 0 || m.resign):
+	case m.look && (m.ask || m.resign || newest > 0 || m.a.Attempts[newest].Sent):
 		// Anything but a first attempt that no node ever took.
 		return effect{kind: find}
 	case m.ask:
 		return effect{kind: wait}
-	case m.resign:
-		return m.nextSign()
-	case !m.a.Attempts[newest].Sent, m.sentAt.IsZero(), !now.Before(m.sentAt.Add(m.pace.resend)):
-		return effect{kind: send, attempt: newest}
-	case m.repriceDue(now):
-		return m.nextSign()
+	case (m.resign || target < 0) && !now.Before(m.signAt):
+		return m.nextSign(now)
+	case target < 0:
+		return effect{kind: wait}
+	case !m.a.Attempts[target].Sent, m.sentAt.IsZero(), !now.Before(m.sentAt.Add(m.pace.resend)):
+		return effect{kind: send, attempt: target}
+	case m.bumpDue(now):
+		return m.nextSign(now)
 	}
 	return effect{kind: wait}
 }
 
+// target is the attempt to send: the newest that is not known to be no use.
+// If a node refused the newest one's fee it is the one before, which a node took.
+func (m *machine) target() int {
+	for i := len(m.a.Attempts) - 1; i >= 0; i-- {
+		a := &m.a.Attempts[i]
+		if a.Dead || m.low[i] {
+			continue
+		}
+		if i == len(m.a.Attempts)-1 || a.Sent {
+			return i
+		}
+	}
+	return -1
+}
+
 func (m *machine) nextIncluded() effect {
+	by, in := m.a.IncludedBy, *m.a.Included
 	switch {
 	case m.look: // first: the block may have gone, and its receipt with it
 		return effect{kind: find}
 	case len(m.a.Receipt) == 0:
-		return effect{kind: takeProof, attempt: m.a.IncludedBy, block: *m.a.Included}
+		return effect{kind: takeProof, attempt: by, block: in}
+	case m.sealing:
+		return effect{kind: complete, attempt: by, block: in}
 	}
 	return effect{kind: wait}
 }
 
-func (m *machine) nextSign() effect {
-	if m.stored == nil {
+func (m *machine) nextSign(now time.Time) effect {
+	switch {
+	case now.Before(m.signAt):
+		return effect{kind: wait}
+	case m.stored == nil:
 		return effect{kind: askStored}
 	}
-	return effect{kind: sign, previous: *m.stored}
+	return effect{kind: sign, previous: *m.stored, price: m.price(now)}
 }
 
-func (m *machine) repriceDue(now time.Time) bool {
-	if m.pace.reprice <= 0 || len(m.a.Attempts) >= m.pace.prices {
-		return false
-	}
-	from := m.priceAt
-	if from.IsZero() {
-		from = time.UnixMilli(m.a.Attempts[len(m.a.Attempts)-1].SignedAt)
-	}
-	return !now.Before(from.Add(m.pace.reprice))
+// isFinal reports whether a block that still holds the attempt, after the tips
+// were seen, can no longer go away.
+func (m *machine) isFinal(b Block) bool { return m.tips.final(b) }
+
+func (t Tips) final(b Block) bool {
+	return t.Rule != "" && t.Final != (Block{}) && t.Final.Height >= b.Height
 }
 
-// on takes in what happened.
-func (m *machine) on(now time.Time, event any) {
-	switch e := event.(type) {
-	case evTips:
-		m.tips, m.look = e.tips, true
-		if errors.Is(m.reason, ErrDown) {
-			m.retry = time.Time{} // it is back
-		}
-	case evPut:
-		if m.wrote(now, e.err) {
-			m.dirty = false
-		}
-	case evStored:
-		m.onStored(now, e)
-	case evSigned:
-		m.onSigned(now, e)
-	case evSent:
-		m.onSent(now, e)
-	case evFound:
-		m.onFound(now, e)
-	case evProof:
-		if m.went(now, e.err, "take receipt") && m.a.Included != nil && *m.a.Included == e.block {
-			m.a.Receipt, m.dirty = e.data, true
-		}
-	case evFiled:
-		if m.wrote(now, e.err) {
-			m.filed, m.dirty = true, true
+// why says why the anchor does not go on, or is held at a bound.
+func (m *machine) why(now time.Time) error {
+	switch {
+	case m.reason != nil:
+		return m.reason
+	case m.ceiling != nil:
+		return m.ceiling
+	}
+	return m.spent(now)
+}
+
+// closed reports whether what the attempts of a place cost, if anything, can no
+// longer change: no attempt there anchored anything at a time that is final now.
+func (m *machine) closed(name string) bool {
+	since, ok := m.gone[name]
+	return ok && m.isFinal(Block{Height: since})
+}
+
+// markGone notes from which block on a place is known to be of no use any more.
+// ok and f are what a find just said.
+func (m *machine) markGone(f Found, ok bool) {
+	last := &m.a.Attempts[len(m.a.Attempts)-1]
+	for i := range m.a.Attempts {
+		at := &m.a.Attempts[i]
+		won := ok && !f.Reverted && m.a.Attempts[f.Which].Place == at.Place
+		live := at.Place == last.Place && !m.taken && !m.allDead(at.Place)
+		if _, was := m.gone[at.Place]; won || live {
+			delete(m.gone, at.Place)
+		} else if !was {
+			m.gone[at.Place] = m.tips.Latest.Height
 		}
 	}
 }
 
-// wrote notes what came of a write. A write that failed may have happened:
-// the same is written again.
-func (m *machine) wrote(now time.Time, err error) bool {
-	if err != nil {
-		m.reason = fmt.Errorf("write journal: %w", err)
-		m.putRetry = now.Add(m.pace.poll)
-		return false
+func (m *machine) allDead(name string) bool {
+	for i := range m.a.Attempts {
+		if at := &m.a.Attempts[i]; at.Place == name && !at.Dead {
+			return false
+		}
 	}
-	m.putRetry = time.Time{}
 	return true
+}
+
+func (m *machine) backoff() time.Duration {
+	d := m.pace.poll
+	for range min(m.fails, 16) {
+		if d *= 2; d >= maxBackoff {
+			break
+		}
+	}
+	return max(min(d, maxBackoff), m.pace.poll)
 }
 
 // went notes an error and sets the back-off, or clears them.
@@ -245,152 +328,9 @@ func (m *machine) hold(now time.Time, reason error) {
 	m.fails++
 }
 
-func (m *machine) backoff() time.Duration {
-	d := m.pace.poll
-	for range min(m.fails, 16) {
-		if d *= 2; d >= maxBackoff {
-			break
-		}
-	}
-	return max(min(d, maxBackoff), m.pace.poll)
-}
-
-func (m *machine) onStored(now time.Time, e evStored) {
-	m.stored = nil
-	switch {
-	case e.err != nil:
-		m.went(now, e.err, "ask for the chain's head")
-	case e.root == m.a.Root && len(m.a.Attempts) == 0:
-		m.ended = true
-	case e.root == m.a.Root:
-		// One of the attempts set it, or a reorg is under way. Find decides.
-		m.resign, m.ask = false, true
-		m.hold(now, fmt.Errorf("%w: the chain holds the head, but no attempt is found", ErrAgain))
-	case !e.known:
-		m.hold(now, fmt.Errorf("%w: %s", ErrUnknownHead, e.root))
-	case e.size >= m.a.Size:
-		m.hold(now, fmt.Errorf("%w: it is of size %d, newer than %d", ErrUnknownHead, e.size, m.a.Size))
-	default:
-		m.stored = &e.root
-	}
-}
-
-func (m *machine) onSigned(now time.Time, e evSigned) {
-	m.stored = nil
-	if e.err != nil {
-		// An attempt that is out stays out: the wait for a better fee starts
-		// anew, and what is there is sent again meanwhile.
-		m.priceAt = now
-		if n := len(m.a.Attempts); errors.Is(e.err, ErrFees) && n > 0 && !m.a.Attempts[n-1].Dead {
-			m.resign = false
-		}
-		m.went(now, e.err, "sign")
-		return
-	}
-	if len(m.a.Attempts) >= maxAttempts {
-		m.hold(now, fmt.Errorf("%w: %d attempts made", ErrRefused, len(m.a.Attempts)))
-		return
-	}
-	m.went(now, nil, "")
-	m.a.Attempts = append(m.a.Attempts, e.attempt)
-	if m.a.State != Orphaned {
-		m.a.State = Signed
-	}
-	m.priceAt, m.sentAt = time.Time{}, time.Time{}
-	m.resign, m.ask, m.lows, m.dirty = false, false, 0, true
-}
-
-func (m *machine) onSent(now time.Time, e evSent) {
-	a := &m.a.Attempts[e.attempt]
-	switch {
-	case e.err == nil:
-		m.went(now, nil, "")
-		m.sentAt, m.lows = now, 0
-		if !a.Sent {
-			a.Sent, m.dirty = true, true
-		}
-		if m.a.State == Signed {
-			m.a.State, m.dirty = Broadcast, true
-		}
-	case errors.Is(e.err, ErrAsk):
-		m.ask, m.look = true, true
-	case errors.Is(e.err, ErrPrice):
-		m.resign = true
-		m.hold(now, fmt.Errorf("send: %w", e.err))
-	case errors.Is(e.err, ErrRefused):
-		a.Dead, m.dirty, m.resign = true, true, true
-		m.hold(now, fmt.Errorf("send: %w", e.err))
-	default:
-		m.went(now, e.err, "send")
-		m.sentAt = now
-	}
-}
-
-func (m *machine) onFound(now time.Time, e evFound) {
-	if e.err != nil {
-		m.went(now, e.err, "look for the transaction")
-		return
-	}
-	m.look = false
-	switch {
-	case !e.ok:
-		m.onMissing(now)
-	case e.found.Reverted:
-		m.onReverted(now, e.found)
-	default:
-		m.onIncluded(now, e.found)
-	}
-}
-
-// onMissing: none of the attempts is in the chain as it stands.
-func (m *machine) onMissing(now time.Time) {
-	if m.a.State == Included {
-		m.a.State, m.a.Included, m.a.IncludedBy, m.a.Receipt = Orphaned, nil, 0, nil
-		m.dirty, m.lows = true, 0
-		m.sentAt = time.Time{} // at once
-		return
-	}
-	if !m.ask {
-		return
-	}
-	m.ask = false
-	if m.lows++; m.lows >= lowsToGiveUp {
-		m.resign, m.lows = true, 0
-		return
-	}
-	m.sentAt = time.Time{}
-	m.retry = now.Add(m.pace.poll)
-	m.reason = fmt.Errorf("%w: none is found yet", ErrAsk)
-}
-
-func (m *machine) onReverted(now time.Time, f Found) {
-	if m.a.State == Included {
-		m.a.State, m.a.Included, m.a.IncludedBy, m.a.Receipt = Orphaned, nil, 0, nil
-		m.dirty = true
-	}
-	if a := &m.a.Attempts[f.Which]; !a.Dead {
-		a.Dead, m.dirty = true, true
-	}
-	m.ask = false
-	if !m.a.Attempts[len(m.a.Attempts)-1].Dead {
-		return // a newer attempt is under way
-	}
-	m.resign = true
-	m.hold(now, fmt.Errorf("the contract refused the anchor in block %d", f.Block.Height))
-}
-
-func (m *machine) onIncluded(now time.Time, f Found) {
-	m.went(now, nil, "")
-	m.ask, m.resign, m.lows, m.stored = false, false, 0, nil
-	if m.a.State != Included || *m.a.Included != f.Block || m.a.IncludedBy != f.Which {
-		b := f.Block
-		m.a.State, m.a.Included, m.a.IncludedBy, m.a.Receipt = Included, &b, f.Which, nil
-		m.dirty = true
-		return
-	}
-	// The tips were seen before the transaction: a block at or below the final
-	// height that still holds it now can no longer go away.
-	if len(m.a.Receipt) > 0 && m.tips.Rule != "" && m.tips.Final.Height >= f.Block.Height && m.tips.Final.Hash != [32]byte{} {
-		m.a.State, m.a.FinalRule, m.a.FinalAt = Final, m.tips.Rule, now.UnixMilli()
-	}
+// holdSign puts off the next sign alone: what is out is sent again meanwhile.
+func (m *machine) holdSign(now time.Time, reason error) {
+	m.reason = reason
+	m.signAt = now.Add(m.backoff())
+	m.fails++
 }

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-var testPace = pace{poll: 10 * time.Second, resend: time.Minute, reprice: 10 * time.Minute, prices: 3}
+var testPace = pace{poll: 10 * time.Second, resend: time.Minute, reprice: 10 * time.Minute, prices: 3, deadline: time.Hour}
 
 // flying returns a machine with n attempts made and journaled, in the state.
 func flying(state State, n int) *machine {
 	a := Anchor{Size: 5, Root: rootOf(5), State: state}
 	for i := range n {
-		a.Attempts = append(a.Attempts, Attempt{ID: []byte{byte(i)}, SignedAt: 1, Sent: state != Signed})
+		a.Attempts = append(a.Attempts, Attempt{ID: []byte{byte(i)}, SignedAt: 1, Sent: state != Signed, Size: 5, Root: rootOf(5), Fee: 100, Place: fmt.Sprint(i)})
 	}
-	m := &machine{a: a, pace: testPace, sentAt: time.UnixMilli(1)}
+	m := &machine{a: a, pace: testPace, book: new(book), sentAt: time.UnixMilli(1), head: head{5, rootOf(5), nil}, gone: map[string]uint64{}}
 	if state == Included {
 		m.a.Included = &Block{Height: 10, Hash: [32]byte{10}}
 	}
@@ -60,7 +60,13 @@ func TestDecisions(t *testing.T) {
 		{"receipt of another block", Included, 1, []any{evProof{block: at(9).Block, data: []byte{1}}}, Included, []kind{takeProof}},
 		{"receipt", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}}, Included, []kind{wait}},
 		{"not final yet", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}, final(9), evFound{found: at(10), ok: true}}, Included, []kind{wait}},
-		{"final", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}, final(10), evFound{found: at(10), ok: true}}, Final, []kind{file}},
+		{"final by the tips", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}, final(10), evFound{found: at(10), ok: true}}, Included, []kind{complete}},
+		{"final", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}, final(10), evFound{found: at(10), ok: true}, evComplete{block: at(10).Block, data: []byte{2}}}, Final, []kind{file}},
+		{"not completed", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}, final(10), evFound{found: at(10), ok: true}, evComplete{block: at(10).Block, err: ErrAgain}}, Included, []kind{complete}},
+		{"completed to nothing", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}, final(10), evFound{found: at(10), ok: true}, evComplete{block: at(10).Block}}, Included, []kind{complete}},
+		{"completed for another block", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}, final(10), evFound{found: at(10), ok: true}, evComplete{block: at(9).Block, data: []byte{2}}}, Included, []kind{complete}},
+		{"moved before it was completed", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}, final(10), evFound{found: at(10), ok: true}, final(12), evFound{found: at(11), ok: true}}, Included, []kind{takeProof}},
+		{"everything is final", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}, final(Everything), evFound{found: at(10), ok: true}}, Included, []kind{complete}},
 		{"chain without finality", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}, evTips{}, evFound{found: at(10), ok: true}}, Included, []kind{wait}},
 		{"filed", Final, 1, []any{evFiled{}}, Final, []kind{done}},
 		{"not filed", Final, 1, []any{evFiled{errors.New("disk")}}, Final, []kind{file}},
@@ -188,6 +194,6 @@ func FuzzParseRecord(f *testing.F) {
 		if err != nil || fmt.Sprint(again.Anchor.clone().Size, again.Recent) != fmt.Sprint(r.Anchor.Size, r.Recent) {
 			t.Fatalf("second reading differs: %v", err)
 		}
-		resume(r.Anchor, testPace).next(time.UnixMilli(5))
+		resume(r.Anchor, testPace, &r.Book).next(time.UnixMilli(5))
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -25,7 +26,7 @@ const (
 )
 
 // Attempt is one signed transaction of an anchor. Each carries a head of its
-// own: a replacement may take a newer one along.
+// own: one that comes later takes the newest head along.
 type Attempt struct {
 	ID       []byte `cbor:"1,keyasint"`           // the chain's name for it, such as the transaction hash
 	Raw      []byte `cbor:"2,keyasint"`           // as it is sent
@@ -43,7 +44,8 @@ type Attempt struct {
 	Place string `cbor:"12,keyasint,omitempty"` // attempts of one place exclude one another
 }
 
-// Anchor is one head on its way to a chain, or there.
+// Anchor is a head on its way to a chain, or there. Size, Root and Note are
+// those of the attempt in Included, or of the newest one.
 type Anchor struct {
 	Number     uint64      `cbor:"1,keyasint"` // of this route, from 0
 	Size       uint64      `cbor:"2,keyasint"` // of the log
@@ -57,6 +59,10 @@ type Anchor struct {
 	FinalRule  string      `cbor:"10,keyasint,omitempty"` // such as "finalized"
 	FinalAt    int64       `cbor:"11,keyasint,omitempty"` // when seen final, Unix milliseconds
 	Alarm      string      `cbor:"12,keyasint,omitempty"` // what happened to it after it was final
+
+	AlarmAt int64  `cbor:"13,keyasint,omitempty"` // when that was seen, Unix milliseconds
+	After   uint64 `cbor:"14,keyasint,omitempty"` // size of the final before it, as far as known when it was filed
+	Month   month  `cbor:"15,keyasint,omitempty"` // to which its cost is charged
 }
 
 // Journal keys.
@@ -76,19 +82,24 @@ const (
 // newer version or is damaged; nothing may be signed on top of it.
 var ErrRecord = errors.New("anchor journal record cannot be read")
 
-// record is a value in the journal. Recent is kept in "current" alone: sizes
-// of the newest final anchors, oldest first, so that a start need not read all.
+// record is a value in the journal. Recent and Book are kept in "current"
+// alone: sizes of the newest final anchors, oldest first, so that a start need
+// not read all, and what the anchors before this one cost.
 type record struct {
 	Version uint64   `cbor:"0,keyasint"`
 	Anchor  Anchor   `cbor:"1,keyasint"`
 	Recent  []uint64 `cbor:"2,keyasint,omitempty"`
+	Book    book     `cbor:"3,keyasint,omitempty"`
 }
 
 const recordVersion = 2
 
 // upgrade gives the attempts of a version 1 record the anchor's head, which was
-// that of all of them.
+// that of all of them, and charges it to the month in which it was begun.
 func (r *record) upgrade() {
+	if n := len(r.Anchor.Attempts); n > 0 {
+		r.Anchor.Month = monthOf(time.UnixMilli(r.Anchor.Attempts[0].SignedAt))
+	}
 	for i := range r.Anchor.Attempts {
 		a := &r.Anchor.Attempts[i]
 		a.Size, a.Root, a.Note = r.Anchor.Size, r.Anchor.Root, r.Anchor.Note
@@ -156,7 +167,24 @@ func (a *Anchor) check() error {
 	if a.IncludedBy < 0 || a.IncludedBy >= len(a.Attempts) {
 		return fmt.Errorf("%w: attempt %d of %d", ErrRecord, a.IncludedBy, len(a.Attempts))
 	}
+	if at := a.Attempts[a.IncludedBy]; a.Included != nil && (at.Size != a.Size || at.Root != a.Root) {
+		return fmt.Errorf("%w: size %d, but the attempt that was mined is of size %d", ErrRecord, a.Size, at.Size)
+	}
 	return nil
+}
+
+// carry gives the anchor the head of an attempt.
+func (a *Anchor) carry(attempt int) {
+	at := &a.Attempts[attempt]
+	a.Size, a.Root, a.Note = at.Size, at.Root, at.Note
+}
+
+// cost is what the anchor's transactions did cost, as far as they are in blocks.
+func (a *Anchor) cost() (sum Amount) {
+	for i := range a.Attempts {
+		sum = sum.plus(a.Attempts[i].Cost)
+	}
+	return sum
 }
 
 // ParseFinal reads the value of an "anchor/…" record.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -79,12 +80,13 @@ const (
 	PointSent      Point = "sent"      // the chain has an attempt, the journal does not say so
 	PointFound     Point = "found"     // an attempt was looked for, the journal does not say so
 	PointReceipt   Point = "receipt"   // the receipt is taken, the journal does not have it
+	PointCompleted Point = "completed" // the receipt is completed and the block final, the journal says neither
 	PointFiled     Point = "filed"     // the final record is written, "current" is not
 )
 
 // Points returns all points.
 func Points() []Point {
-	return []Point{PointSigned, PointJournaled, PointSent, PointFound, PointReceipt, PointFiled}
+	return []Point{PointSigned, PointJournaled, PointSent, PointFound, PointReceipt, PointCompleted, PointFiled}
 }
 
 const (
@@ -102,9 +104,11 @@ type Route struct {
 	m         *machine
 	lastSign  time.Time // when the newest anchor was first signed
 	number    uint64    // of the next anchor
-	recent    []uint64  // sizes of the newest finals, oldest first, at most maxRecent
+	recent    []uint64  // sizes of the newest records, oldest first, at most maxRecent
 	checked   time.Time // last good pre-flight
 	rechecked time.Time
+	behind    Root      // the chain's head that made the newest finals be looked at again
+	book      book      // what the anchors cost, apart from the one in m
 	fundsAt   time.Time // last good answer of the purse
 	guarded   bool      // Guard was told
 	guardOK   bool
@@ -114,11 +118,11 @@ type Route struct {
 	flying *Anchor  // the one on its way
 	finals []Anchor // the newest, oldest first, without receipts, at most maxRecent
 	latest Block
-	seen   bool
-	funds  *Funds // the purse's last answer
-	short  bool   // the pre-flight says that it does not pay
-	held   error  // why the machine stands
-	down   error  // the last pre-flight's or poll's error
+	looked time.Time // when latest was the newest block; zero if the last look failed
+	funds  *Funds    // the purse's last answer
+	short  bool      // the pre-flight says that it does not pay
+	held   error     // why the machine stands
+	down   error     // the last pre-flight's or poll's error
 }
 
 // New checks the configuration and returns the route. It reads nothing yet.
@@ -166,7 +170,11 @@ func New(cfg Config) (*Route, error) {
 }
 
 func (r *Route) pace() pace {
-	return pace{poll: r.cfg.Poll, resend: r.cfg.Resend, reprice: r.cfg.Reprice, prices: r.cfg.MaxPrices}
+	_, purse := r.cfg.Chain.(Purse)
+	return pace{
+		poll: r.cfg.Poll, resend: r.cfg.Resend, reprice: r.cfg.Reprice, prices: r.cfg.MaxPrices,
+		deadline: r.cfg.Deadline, budget: r.cfg.Budget, monthly: r.cfg.Monthly, free: !purse,
+	}
 }
 
 // Guards reports whether the chain keeps a head, so that the route will tell
@@ -177,6 +185,10 @@ func (r *Route) Guards() bool { return KeepsHead(r.cfg.Chain) }
 // nil. It returns an error only if the journal cannot be read; whatever goes
 // wrong later is in Status. It must be called once.
 func (r *Route) Run(ctx context.Context) error {
+	guards := r.Guards()
+	r.mu.Lock()
+	r.status.Guards = guards
+	r.mu.Unlock()
 	if err := r.load(); err != nil {
 		return fmt.Errorf("route %s: %w", r.cfg.Chain.Name(), err)
 	}
@@ -205,9 +217,6 @@ func (r *Route) round(ctx context.Context) error {
 	if r.m == nil {
 		return nil
 	}
-	if len(r.m.a.Attempts) == 0 {
-		r.refresh()
-	}
 	return r.drive(ctx)
 }
 
@@ -217,6 +226,7 @@ func (r *Route) poll(ctx context.Context) bool {
 	now := time.Now()
 	tips, err := call(ctx, r.cfg.Timeout, r.cfg.Chain.Tips)
 	if err != nil {
+		r.setBlind()
 		r.setDown(fmt.Errorf("look at the chain: %w", err))
 		return false
 	}
@@ -247,7 +257,7 @@ func (r *Route) poll(ctx context.Context) bool {
 	if !r.guard(ctx) {
 		return false
 	}
-	r.recheck(ctx, now)
+	r.recheck(ctx, now, tips)
 	return true
 }
 
@@ -261,27 +271,12 @@ func (r *Route) due(now time.Time) bool {
 	return ok && size > r.anchored()
 }
 
-// anchored returns the size of the newest final, 0 if there is none.
-func (r *Route) anchored() uint64 {
-	for i := len(r.finals) - 1; i >= 0; i-- { // written by Run alone
-		if r.finals[i].State == Final {
-			return r.finals[i].Size
-		}
-	}
-	return 0
-}
+// anchored returns the largest size that is final, 0 if there is none.
+func (r *Route) anchored() uint64 { return r.before(math.MaxUint64) }
 
 func (r *Route) start() {
 	size, root, note, _ := r.cfg.Source.Head()
-	r.m = queue(r.number, size, root, note, r.pace())
-}
-
-// refresh gives an anchor that is not signed for yet the newest head.
-func (r *Route) refresh() {
-	if size, root, note, ok := r.cfg.Source.Head(); ok && size > r.m.a.Size {
-		r.m.a.Size, r.m.a.Root, r.m.a.Note = size, root, note
-		r.m.stored = nil
-	}
+	r.m = queue(r.number, head{size, root, note}, r.pace(), &r.book)
 }
 
 // load reads the journal: the anchor on its way, if any, and the newest finals.
@@ -298,7 +293,10 @@ func (r *Route) load() error {
 		return fmt.Errorf("read anchor journal: %w", err)
 	}
 	a := rec.Anchor
-	r.number = a.Number + 1
+	r.number, r.book = a.Number+1, rec.Book
+	for _, p := range r.book.Paid {
+		r.number = max(r.number, p.Number+1)
+	}
 	r.lastSign = time.UnixMilli(a.Attempts[0].SignedAt)
 	for _, size := range rec.Recent {
 		f, ok, err := r.final(size)
@@ -307,10 +305,13 @@ func (r *Route) load() error {
 		}
 		if ok {
 			r.remember(f)
+			r.number = max(r.number, f.Number+1)
 		}
 	}
-	if a.State != Final {
-		r.m = resume(a, r.pace())
+	if a.State == Final {
+		r.book.set(&a)
+	} else {
+		r.m = resume(a, r.pace(), &r.book)
 		r.log.Info("resuming anchor", "size", a.Size, "state", string(a.State))
 	}
 	r.publish()

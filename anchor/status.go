@@ -3,6 +3,7 @@ package anchor
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -75,20 +76,16 @@ func (r *Route) Status() Status {
 	s.Deadline, s.Monthly, s.Budget = r.cfg.Deadline, r.cfg.Monthly, r.cfg.Budget
 	r.tellFunds(&s)
 	covered := uint64(0)
-	for i := len(r.finals) - 1; i >= 0 && s.LastFinal == nil; i-- {
-		if r.finals[i].State == Final {
-			a := r.finals[i].clone()
-			s.LastFinal, covered = &a, a.Size
-			if s.State == "" {
-				s.State = Final
-			}
+	for i := range r.finals {
+		if f := &r.finals[i]; f.State == Final && f.Size > covered {
+			a := f.clone()
+			s.LastFinal, covered = &a, f.Size
 		}
 	}
-	for _, a := range r.finals {
-		if a.Alarm != "" {
-			s.Notes = append(s.Notes, fmt.Sprintf("anchor of size %d: %s", a.Size, a.Alarm))
-		}
+	if s.State == "" && s.LastFinal != nil {
+		s.State = Final
 	}
+	r.tellAlarms(&s)
 	r.mu.Unlock()
 
 	s.Healthy = true
@@ -103,6 +100,11 @@ func (r *Route) Status() Status {
 	case held != nil:
 		s.Healthy, s.Reason = passes(held), held.Error()
 	}
+	for _, a := range s.Alarms {
+		if !a.Covered && s.Healthy {
+			s.Healthy, s.Reason = false, fmt.Sprintf("anchor of size %d: %s; proofs of batches %d to %d rest on it", a.To, a.What, a.From-1, a.To-1)
+		}
+	}
 	if s.OldestUnanchored > 0 {
 		if age := time.Since(time.UnixMilli(s.OldestUnanchored)); age > r.cfg.RedAfter {
 			s.Healthy = false
@@ -115,6 +117,24 @@ func (r *Route) Status() Status {
 		s.Reason = "waiting for " + waitsFor(s.Pending)
 	}
 	return s
+}
+
+// tellAlarms lists the anchors that were undone after they were final. r.mu is
+// held.
+func (r *Route) tellAlarms(s *Status) {
+	for i := range r.finals {
+		f := &r.finals[i]
+		if f.Alarm == "" {
+			continue
+		}
+		a := Alarm{Number: f.Number, Root: f.Root, From: f.After + 1, To: f.Size, What: f.Alarm, At: f.AlarmAt}
+		for k := range r.finals {
+			by := &r.finals[k]
+			a.Covered = a.Covered || by.State == Final && by.Size >= f.Size && by.FinalAt > f.AlarmAt
+		}
+		s.Alarms = append(s.Alarms, a)
+		s.Notes = append(s.Notes, fmt.Sprintf("anchor of size %d: %s", f.Size, f.Alarm))
+	}
 }
 
 // passes reports whether what holds an anchor up is part of the normal way.
@@ -154,24 +174,53 @@ func (r *Route) Anchors() []Anchor {
 	return out
 }
 
-// Seen returns the newest block that a poll saw, or false if none did yet.
+// Seen returns the newest block, or false if the last look at the chain failed,
+// showed none, or is too long ago: then nothing is known of the present.
 func (r *Route) Seen() (Block, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.latest, r.seen
+	if r.looked.IsZero() || r.latest == (Block{}) || time.Since(r.looked) > 3*r.cfg.Poll+r.cfg.Timeout {
+		return Block{}, false
+	}
+	return r.latest, true
+}
+
+func (r *Route) setBlind() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.looked = time.Time{}
 }
 
 // publish copies what Run owns to where Status looks.
 func (r *Route) publish() {
-	next := r.schedule.due(r.lastSign)
+	next, now := r.schedule.due(r.lastSign), time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.flying, r.held = nil, nil
 	if r.m != nil {
 		a := r.m.a.clone()
-		r.flying, r.held = &a, r.m.reason
+		r.flying, r.held = &a, r.m.why(now)
 	}
 	r.status.Next, r.status.Guarded = next, r.guardOK
+	r.status.SpentMonth, r.status.Reserved = r.spending(now)
+}
+
+// spending returns what the anchors charged to this month cost so far, and what
+// the one on its way may add. Only Run calls it.
+func (r *Route) spending(now time.Time) (spent, reserved Amount) {
+	in := monthOf(now)
+	if r.m == nil {
+		return r.book.spent(in, math.MaxUint64), 0
+	}
+	spent = r.book.spent(in, r.m.a.Number)
+	if len(r.m.a.Attempts) == 0 || r.m.a.Month != in {
+		return spent, 0
+	}
+	for _, p := range r.m.a.places(r.m.closed) {
+		spent = spent.plus(p.cost)
+		reserved = reserved.plus(p.bound().minus(p.cost))
+	}
+	return spent, reserved
 }
 
 func (r *Route) setDown(err error) {
@@ -190,7 +239,7 @@ func (r *Route) setDown(err error) {
 func (r *Route) setTips(t Tips) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.latest, r.seen = t.Latest, true
+	r.latest, r.looked = t.Latest, time.Now()
 	r.status.FinalHeight, r.status.FinalRule, r.status.Notes = t.Final.Height, t.Rule, nil
 	if t.Final.Hash == [32]byte{} {
 		r.status.Notes = []string{"the chain has no final block yet"}
