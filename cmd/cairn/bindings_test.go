@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"cairn/ingest/frame"
 	"cairn/merkle/ledger"
+	"cairn/store"
 )
 
 func TestOwners(t *testing.T) {
@@ -77,5 +79,26 @@ func TestKeysAcrossLedgers(t *testing.T) {
 	row, err := addSecure(t, g, "l1", id, next, "node")
 	if err != nil || row.Floor != "000000000042" {
 		t.Errorf("got %+v, %v, want the floor 000000000042 of the other ledger", row, err)
+	}
+}
+
+// All stores are closed, also where one does not close well.
+func TestCloseAll(t *testing.T) {
+	g := siteOf(t, false, false, false)
+	released := false
+	g.release = func() { released = true }
+	if err := g.ledgers[1].store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.close(); !errors.Is(err, store.ErrClosed) || !strings.Contains(err.Error(), "in the ledger l1") {
+		t.Errorf("got %v, want the error of l1", err)
+	}
+	for _, i := range []int{0, 2} {
+		if err := g.ledgers[i].store.Close(); !errors.Is(err, store.ErrClosed) {
+			t.Errorf("ledger %d: got %v, want it closed already", i, err)
+		}
+	}
+	if !released {
+		t.Error("the folder is not given back")
 	}
 }

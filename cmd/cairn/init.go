@@ -64,11 +64,11 @@ func (c *command) init(ctx context.Context, dir string, f initFlags) (err error)
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return fmt.Errorf("%s is not a folder", dir)
 	}
-	for _, name := range []string{configFile, keyringFile, dataDir} {
+	for _, name := range []string{configFile, keyringFile, dataDir, ledgersDir} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("look for a gateway: %w", err)
 		} else if err == nil {
-			return fmt.Errorf("%s has a %s already: there is a gateway, and init never overwrites", dir, name)
+			return fmt.Errorf("%s has %s already: there is a gateway, and init never overwrites", dir, name)
 		}
 	}
 	var m made
