@@ -16,14 +16,12 @@ type bitcoinParams struct {
 
 	fixed bool // no retarget: every block has the easiest target
 
-	// easy is testnet's rule: a block more than twice the spacing after the one
-	// before it has the easiest target, and does not count for those after it.
-	easy bool
-
-	// bip94 changes two things (BIP 94): a retarget starts from the bits of the
-	// period's first block, to which easy does not apply, and that first block
-	// is at most 600 s older than the block before it.
-	bip94 bool
+	// testnet4 has three rules of its own (BIP 94). A block more than twice the
+	// spacing after the one before it has the easiest target, and does not count
+	// for those after it; a period's first block is never such a one. A retarget
+	// starts from the bits of that first block. And that block is at most 600 s
+	// older than the one before it.
+	testnet4 bool
 
 	// known are blocks that this network's chain has, by height; the first is
 	// the genesis block.
@@ -62,7 +60,7 @@ func (p *bitcoinParams) knownAt(height uint32) ([32]byte, bool) {
 //	       began before the first header: at most four times easier or harder
 //	       than that period's
 //	time   later than the median of the eleven before it (with fewer, only
-//	       from the genesis block on); BIP 94's rule at a retarget
+//	       from the genesis block on); testnet4's rule at a retarget
 //	known  a checkpoint's height has the checkpoint's hash
 //
 // Not checked, because headers alone do not show it: that a time is at most two
@@ -77,9 +75,9 @@ type chainCheck struct {
 	target targetCache
 	work   *big.Int // of all checked so far
 
-	// real are the period's bits, without those of testnet's exception.
-	real     uint32
-	realKnow bool
+	// real are the period's bits, without those of testnet4's exception.
+	real      uint32
+	realKnown bool
 }
 
 // checkBitcoinChain checks headers, of which the first has height first, and
@@ -114,35 +112,40 @@ func (c *chainCheck) next(i int) error {
 		return err
 	}
 	c.work.Add(c.work, c.target.work)
-	if height%c.p.interval == 0 || !c.p.easy || h.Bits() != c.p.limitBits() {
-		c.real, c.realKnow = h.Bits(), true
+	if height%c.p.interval == 0 || !c.p.testnet4 || h.Bits() != c.p.limitBits() {
+		c.real, c.realKnown = h.Bits(), true
 	}
 	return nil
 }
 
 func (c *chainCheck) checkBits(i int, height uint32) error {
 	bits := c.headers[i].Bits()
-	var want uint32
-	switch {
-	case c.p.fixed:
-		want = c.p.limitBits()
-	case i == 0:
-		return nil
-	case height%c.p.interval == 0 && uint32(i) >= c.p.interval:
-		want = c.retarget(i)
-	case height%c.p.interval == 0:
+	want, known := c.bits(i, height)
+	if !known && height%c.p.interval == 0 {
 		return c.checkStep(bits)
-	case c.p.easy && c.headers[i].seconds() > c.headers[i-1].seconds()+2*c.p.timespan/int64(c.p.interval):
-		want = c.p.limitBits()
-	case !c.realKnow:
-		return nil
-	default:
-		want = c.real
 	}
-	if bits != want {
+	if known && bits != want {
 		return fmt.Errorf("%w: bits %08x, want %08x", ErrBitcoinBits, bits, want)
 	}
 	return nil
+}
+
+// bits gives the bits that the header at i must have, if the headers before it
+// show that. Of header i itself it looks at the time alone.
+func (c *chainCheck) bits(i int, height uint32) (bits uint32, known bool) {
+	switch {
+	case c.p.fixed:
+		return c.p.limitBits(), true
+	case i == 0:
+		return 0, false
+	case height%c.p.interval == 0 && uint32(i) >= c.p.interval:
+		return c.retarget(i), true
+	case height%c.p.interval == 0:
+		return 0, false
+	case c.p.testnet4 && c.headers[i].seconds() > c.headers[i-1].seconds()+2*c.p.timespan/int64(c.p.interval):
+		return c.p.limitBits(), true
+	}
+	return c.real, c.realKnown
 }
 
 // retarget gives the bits of the block at i, the first of a period whose
@@ -153,7 +156,7 @@ func (c *chainCheck) checkBits(i int, height uint32) error {
 func (c *chainCheck) retarget(i int) uint32 {
 	begin, last := &c.headers[i-int(c.p.interval)], &c.headers[i-1]
 	old := last.Bits()
-	if c.p.bip94 {
+	if c.p.testnet4 {
 		old = begin.Bits()
 	}
 	span := last.seconds() - begin.seconds()
@@ -174,7 +177,7 @@ func (c *chainCheck) scaled(bits uint32, span int64) uint32 {
 
 // checkStep is the retarget of a period whose beginning is not known.
 func (c *chainCheck) checkStep(bits uint32) error {
-	if !c.realKnow {
+	if !c.realKnown {
 		return nil
 	}
 	got, _ := expandBits(bits)
@@ -197,7 +200,7 @@ func (c *chainCheck) checkTime(i int, height uint32) error {
 			return fmt.Errorf("%w: time %d is not after the median %d of those before it", ErrBitcoinTime, now, m)
 		}
 	}
-	if before := c.headers[i-1].seconds(); c.p.bip94 && height%c.p.interval == 0 && now < before-timeWarp {
+	if before := c.headers[i-1].seconds(); c.p.testnet4 && height%c.p.interval == 0 && now < before-timeWarp {
 		return fmt.Errorf("%w: time %d is more than %d s before %d", ErrBitcoinTime, now, timeWarp, before)
 	}
 	return nil

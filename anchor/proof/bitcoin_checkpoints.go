@@ -14,7 +14,7 @@ var bitcoinNetworks = map[BitcoinNetwork]*bitcoinParams{
 		known: knownBlocks(mainnetBlocks),
 	},
 	BitcoinTestnet4: {
-		name: BitcoinTestnet4, limit: mainLimit, interval: 2016, timespan: twoWeeks, easy: true, bip94: true,
+		name: BitcoinTestnet4, limit: mainLimit, interval: 2016, timespan: twoWeeks, testnet4: true,
 		known: knownBlocks([]knownBlock{{0, "00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043"}}),
 	},
 	BitcoinSignet: {

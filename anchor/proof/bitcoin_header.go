@@ -90,13 +90,8 @@ func (h *BitcoinHeader) CheckWork(network BitcoinNetwork) error {
 	return t.check(p, h, h.Hash())
 }
 
-func sha256d(parts ...[]byte) [32]byte {
-	var once [32]byte
-	d := sha256.New()
-	for _, p := range parts {
-		d.Write(p)
-	}
-	d.Sum(once[:0])
+func sha256d(b []byte) [32]byte {
+	once := sha256.Sum256(b)
 	return sha256.Sum256(once[:])
 }
 

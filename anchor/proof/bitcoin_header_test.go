@@ -48,8 +48,8 @@ func TestBitcoinNetworks(t *testing.T) {
 		if int64(p.interval) != int64(want.TargetTimespan/want.TargetTimePerBlock) || p.timespan != int64(want.TargetTimespan.Seconds()) {
 			t.Errorf("%s: %d blocks in %d s", name, p.interval, p.timespan)
 		}
-		if p.fixed != want.PoWNoRetargeting || p.bip94 != want.EnforceBIP94 || !p.fixed && p.easy != want.ReduceMinDifficulty {
-			t.Errorf("%s: rules %v %v %v are not btcd's", name, p.fixed, p.bip94, p.easy)
+		if p.fixed != want.PoWNoRetargeting || p.testnet4 != want.EnforceBIP94 || !p.fixed && p.testnet4 != want.ReduceMinDifficulty {
+			t.Errorf("%s: rules %v %v are not btcd's", name, p.fixed, p.testnet4)
 		}
 		if len(p.known) != 1+len(want.Checkpoints) || p.known[0] != (bitcoinCheckpoint{0, *want.GenesisHash}) {
 			t.Fatalf("%s: %d known blocks, want %d", name, len(p.known), 1+len(want.Checkpoints))
@@ -119,14 +119,20 @@ func TestBitcoinBits(t *testing.T) {
 	}
 }
 
-// realBlocks are mainnet's first blocks, from the test data of btcd's module.
-func realBlocks(t testing.TB, most int) []*btcutil.Block {
+// btcdTestdata is the folder of real blocks in btcd's module.
+func btcdTestdata(t testing.TB) string {
 	t.Helper()
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/btcsuite/btcd").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(filepath.Join(strings.TrimSpace(string(out)), "blockchain", "testdata", "blk_0_to_14131.dat"))
+	return filepath.Join(strings.TrimSpace(string(out)), "blockchain", "testdata")
+}
+
+// realBlocks are mainnet's first blocks.
+func realBlocks(t testing.TB, most int) []*btcutil.Block {
+	t.Helper()
+	f, err := os.Open(filepath.Join(btcdTestdata(t), "blk_0_to_14131.dat"))
 	if err != nil {
 		t.Fatal(err)
 	}

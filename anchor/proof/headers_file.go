@@ -84,14 +84,16 @@ func unwrapHeaders(b []byte) (network string, first uint32, raw []byte, err erro
 	if !ok {
 		return "", 0, nil, fmt.Errorf("it does not begin with %q", bitcoinHeadersMagic)
 	}
-	if len(body) < 1+8+sha256.Size || len(body) < 1+int(body[0])+8+sha256.Size {
-		return "", 0, nil, fmt.Errorf("%d bytes", len(b))
+	const fixed = 1 + 8 + sha256.Size
+	if len(body) < fixed || len(body) < fixed+int(body[0]) || body[0] > maxBitcoinNetwork {
+		return "", 0, nil, fmt.Errorf("no network's name and heights in %d bytes", len(b))
 	}
 	if sum := sha256.Sum256(b[:len(b)-sha256.Size]); string(sum[:]) != string(b[len(b)-sha256.Size:]) {
 		return "", 0, nil, errors.New("the checksum is another: it is damaged")
 	}
 	body = body[:len(body)-sha256.Size]
-	network, body = string(body[1:1+body[0]]), body[1+body[0]:]
+	name := int(body[0])
+	network, body = string(body[1:1+name]), body[1+name:]
 	first, count := binary.BigEndian.Uint32(body), binary.BigEndian.Uint32(body[4:])
 	if raw = body[8:]; uint64(len(raw)) != 80*uint64(count) {
 		return "", 0, nil, fmt.Errorf("%d bytes for %d headers", len(raw), count)

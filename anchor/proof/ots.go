@@ -272,18 +272,21 @@ func ParseOTS(b []byte) (OTSFile, error) {
 	return OTSFile{hash, t}, err
 }
 
-// WriteOTS returns the detached file of a proof whose message is a SHA-256.
-func WriteOTS(t *Timestamp) ([]byte, error) {
-	if len(t.msg) != OTSSHA256.digestSize() {
-		return nil, fmt.Errorf("%w: digest of %d bytes, want 32", ErrOTS, len(t.msg))
+// MarshalBinary writes the file, and refuses what ParseOTS would.
+func (f OTSFile) MarshalBinary() ([]byte, error) {
+	if size := f.Hash.digestSize(); size == 0 || len(f.Tree.msg) != size {
+		return nil, fmt.Errorf("%w: digest of %d bytes of hash %02x", ErrOTS, len(f.Tree.msg), byte(f.Hash))
 	}
-	tree, err := t.MarshalBinary()
+	tree, err := f.Tree.MarshalBinary()
 	if err != nil {
 		return nil, err
 	}
-	head := append([]byte(otsMagic), otsVersion, byte(OTSSHA256))
-	return slices.Concat(head, t.msg, tree), nil
+	head := append([]byte(otsMagic), otsVersion, byte(f.Hash))
+	return slices.Concat(head, f.Tree.msg, tree), nil
 }
+
+// WriteOTS returns the detached file of a proof whose message is a SHA-256.
+func WriteOTS(t *Timestamp) ([]byte, error) { return OTSFile{OTSSHA256, t}.MarshalBinary() }
 
 // otsReader takes its bytes from the front of b.
 type otsReader struct {
