@@ -89,6 +89,7 @@ func mustReceipt(t *testing.T, c *Chain, a anchor.Attempt, root merkle.Hash, b a
 }
 
 func TestDeployAnchorAndProve(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, d devchain) {
 		ctx := testContext(t)
 		c, _ := deployed(t, d, configOf(t, d))
@@ -130,6 +131,7 @@ func TestDeployAnchorAndProve(t *testing.T) {
 }
 
 func TestSendAgain(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, d devchain) {
 		c, _ := deployed(t, d, configOf(t, d))
 		a := mustSign(t, c, merkle.Hash{}, rootOf(1))
@@ -147,6 +149,7 @@ func TestSendAgain(t *testing.T) {
 // TestCompareAndSwap sends what the contract must refuse, and what it must
 // take as done.
 func TestCompareAndSwap(t *testing.T) {
+	t.Parallel()
 	d := newSim(t)
 	ctx := testContext(t)
 	c, _ := deployed(t, d, configOf(t, d))
@@ -188,6 +191,7 @@ func TestCompareAndSwap(t *testing.T) {
 
 // TestOverwrittenInItsBlock has no storage proof: two heads in one block.
 func TestOverwrittenInItsBlock(t *testing.T) {
+	t.Parallel()
 	d := newSim(t)
 	c, _ := deployed(t, d, configOf(t, d))
 	a := mustSign(t, c, merkle.Hash{}, rootOf(1))
@@ -224,6 +228,7 @@ func TestOverwrittenInItsBlock(t *testing.T) {
 }
 
 func TestReplaceTakesTheSameNonce(t *testing.T) {
+	t.Parallel()
 	d := newSim(t)
 	ctx := testContext(t)
 	c, _ := deployed(t, d, configOf(t, d))
@@ -259,6 +264,7 @@ func TestReplaceTakesTheSameNonce(t *testing.T) {
 
 // TestGap signs behind a foreign transaction that then goes away.
 func TestGap(t *testing.T) {
+	t.Parallel()
 	d := newSim(t)
 	ctx := testContext(t)
 	c, _ := deployed(t, d, configOf(t, d))
@@ -277,6 +283,7 @@ func TestGap(t *testing.T) {
 }
 
 func TestReorg(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, d devchain) {
 		ctx := testContext(t)
 		c, _ := deployed(t, d, configOf(t, d))
@@ -311,6 +318,7 @@ func TestReorg(t *testing.T) {
 }
 
 func TestFinality(t *testing.T) {
+	t.Parallel()
 	d := newSim(t)
 	ctx := testContext(t)
 	cfg := configOf(t, d)

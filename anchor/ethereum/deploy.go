@@ -22,7 +22,8 @@ type Deployment struct {
 	Block    anchor.Block // not final yet
 }
 
-const deployPoll = 500 * time.Millisecond
+// Between looks for the deployment's block: twice as long each time.
+const firstPoll, longPoll = 50 * time.Millisecond, 2 * time.Second
 
 // Deploy deploys the registry as the sender and waits until it is in a block
 // and its code is the expected one. It keeps no journal: if ctx ends while it
@@ -71,9 +72,7 @@ func (c *Chain) Deploy(ctx context.Context) (Deployment, error) {
 
 // waitMined polls until the attempt is in a block or ctx ends.
 func (c *Chain) waitMined(ctx context.Context, a anchor.Attempt) (anchor.Found, error) {
-	tick := time.NewTicker(deployPoll)
-	defer tick.Stop()
-	for {
+	for wait := firstPoll; ; wait = min(2*wait, longPoll) {
 		f, ok, err := c.Find(ctx, []anchor.Attempt{a})
 		if ok || err != nil && !errors.Is(err, anchor.ErrAgain) && !errors.Is(err, anchor.ErrDown) {
 			return f, err
@@ -81,7 +80,7 @@ func (c *Chain) waitMined(ctx context.Context, a anchor.Attempt) (anchor.Found, 
 		select {
 		case <-ctx.Done():
 			return f, fmt.Errorf("%w: %w", anchor.ErrDown, ctx.Err())
-		case <-tick.C:
+		case <-time.After(wait):
 		}
 	}
 }

@@ -103,6 +103,9 @@ func (p *nodes) close() {
 
 // look asks who is there. Its error wraps a sentinel and names each node.
 func (p *nodes) look(ctx context.Context) (view, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%w: nobody was asked: %w", anchor.ErrDown, ctx.Err())
+	}
 	var now, later []*node
 	var errs []error
 	for _, n := range p.list {
@@ -131,8 +134,8 @@ func (p *nodes) look(ctx context.Context) (view, error) {
 
 // gather asks all of list at once.
 func (p *nodes) gather(ctx context.Context, list []*node) (v view, errs []error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	type answer struct {
 		s   sight
 		err error
@@ -145,6 +148,7 @@ func (p *nodes) gather(ctx context.Context, list []*node) (v view, errs []error)
 		}()
 	}
 	var slow <-chan time.Time
+	answered := false
 	for left := len(list); left > 0; {
 		select {
 		case a := <-answers:
@@ -154,11 +158,12 @@ func (p *nodes) gather(ctx context.Context, list []*node) (v view, errs []error)
 				continue
 			}
 			v = append(v, a.s)
-			if slow == nil {
-				slow = time.After(p.patience)
+			if !answered {
+				answered, slow = true, time.After(p.patience)
 			}
 		case <-slow:
-			cancel() // those that are left answer at once: too slow
+			slow = nil
+			cancel(errSlow) // those that are left answer at once
 		}
 	}
 	// In the order of the configuration, which then breaks ties.
@@ -229,11 +234,13 @@ func (n *node) ask(ctx context.Context, result any, method string, args ...any) 
 // call is endpoint.call; a node that does not answer is asked less often.
 func (n *node) call(ctx context.Context, result any, method string, args ...any) error {
 	err := n.endpoint.call(ctx, result, method, args...)
-	if unheard(err) {
-		n.note(err)
+	if unheard(err) && (!errors.Is(ctx.Err(), context.Canceled) || context.Cause(ctx) == errSlow) {
+		n.note(err) // the caller did not hang up
 	}
 	return err
 }
+
+var errSlow = errors.New("slower than others")
 
 // unheard reports whether a call went nowhere.
 func unheard(err error) bool { return errors.Is(err, anchor.ErrDown) || limited(err) }

@@ -6,8 +6,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
+	stdlog "log"
 	"maps"
 	"math"
 	"math/big"
@@ -16,11 +18,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/ethereum/go-ethereum/accounts/keystore"
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
@@ -58,6 +63,12 @@ func newSim(t testing.TB) *simChain {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newSimOf(t, secret)
+}
+
+// newSimOf returns a chain whose genesis block depends on the key alone.
+func newSimOf(t testing.TB, secret *ecdsa.PrivateKey) *simChain {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +85,19 @@ func newSim(t testing.TB) *simChain {
 }
 
 func ether(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt(1e18)) }
+
+// rpc asks the node over HTTP.
+func (s *simChain) rpc(result any, method string, params ...any) error {
+	c, err := rpc.Dial(s.at)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Call(result, method, params...)
+}
+
+// quiet is a server's log that nobody reads.
+func quiet() *stdlog.Logger { return stdlog.New(io.Discard, "", 0) }
 
 func (s *simChain) url() string            { return s.at }
 func (s *simChain) id() uint64             { return 1337 }
@@ -149,10 +173,15 @@ var testPassphrase = []byte("stones")
 
 var testLedger = merkle.Hash(sha256.Sum256([]byte("a ledger")))
 
+// keystoreOf writes a keystore that opens fast.
 func keystoreOf(t testing.TB, secret *ecdsa.PrivateKey) string {
 	t.Helper()
+	data, err := keystore.EncryptKey(&keystore.Key{Address: crypto.PubkeyToAddress(secret.PublicKey), PrivateKey: secret}, string(testPassphrase), 2, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(t.TempDir(), "key.json")
-	if _, err := WriteKeystore(path, testPassphrase, secret); err != nil {
+	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -316,7 +345,9 @@ type proxy struct {
 	*httptest.Server
 	mu     sync.Mutex
 	change func(method string, params, result json.RawMessage) (json.RawMessage, *rpcFault)
+	fault  http.HandlerFunc // answers instead of the node
 	calls  map[string]int
+	all    int
 }
 
 type rpcFault struct {
@@ -328,6 +359,14 @@ func newProxy(t testing.TB, target string) *proxy {
 	p := &proxy{calls: map[string]int{}}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
+		p.mu.Lock()
+		p.all++
+		fault := p.fault
+		p.mu.Unlock()
+		if fault != nil {
+			fault(w, r)
+			return
+		}
 		resp, err := http.Post(target, "application/json", bytes.NewReader(body))
 		if err != nil {
 			http.Error(w, "down", http.StatusBadGateway)
@@ -348,15 +387,18 @@ func newProxy(t testing.TB, target string) *proxy {
 		json.NewDecoder(resp.Body).Decode(&a)
 		p.mu.Lock()
 		p.calls[q.Method]++
-		if p.change != nil {
-			result, fault := p.change(q.Method, q.Params, a.Result)
-			a.Result = result
+		change := p.change
+		p.mu.Unlock()
+		if change != nil {
+			result, fault := change(q.Method, q.Params, a.Result)
+			if !bytes.Equal(result, a.Result) {
+				a.Result, a.Error = result, nil
+			}
 			if fault != nil {
 				a.Result = nil
 				a.Error, _ = json.Marshal(fault)
 			}
 		}
-		p.mu.Unlock()
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(a)
 	}))
@@ -368,6 +410,20 @@ func (p *proxy) set(f func(method string, params, result json.RawMessage) (json.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.change = f
+}
+
+// breakBy makes the proxy answer by itself; nil lets the node answer again.
+func (p *proxy) breakBy(f http.HandlerFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fault = f
+}
+
+// asked returns how many requests came, and how many calls of a method.
+func (p *proxy) asked(method string) (all, calls int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all, p.calls[method]
 }
 
 // newSigner is an external signer for one key. edit may change what is signed.
@@ -417,4 +473,10 @@ func (s *signerAPI) SignTransaction(args signArgs) (map[string]any, error) {
 	return map[string]any{"raw": fmt.Sprintf("0x%x", raw), "tx": tx}, err
 }
 
-func TestMain(m *testing.M) { os.Exit(m.Run()) }
+// TestMain runs more tests at once than there are processors: most of the time
+// they wait for blocks.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	flag.Set("test.parallel", strconv.Itoa(max(6, runtime.GOMAXPROCS(0))))
+	os.Exit(m.Run())
+}

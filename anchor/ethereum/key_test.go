@@ -17,6 +17,7 @@ import (
 )
 
 func TestKeystore(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "key.json")
 	made, err := CreateKeystore(path, testPassphrase)
@@ -72,6 +73,7 @@ func TestKeystore(t *testing.T) {
 // Without its passphrase a key is locked, whatever the keystore; its account is
 // known all the same.
 func TestNoPassphrase(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key")
 	made, err := CreateKeystore(path, []byte("stones"))
 	if err != nil {
@@ -94,6 +96,7 @@ func TestNoPassphrase(t *testing.T) {
 }
 
 func TestExternalSigner(t *testing.T) {
+	t.Parallel()
 	d := newSim(t)
 	ctx := testContext(t)
 	cfg := configOf(t, d)
@@ -142,6 +145,7 @@ func TestExternalSigner(t *testing.T) {
 }
 
 func TestConfigContradictions(t *testing.T) {
+	t.Parallel()
 	good := Config{URL: "http://127.0.0.1:1", ChainID: 1, Keystore: "k"}
 	if err := good.check(); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 // TestLyingNode changes what the node says. Nothing of it may become a receipt
 // or a block, and each has a reason.
 func TestLyingNode(t *testing.T) {
+	t.Parallel()
 	d := newSim(t)
 	ctx := testContext(t)
 	cfg := configOf(t, d)
@@ -122,6 +123,7 @@ func TestLyingNode(t *testing.T) {
 
 // TestNodeWithoutBlockReceipts gives them one by one.
 func TestNodeWithoutBlockReceipts(t *testing.T) {
+	t.Parallel()
 	d := newSim(t)
 	cfg := configOf(t, d)
 	_, cfg = deployed(t, d, cfg)
@@ -145,6 +147,7 @@ func TestNodeWithoutBlockReceipts(t *testing.T) {
 // TestBadEndpoint meets servers that are no node. Each call ends, in time, with
 // a reason that holds nothing secret.
 func TestBadEndpoint(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name  string
 		serve http.HandlerFunc
@@ -204,6 +207,7 @@ func TestBadEndpoint(t *testing.T) {
 
 // TestNodeTexts holds what the nodes say, in their own spelling.
 func TestNodeTexts(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		node, text string
 		want       error
@@ -299,6 +303,7 @@ func TestNodeTexts(t *testing.T) {
 }
 
 func TestOneLine(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]string{
 		"plain":                        "plain",
 		"a\nb\x1b[31mc":                "a b [31mc",

@@ -15,6 +15,7 @@ import (
 // TestBranch takes every branch of blocks of many sizes and lets go-ethereum's
 // trie verify it.
 func TestBranch(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 2, 3, 15, 16, 17, 127, 128, 129, 130, 255, 256, 257, 300} {
 		receipts := make(types.Receipts, n)
 		for i := range receipts {

@@ -53,6 +53,7 @@ func checkFinal(t *testing.T, r *anchor.Route, c *Chain, size uint64) {
 }
 
 func TestRoute(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, d devchain) {
 		c, _ := deployed(t, d, configOf(t, d))
 		l := &log{size: 1}
@@ -83,6 +84,7 @@ func TestRoute(t *testing.T) {
 // TestRouteCrash stops a route at each point on a real chain, lets blocks
 // come and the chain fork, and goes on.
 func TestRouteCrash(t *testing.T) {
+	t.Parallel()
 	d := newSim(t)
 	c, _ := deployed(t, d, configOf(t, d))
 	l := &log{}
@@ -129,6 +131,7 @@ func TestRouteCrash(t *testing.T) {
 }
 
 func TestRouteNodeAway(t *testing.T) {
+	t.Parallel()
 	n := anvil.Start(t)
 	d := &anvilChain{n, t}
 	c, _ := deployed(t, d, configOf(t, d))
@@ -150,6 +153,7 @@ func TestRouteNodeAway(t *testing.T) {
 }
 
 func TestRouteReorg(t *testing.T) {
+	t.Parallel()
 	d := newSim(t)
 	c, _ := deployed(t, d, configOf(t, d))
 	l := &log{size: 1}
@@ -193,6 +197,7 @@ func TestRouteReorg(t *testing.T) {
 // TestRouteUnhealthy names what is wrong, sends nothing, and goes on when it is
 // put right.
 func TestRouteUnhealthy(t *testing.T) {
+	t.Parallel()
 	d := newSim(t)
 	good, cfg := deployed(t, d, configOf(t, d))
 	poor, err := crypto.GenerateKey()
