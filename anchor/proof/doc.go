@@ -48,8 +48,11 @@
 //	 2  ledger      id = SHA256("cairn/ledger/1" ‖ log key ‖ nonce). With a policy:
 //	                id and log key are the policy's.
 //	 3  checkpoint  Each head is a checkpoint with origin "cairn/<id>" and one
-//	                signature, by the log key. No two have one size and two roots,
-//	                or one root and two sizes.
+//	                signature, by the log key or one that took over from it. No two
+//	                have one size and two roots, or one root and two sizes. Each
+//	                log-key statement is signed by both keys; together they lead
+//	                from the log key on without a fork or a way back, by ascending
+//	                number.
 //	 4  log         Each batch header is this ledger's; its window reaches out of
 //	                no quarter hour of Unix time; no other has its index;
 //	                LeafHash(header) stands at the header's own index in the tree of
@@ -77,30 +80,65 @@
 //	                item names, and is the same wherever else that index is shown.
 //	                Number 0 and no other is a genesis, and has this log key and
 //	                nonce; a slot has one binding, and that names the device that
-//	                the shown readings of that stream name.
-//	10  receipt     Each is of its head's root and of this ledger, its route is
-//	                "ethereum:<chain id>", and its proofs hold (below).
+//	                the shown readings of that stream name. No head is signed by a
+//	                key that had gone, by a statement which a batch in its log
+//	                shows, or had not come, as a batch at or after its end shows.
+//	10  receipt     Each is of its head's root and, if it names one, of this ledger;
+//	                its route is its chain's, and its proofs hold (below).
 //	11  block       Who that the verifier trusts says that the receipt's block is
-//	                final. A receipt where the policy does not know chain, contract,
-//	                code and sender counts for nothing, and nobody is asked.
+//	                final. A receipt of no place of the policy's counts for nothing,
+//	                and nobody is asked. Statements that name other places are
+//	                followed (below).
 //	12  anchor      Levels and bounds.
 //
 // # Levels
 //
 // A reading is logged if all holds; pending if also a receipt counts for one of
 // its batch's heads; anchored if also that receipt's block is trusted; late
-// instead if the policy sets a longest delay and the block's time is later than
-// the window's end by more. The best receipt decides for a reading, of the best
-// the earliest; a statement has the level of a reading in the batch that shows
-// it. The least reading or statement decides for the file. A binding names the
-// readings of its stream from the batch that shows it on, by index.
+// instead if the policy sets a longest delay and the time that the block states
+// is later than the window's end by more. So it goes for each of the policy's
+// routes, where the best receipt decides, of the best the earliest. A group that
+// asks for k of its members has the level of the k-th best of them, and the
+// reading that of the quorum; by "quorum none" no reading is more than logged.
+// Without a policy any receipt is enough. A statement has the level of a reading
+// in the batch that shows it. The least reading or statement decides for the
+// file. A binding names the readings of its stream from the batch that shows it
+// on, by index.
 //
-// Not after: the time of that block. Not before: the time of the newest block
-// that the header names as seen when the window opened; the batch was closed
-// after it, which says nothing about when a reading was made. It is confirmed
-// only if that block, too, is trusted and has that time, and one that is goes
-// before all that are not. A block that is newer than the anchor's own, or not
-// below it on the same chain, is passed over.
+// A Bitcoin block is as final as a header that the receipt shows to follow it,
+// with the depth that the policy's route asks for counted from the block; a
+// hash that is given by hand is final as it is. A receipt's own headers are
+// reported and vouch for nothing. What a calendar promises leaves a reading
+// pending at most.
+//
+// Not after: the latest time that the block may be of, for a quorum of several
+// the last of these. A Bitcoin block may be of two hours before or after the
+// time that it states ([BitcoinTimeSlack]), an Ethereum block is of its time. Not
+// before: the earliest time that the newest block may be of which the header
+// names as seen when the window opened; the batch was closed after it, which
+// says nothing about when a reading was made. It is confirmed only if that
+// block, too, is trusted and has that time, and one that is goes before all that
+// are not. A block that is newer than the anchor's own, or not below it on the
+// same chain, is passed over.
+//
+// The clock: a window that ended after the latest time of the block that anchors
+// it shows the gateway's clock to run ahead of that chain by the difference, one
+// that opened before the earliest time of the block that its header names shows
+// it to run behind; at least, and as far as the blocks state their times truly.
+//
+// # Succession
+//
+// A policy holds on when the ledger goes to another sender, script or log key,
+// for those who show the statement of it. A log key takes over by a log-key
+// statement (step 3 and 9); the ledger's id and origin stay those of the first.
+// A place that a route or route-bitcoin statement names counts from when the
+// policy's quorum is reached, late or not, for the batch that shows the
+// statement, by places that count already; and so on until no more is added,
+// with 64 places at most. It becomes another place of one route, the last of the
+// policy's on that chain, so that it never stands for two members of a group. It
+// is not followed to a chain that the policy has no route on, nor to a contract
+// with a code that neither a route of that chain nor [RegistryCode] has. A
+// route-ots statement adds nothing, as all calendars are one place.
 //
 // What a verdict does not cover it lists itself, in words: among it that a
 // contract has another code than [RegistryCode], even if the policy names it;
@@ -125,25 +163,90 @@
 // order, none but the first shorter than 32 bytes. Number and time are fields 8 and 11. Fields are read by their place,
 // so that headers of later forks, which add some at the end, can be read.
 //
+// # Bitcoin receipts
+//
+// Kind "bitcoin/1", route "bitcoin:<network>". The data is the CBOR of
+// [BitcoinReceipt.MarshalBinary], the array
+//
+//	["cairn/bitcoin/1", network text, height uint, transaction bstr, index uint,
+//	 branch bstr, header bstr80, following bstr]
+//
+// with the transaction in the form without witness, the branch one hash of 32
+// bytes after the other from the leaf up, and the following headers one of 80
+// after the other. Networks are mainnet, testnet4, signet and regtest.
+// [VerifyBitcoin] checks
+//
+//	transaction : not 64 bytes long; one output alone is an OP_RETURN, and that
+//	              is 6a 20 ‖ root; output 0, the change, is another
+//	branch      : SHA256(SHA256(transaction)) → by pairs SHA256(SHA256(left ‖
+//	              right)) → the header's merkle root, at index
+//	headers     : each has the work of its bits, within the network's limit, and
+//	              follows the one before it by the network's rules
+//
+// The place is network and the script of output 0. A height is claimed; the
+// trusted headers say which block has it. Hashes stand in the order in which
+// they are hashed, and are shown reversed.
+//
+// # OpenTimestamps receipts
+//
+// Kind "ots/1", route "ots". The data is the CBOR of [OTSReceipt.MarshalBinary],
+// the array
+//
+//	["cairn/ots/1", network text, timestamp bstr, [* [height uint, header bstr80, following bstr]]]
+//
+// with the timestamp a node of an OpenTimestamps proof for the root, and blocks
+// by ascending height. [VerifyOTS] checks each of its Bitcoin attestations: that
+// the path leads to 32 bytes, and if the block is there that these are its
+// merkle root, and its headers as above. Without the block, that of the same
+// height in a headers file must have that merkle root. The place is the network.
+//
 // # Policy
 //
 // UTF-8 text; blank lines and lines that begin with # do not count; words are
-// parted by spaces. The first line is "cairn-policy 1", then in any order
+// parted by spaces. Version 2 has the first line "cairn-policy 2", then
 //
 //	ledger <id, 64 hexadecimal digits> <verifier key of the log>
-//	route ethereum chain=<id> contract=0x<20 bytes> code=0x<32 bytes> sender=0x<20 bytes>
+//	route <name> ethereum chain=<id> contract=0x<20 bytes> code=0x<32 bytes> sender=0x<20 bytes>
+//	route <name> bitcoin network=<network> script=<22 to 34 bytes> [depth=<blocks>]
+//	route <name> ots [network=<network>] [depth=<blocks>]
+//	group <name> all|any|<k> <member>…
+//	quorum <name>|none
 //	late <duration>
 //
-// with ledger once, late at most once, from 1s on, and any number of routes. A
-// verifier key is that of a C2SP signed note, named "cairn/<id>"; code is the
-// keccak256 of the contract's runtime code.
+// with ledger and quorum once, late at most once, from 1s on, up to 64 routes and
+// 64 groups. Bytes are in hexadecimal. A verifier key is that of a C2SP signed
+// note, named "cairn/<id>", and the first of the log's keys; code is the
+// keccak256 of the contract's runtime code; depth counts the block itself, 6 if
+// it is not said; the calendars' network is mainnet if it is not said. A name is
+// 1 to 64 letters, digits and -_.: and not none. A member and the quorum name a
+// route or group that stands above; a name stands for one thing, and is a member
+// of one group at most; a place has one name. The quorum may be left out where
+// there is one route and no group: then it is that.
 //
-// # Headers file
+// Version 1 has the first line "cairn-policy 1", the lines ledger and late, and
+// routes of the form
 //
-// Text in the same manner. The first line is "cairn-headers 1", each other
+//	route ethereum chain=<id> contract=0x<20 bytes> code=0x<32 bytes> sender=0x<20 bytes>
+//
+// of which any one is enough.
+//
+// # Headers files
+//
+// Whoever gives one says that these blocks are final. Of several who are trusted
+// one is enough. Ethereum's is text in the same manner. The first line is
+// "cairn-headers 1", each other
 //
 //	ethereum <chain id> 0x<header RLP>
 //
-// Whoever gives it says that these blocks are final. Of several who are
-// trusted one is enough.
+// Bitcoin's is binary, with big-endian integers:
+//
+//	"cairn/headers/1" 0a ‖ length of the network's name (1) ‖ name ‖
+//	height of the first header (4) ‖ count (4) ‖ count × header (80) ‖
+//	SHA-256 of all before it (32)
+//
+// Its headers are checked against the network's rules as [ParseBitcoinHeaders]
+// does, and vouch for a block only if they hold or follow the newest block that
+// this program knows ([BitcoinHeaders.Connected]) and as many stand upon it as
+// the policy's depth asks for. Their work keeps others from making such on
+// mainnet alone; on signet the signatures in blocks are not checked.
 package proof
