@@ -67,7 +67,7 @@ func (c *Chain) Find(ctx context.Context, attempts []anchor.Attempt) (anchor.Fou
 			break
 		}
 	}
-	if err := c.ask(ctx, v, stamps); err != nil {
+	if v, err = c.ask(ctx, v, stamps); err != nil {
 		return anchor.Found{}, false, err
 	}
 	for _, s := range stamps {
@@ -203,8 +203,9 @@ func (c *Chain) settle(ctx context.Context, v *view, s *stamp) (err error) {
 }
 
 // ask asks the calendars about open promises whose time has come, each calendar
-// one question after the other, and keeps what they give.
-func (c *Chain) ask(ctx context.Context, v *view, stamps []*stamp) error {
+// one question after the other, and keeps what they give. It returns the view to
+// go on with: a block that a calendar names may have come while it was asked.
+func (c *Chain) ask(ctx context.Context, v *view, stamps []*stamp) (*view, error) {
 	now := time.Now()
 	maps.DeleteFunc(c.polls, func(_ promise, p poll) bool { return now.Sub(p.next) > forgetPolls })
 	queues := map[*server][]*reply{}
@@ -217,6 +218,9 @@ func (c *Chain) ask(ctx context.Context, v *view, stamps []*stamp) error {
 			queues[q.cal] = append(queues[q.cal], &reply{question: q, stamp: s})
 			total++
 		}
+	}
+	if total == 0 {
+		return v, nil
 	}
 	var wg sync.WaitGroup
 	for cal, queue := range queues {
@@ -233,6 +237,10 @@ func (c *Chain) ask(ctx context.Context, v *view, stamps []*stamp) error {
 		})
 	}
 	wg.Wait()
+	v, err := c.look(ctx)
+	if err != nil {
+		return nil, err
+	}
 	changed := false
 	for cal, queue := range queues {
 		for _, r := range queue {
@@ -241,16 +249,16 @@ func (c *Chain) ask(ctx context.Context, v *view, stamps []*stamp) error {
 			}
 			kept, err := c.take(ctx, v, r)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			changed = changed || kept
 			c.again(cal, r)
 		}
 	}
 	if changed {
-		return c.save()
+		err = c.save()
 	}
-	return nil
+	return v, err
 }
 
 // reply is what came of a question.

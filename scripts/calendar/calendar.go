@@ -36,6 +36,8 @@ const (
 	maxDigest = 64
 )
 
+var errPending = errors.New("pending confirmation in the Bitcoin block chain")
+
 // Calendar is a running calendar. Its HTTP side may be used by any number of clients at once; Anchor is for the
 // test's goroutine.
 type Calendar struct {
@@ -227,7 +229,7 @@ func (c *Calendar) find(message string) (*proof.Timestamp, int, error) {
 	defer c.mu.Unlock()
 	for _, w := range c.waiting {
 		if bytes.Equal(w, m) {
-			return nil, http.StatusNotFound, errors.New("Pending confirmation in Bitcoin blockchain")
+			return nil, http.StatusNotFound, errPending
 		}
 	}
 	for _, b := range c.batches {
@@ -237,7 +239,7 @@ func (c *Calendar) find(message string) (*proof.Timestamp, int, error) {
 		}
 		block, height, err := c.place(b)
 		if err != nil {
-			return nil, http.StatusNotFound, errors.New("Pending confirmation in Bitcoin blockchain")
+			return nil, http.StatusNotFound, errPending
 		}
 		t := proof.NewTimestamp(m)
 		up, err := b.climb(block)
@@ -250,7 +252,7 @@ func (c *Calendar) find(message string) (*proof.Timestamp, int, error) {
 		}
 		return t, http.StatusInternalServerError, err
 	}
-	return nil, http.StatusNotFound, errors.New("Not found")
+	return nil, http.StatusNotFound, errors.New("not found")
 }
 
 // place finds the block that holds a batch's transaction and has enough confirmations. It asks the node each time:
