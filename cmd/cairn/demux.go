@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"cairn/ingest"
@@ -49,13 +50,14 @@ type lane struct {
 	name   string
 	submit func(context.Context, []store.Arrival) error
 	log    *slog.Logger
-	behind bool // it did not take what it was given within laneWait, and nothing since
+	behind atomic.Bool // it did not take what it was given within laneWait, and nothing since
 }
 
 func newCommitter(ledgers []*openLedger) committer {
 	c := make(committer, len(ledgers))
 	for i, l := range ledgers {
-		c[i] = &lane{name: l.cfg.Name, submit: l.store.Submit, log: l.log}
+		l.lane = &lane{name: l.cfg.Name, submit: l.store.Submit, log: l.log}
+		c[i] = l.lane
 	}
 	return c
 }
@@ -95,20 +97,20 @@ func (c committer) Submit(ctx context.Context, a []ingest.Arrival) error {
 
 // offer gives arrivals to the store, all or none of them.
 func (l *lane) offer(ctx context.Context, part []store.Arrival) error {
-	wait := laneWait
-	if l.behind {
+	wait, behind := laneWait, l.behind.Load()
+	if behind {
 		wait = laneTry
 	}
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	err := l.submit(waiting, part)
 	switch late := err != nil && waiting.Err() != nil && ctx.Err() == nil; {
-	case late && !l.behind:
-		l.behind = true
-		l.log.Error("the store does not keep up: its readings are refused until it does", "ledger", l.name, "waited", laneWait.String())
-	case err == nil && l.behind:
-		l.behind = false
-		l.log.Warn("the store keeps up again", "ledger", l.name)
+	case late && !behind:
+		l.behind.Store(true)
+		l.log.Error("the store does not keep up: its readings are refused until it does", "waited", laneWait.String())
+	case err == nil && behind:
+		l.behind.Store(false)
+		l.log.Warn("the store keeps up again")
 	}
 	return err
 }

@@ -185,7 +185,7 @@ func TestCommitterStuckStore(t *testing.T) {
 		if !slices.Equal(s[0].got, []uint32{30}) || !slices.Equal(s[1].got, []uint32{1, 11, 21, 31}) {
 			t.Errorf("got %v and %v, want [30] and [1 11 21 31]", s[0].got, s[1].got)
 		}
-		if c[0].behind {
+		if c[0].behind.Load() {
 			t.Error("still taken for one that is behind")
 		}
 
@@ -196,7 +196,7 @@ func TestCommitterStuckStore(t *testing.T) {
 		if err := c.Submit(ctx, arrivals(t, 40, told, 0)); err != nil || !errors.Is(told[40], context.DeadlineExceeded) {
 			t.Errorf("got %v and %v, want the deadline's error told", err, told[40])
 		}
-		if c[0].behind {
+		if c[0].behind.Load() {
 			t.Error("a store is taken for one that is behind because intake ended")
 		}
 	})

@@ -105,6 +105,9 @@ func (l *openLedger) health() ledgerHealth {
 	if st.DiskFull {
 		bad("disk nearly full: readings are refused until there is space")
 	}
+	if l.lane != nil && l.lane.behind.Load() {
+		bad("the store does not keep up: its readings are refused until it does")
+	}
 	if late := time.Since(time.UnixMilli(st.WindowTo)); live && late > staleWindows*l.g.cfg.Window {
 		bad("no window was closed for %v", late.Round(time.Second))
 	}

@@ -18,6 +18,7 @@ import (
 // running service has stands at its end.
 type openLedger struct {
 	g       *gateway
+	lane    *lane // from intake to the store, in a running service
 	cfg     *LedgerConfig
 	log     *slog.Logger // names the ledger where there are several
 	keyring *share.Keyring

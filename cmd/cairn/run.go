@@ -120,11 +120,13 @@ func (c *command) openFolder(ctx context.Context) (*gateway, error) {
 		return nil, err
 	}
 	g := &gateway{cfg: cfg, log: slog.New(slog.DiscardHandler)}
-	if g.release, err = lockFolder(cfg.Dir); err != nil {
+	unlock, err := lockFolder(cfg.Dir)
+	if err != nil {
 		return nil, err
 	}
-	var w share.Wrap
+	var w share.Wrap // asked for once, whatever number of ledgers is opened
 	asked := false
+	g.release = func() { clear(w.Passphrase); unlock() }
 	g.opener = func(ctx context.Context, l *LedgerConfig, readOnly bool) (*openLedger, error) {
 		if !asked {
 			if w, err = c.wrap(ctx, cfg); err != nil {
