@@ -93,6 +93,7 @@ type book struct {
 	// is the one before the birthday, which was not read and is not undone.
 	blocks []followed
 	height uint32 // of the last of blocks
+	since  uint32 // time of the block before the birthday, Unix seconds
 	// late is set when the line was seen to have begun before the birthday.
 	late *lateness
 }
@@ -109,7 +110,7 @@ func newBook(script []byte, first outpoint) *book {
 
 // begin makes the block before the birthday the book's tip.
 func (b *book) begin(height uint32, hash [32]byte, time uint32) {
-	b.blocks, b.height = []followed{{Hash: hash, Time: time}}, height
+	b.blocks, b.height, b.since = []followed{{Hash: hash, Time: time}}, height, time
 }
 
 func (b *book) tip() *followed { return &b.blocks[len(b.blocks)-1] }

@@ -35,6 +35,7 @@ type bookRecord struct {
 	Line     line       `cbor:"8,keyasint"`
 	Spends   []spend    `cbor:"9,keyasint"` // oldest first
 	Late     *lateness  `cbor:"10,keyasint,omitempty"`
+	Since    uint32     `cbor:"11,keyasint"`
 }
 
 const (
@@ -45,7 +46,11 @@ const (
 var errBook = errors.New("book of outputs cannot be used")
 
 var (
-	encMode = must(cbor.CoreDetEncOptions().EncMode())
+	encMode = must(func() cbor.EncOptions {
+		o := cbor.CoreDetEncOptions()
+		o.NilContainers = cbor.NilContainerAsEmpty
+		return o
+	}().EncMode())
 	decMode = must(cbor.DecOptions{
 		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden,
 		TagsMd: cbor.TagsForbidden, MaxNestedLevels: 8, MaxArrayElements: 1 << 16,
@@ -64,7 +69,7 @@ func (b *book) encode(network string, birthday uint32) ([]byte, error) {
 	data, err := encMode.Marshal(bookRecord{
 		Version: bookVersion, Network: network, Script: b.script, Birthday: birthday, First: b.first,
 		Height: b.height, Blocks: b.blocks, Coins: slices.SortedFunc(maps.Values(b.coins), larger),
-		Line: b.line, Spends: b.spends, Late: b.late,
+		Line: b.line, Spends: b.spends, Late: b.late, Since: b.since,
 	})
 	if err == nil && len(data) > maxBook {
 		err = fmt.Errorf("%d bytes, at most %d", len(data), maxBook)
@@ -96,7 +101,7 @@ func parseBook(data []byte, network string, script []byte, birthday uint32, firs
 		return nil, fmt.Errorf("%w: %d coins and %d spends", errBook, len(r.Coins), len(r.Spends))
 	}
 	b := newBook(script, first)
-	b.height, b.blocks, b.line, b.spends, b.late = r.Height, r.Blocks, r.Line, r.Spends, r.Late
+	b.height, b.blocks, b.line, b.spends, b.late, b.since = r.Height, r.Blocks, r.Line, r.Spends, r.Late, r.Since
 	for _, c := range r.Coins {
 		if c.Value < 0 || c.Value > maxMoney || c.Height > r.Height {
 			return nil, fmt.Errorf("%w: a coin of %d satoshi at height %d", errBook, c.Value, c.Height)

@@ -253,8 +253,9 @@ func (c *Chain) Send(ctx context.Context, a anchor.Attempt) error {
 }
 
 // Find looks for the attempts in the book, newest first. The book has the
-// newest thousand transactions that spent outputs of the key; a transaction
-// without a block, or one whose block went away, is not among them.
+// newest thousand transactions that spent outputs of the key; one that stands
+// in no block, or whose block went away, is not among them. That none is there
+// is said only if they cannot stand in a block from before the birthday.
 func (c *Chain) Find(ctx context.Context, attempts []anchor.Attempt) (anchor.Found, bool, error) {
 	b, err := c.follow(ctx)
 	if err != nil {
@@ -274,7 +275,7 @@ func (c *Chain) Find(ctx context.Context, attempts []anchor.Attempt) (anchor.Fou
 		f.Block, err = c.blockAt(ctx, b, s.Height)
 		return f, err == nil, err
 	}
-	return anchor.Found{}, false, nil
+	return anchor.Found{}, false, b.covers(attempts)
 }
 
 // blockAt returns the block of the book's chain at a height.
@@ -287,6 +288,20 @@ func (c *Chain) blockAt(ctx context.Context, b *book, height uint32) (anchor.Blo
 		return anchor.Block{}, err
 	}
 	return c.block(ctx, height, hash)
+}
+
+// covers is an error if attempts may stand in blocks that were not read.
+func (b *book) covers(attempts []anchor.Attempt) error {
+	if err := b.beganEarlier(); err != nil {
+		return err
+	}
+	for _, a := range attempts {
+		if at := time.UnixMilli(a.SignedAt); a.SignedAt > 0 && at.Add(proof.BitcoinTimeSlack).Before(time.Unix(int64(b.since), 0)) {
+			return fmt.Errorf("%w: %x was signed at %s, before the key's birthday: set that to an earlier block",
+				anchor.ErrUnknownHead, a.ID, at.UTC().Format(time.RFC3339))
+		}
+	}
+	return nil
 }
 
 // asAmount bounds a computed fee.

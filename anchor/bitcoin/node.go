@@ -231,7 +231,7 @@ func (n *Node) failed(method string, status int, lost, err error) error {
 	case errors.Is(lost, errStatus):
 		return fmt.Errorf("%w: the node %s answers with HTTP status %d%s", anchor.ErrDown, n.host, status, hint(status))
 	case errors.Is(lost, errAuth):
-		return fmt.Errorf("%w: the node's cookie file: %s", anchor.ErrDown, oneLine(errors.Unwrap(lost).Error()))
+		return fmt.Errorf("%w: the node's cookie file: %s", anchor.ErrDown, oneLine(strings.TrimPrefix(lost.Error(), errAuth.Error()+": ")))
 	case errors.As(lost, &unknown), errors.As(lost, &verify):
 		return fmt.Errorf("%w: the node %s: %s", anchor.ErrDown, n.host, oneLine(lost.Error()))
 	case errors.As(lost, &network):
