@@ -141,3 +141,20 @@ func TestFindLedgers(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// A hub's own device may be in any ledger.
+func TestHubDevice(t *testing.T) {
+	for text, want := range map[string]uint32{"0": 0, "3": 3, "bakery/3": 1<<numberBits | 3} {
+		c, err := readConfig(writeConfig(t, "lines: [{path: x, hub_device: "+text+"}]\nledgers: [{name: bakery}]"), nil, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &service{gateway: &gateway{cfg: c}}
+		for i := range c.Ledgers {
+			s.ledgers = append(s.ledgers, &openLedger{cfg: &c.Ledgers[i]})
+		}
+		if got, err := s.hubNumber(&c.Lines[0]); err != nil || got != want {
+			t.Errorf("%s: got %d, %v, want %d", text, got, err, want)
+		}
+	}
+}
