@@ -8,8 +8,9 @@ import (
 
 // bitcoinParams are the rules of a network, as far as headers show them.
 type bitcoinParams struct {
-	name  BitcoinNetwork
-	limit *big.Int // the easiest target
+	name    BitcoinNetwork
+	limit   *big.Int // the easiest target
+	easiest uint32   // its bits, which cut off its lower end
 
 	interval uint32 // blocks between retargets
 	timespan int64  // seconds that interval blocks should take
@@ -34,8 +35,6 @@ type bitcoinCheckpoint struct {
 }
 
 const timeWarp = 600 // seconds, BIP 94's MAX_TIMEWARP
-
-func (p *bitcoinParams) limitBits() uint32 { return compactBits(p.limit) }
 
 // newest returns the highest block that the network is known to have.
 func (p *bitcoinParams) newest() bitcoinCheckpoint { return p.known[len(p.known)-1] }
@@ -112,7 +111,7 @@ func (c *chainCheck) next(i int) error {
 		return err
 	}
 	c.work.Add(c.work, c.target.work)
-	if height%c.p.interval == 0 || !c.p.testnet4 || h.Bits() != c.p.limitBits() {
+	if height%c.p.interval == 0 || !c.p.testnet4 || h.Bits() != c.p.easiest {
 		c.real, c.realKnown = h.Bits(), true
 	}
 	return nil
@@ -135,7 +134,7 @@ func (c *chainCheck) checkBits(i int, height uint32) error {
 func (c *chainCheck) bits(i int, height uint32) (bits uint32, known bool) {
 	switch {
 	case c.p.fixed:
-		return c.p.limitBits(), true
+		return c.p.easiest, true
 	case i == 0:
 		return 0, false
 	case height%c.p.interval == 0 && uint32(i) >= c.p.interval:
@@ -143,7 +142,7 @@ func (c *chainCheck) bits(i int, height uint32) (bits uint32, known bool) {
 	case height%c.p.interval == 0:
 		return 0, false
 	case c.p.testnet4 && c.headers[i].seconds() > c.headers[i-1].seconds()+2*c.p.timespan/int64(c.p.interval):
-		return c.p.limitBits(), true
+		return c.p.easiest, true
 	}
 	return c.real, c.realKnown
 }

@@ -23,7 +23,7 @@ import (
 // easiest, and whose period has 12 blocks of 600 s.
 func tinyNet(testnet4, fixed bool) *bitcoinParams {
 	p := &bitcoinParams{
-		name: "tiny", limit: lowOnes(250), interval: 12, timespan: 12 * 600,
+		name: "tiny", limit: lowOnes(250), easiest: compactBits(lowOnes(250)), interval: 12, timespan: 12 * 600,
 		testnet4: testnet4, fixed: fixed,
 	}
 	h := p.genesis()
@@ -34,7 +34,7 @@ func tinyNet(testnet4, fixed bool) *bitcoinParams {
 func (p *bitcoinParams) genesis() BitcoinHeader {
 	h := BitcoinHeader{0: 4}
 	binary.LittleEndian.PutUint32(h[68:], 1_700_000_000)
-	binary.LittleEndian.PutUint32(h[72:], p.limitBits())
+	binary.LittleEndian.PutUint32(h[72:], p.easiest)
 	mine(&h)
 	return h
 }
@@ -70,7 +70,7 @@ type oracle struct {
 
 func newOracle(p *bitcoinParams) *oracle {
 	return &oracle{p, chaincfg.Params{
-		PowLimit: p.limit, PowLimitBits: p.limitBits(), TargetTimespan: time.Duration(p.timespan) * time.Second,
+		PowLimit: p.limit, PowLimitBits: p.easiest, TargetTimespan: time.Duration(p.timespan) * time.Second,
 		TargetTimePerBlock: 600 * time.Second, RetargetAdjustmentFactor: 4, ReduceMinDifficulty: p.testnet4,
 		MinDiffReductionTime: 1200 * time.Second, EnforceBIP94: p.testnet4, PoWNoRetargeting: p.fixed,
 	}}
@@ -185,7 +185,7 @@ func syntheticChain(t *testing.T, p *bitcoinParams, rng *rand.Rand) {
 		}
 		switch rng.IntN(12) {
 		case 0:
-			bits = p.limitBits()
+			bits = p.easiest
 		case 1:
 			bits++
 		case 2:
@@ -336,9 +336,9 @@ func TestBIP94(t *testing.T) {
 		chain = append(chain, after(last, last.seconds()+spacing, bits))
 	}
 	for range 11 { // a fast period: the next is harder
-		add(p.limitBits(), 300)
+		add(p.easiest, 300)
 	}
-	hard := (&chainCheck{p: p}).scaled(p.limitBits(), 11*300)
+	hard := (&chainCheck{p: p}).scaled(p.easiest, 11*300)
 	add(hard, 300)
 	for range 10 {
 		add(hard, 300)
@@ -352,13 +352,13 @@ func TestBIP94(t *testing.T) {
 		last    uint32 // its bits
 		want    error
 	}{
-		{"easy after 20 minutes and a second", 1201, p.limitBits(), -600, again, nil},
-		{"easy after 20 minutes", 1200, p.limitBits(), -600, again, ErrBitcoinBits},
+		{"easy after 20 minutes and a second", 1201, p.easiest, -600, again, nil},
+		{"easy after 20 minutes", 1200, p.easiest, -600, again, ErrBitcoinBits},
 		{"hard after 20 minutes and a second", 1201, hard, -600, again, ErrBitcoinBits},
-		{"retarget from the last block's bits", 1201, p.limitBits(), -600, p.limitBits(), ErrBitcoinBits},
-		{"easy first block of a period", 1201, p.limitBits(), -1201, p.limitBits(), ErrBitcoinBits},
-		{"600 s back at a retarget", 1201, p.limitBits(), 600, again, nil},
-		{"601 s back at a retarget", 1201, p.limitBits(), 601, again, ErrBitcoinTime},
+		{"retarget from the last block's bits", 1201, p.easiest, -600, p.easiest, ErrBitcoinBits},
+		{"easy first block of a period", 1201, p.easiest, -1201, p.easiest, ErrBitcoinBits},
+		{"600 s back at a retarget", 1201, p.easiest, 600, again, nil},
+		{"601 s back at a retarget", 1201, p.easiest, 601, again, ErrBitcoinTime},
 	} {
 		kept := chain
 		add(tt.bits, tt.spacing)

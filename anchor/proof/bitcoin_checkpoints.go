@@ -10,19 +10,19 @@ import (
 // kernel/chainparams.cpp) and blocks that are known to be in its chain.
 var bitcoinNetworks = map[BitcoinNetwork]*bitcoinParams{
 	BitcoinMainnet: {
-		name: BitcoinMainnet, limit: mainLimit, interval: 2016, timespan: twoWeeks,
+		name: BitcoinMainnet, limit: mainLimit, easiest: 0x1d00ffff, interval: 2016, timespan: twoWeeks,
 		known: knownBlocks(mainnetBlocks),
 	},
 	BitcoinTestnet4: {
-		name: BitcoinTestnet4, limit: mainLimit, interval: 2016, timespan: twoWeeks, testnet4: true,
+		name: BitcoinTestnet4, limit: mainLimit, easiest: 0x1d00ffff, interval: 2016, timespan: twoWeeks, testnet4: true,
 		known: knownBlocks([]knownBlock{{0, "00000000da84f2bafbbc53dee25a72ae507ff4914b867c565be350b0da8bf043"}}),
 	},
 	BitcoinSignet: {
-		name: BitcoinSignet, limit: new(big.Int).Lsh(big.NewInt(0x0377ae), 216), interval: 2016, timespan: twoWeeks,
+		name: BitcoinSignet, limit: new(big.Int).Lsh(big.NewInt(0x0377ae), 216), easiest: 0x1e0377ae, interval: 2016, timespan: twoWeeks,
 		known: knownBlocks([]knownBlock{{0, "00000008819873e925422c1ff0f99f7cc9bbb232af63a077a480a3633bee1ef6"}}),
 	},
 	BitcoinRegtest: {
-		name: BitcoinRegtest, limit: lowOnes(255), interval: 2016, timespan: twoWeeks, fixed: true,
+		name: BitcoinRegtest, limit: lowOnes(255), easiest: 0x207fffff, interval: 2016, timespan: twoWeeks, fixed: true,
 		known: knownBlocks([]knownBlock{{0, "0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206"}}),
 	},
 }

@@ -42,8 +42,8 @@ func TestBitcoinNetworks(t *testing.T) {
 	}
 	for name, want := range btcdParams {
 		p := bitcoinNetworks[name]
-		if p.name != name || p.limit.Cmp(want.PowLimit) != 0 || p.limitBits() != want.PowLimitBits {
-			t.Errorf("%s: limit %x, bits %08x, want %x, %08x", name, p.limit, p.limitBits(), want.PowLimit, want.PowLimitBits)
+		if p.name != name || p.limit.Cmp(want.PowLimit) != 0 || p.easiest != want.PowLimitBits || compactBits(p.limit) != p.easiest {
+			t.Errorf("%s: limit %x, bits %08x, want %x, %08x", name, p.limit, p.easiest, want.PowLimit, want.PowLimitBits)
 		}
 		if int64(p.interval) != int64(want.TargetTimespan/want.TargetTimePerBlock) || p.timespan != int64(want.TargetTimespan.Seconds()) {
 			t.Errorf("%s: %d blocks in %d s", name, p.interval, p.timespan)

@@ -505,3 +505,12 @@ func FuzzBitcoinTx(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkVerifyBitcoin(b *testing.B) {
+	r := btcReceipt(b)
+	for b.Loop() {
+		if _, err := VerifyBitcoin(r, btcRoot); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

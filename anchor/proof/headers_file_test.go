@@ -229,3 +229,17 @@ func isNamed(err error) bool {
 		ErrBitcoinHeaders, ErrOTS, ErrOTSFormat, ErrOTSBlock,
 	}, func(name error) bool { return errors.Is(err, name) })
 }
+
+// BenchmarkParseBitcoinHeaders reads two years of headers.
+func BenchmarkParseBitcoinHeaders(b *testing.B) {
+	file, err := WriteBitcoinHeaders(BitcoinRegtest, 0, regtestChain(b, 104_999))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(file)))
+	for b.Loop() {
+		if _, err := ParseBitcoinHeaders(file); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
