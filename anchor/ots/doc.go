@@ -13,9 +13,8 @@
 //	root ─┬─ append nonce 1 ─ sha256 ─ … ─ promise of calendar 1
 //	      └─ append nonce 2 ─ sha256 ─ … ─ promise of calendar 2
 //
-// A stamp that is lost before it is in the journal has no effect. Two stamps
-// exclude nothing and cost nothing, so that a newer head need not wait for an
-// older one: each gets a stamp, and the newest that a block holds is the anchor.
+// A stamp that is lost before it is in the journal has no effect, and a second
+// one of the same root does no harm: nothing is paid, and nothing is ordered.
 //
 // # Upgrading
 //

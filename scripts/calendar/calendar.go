@@ -34,6 +34,7 @@ import (
 const (
 	mediaType = "application/vnd.opentimestamps.v1"
 	maxDigest = 64
+	maxReorg  = 20 // blocks that a transaction may come out before where it was sent
 )
 
 var errPending = errors.New("pending confirmation in the Bitcoin block chain")
@@ -60,7 +61,12 @@ type batch struct {
 	paths map[string][]proof.OTSOp // by message, to the hash in the transaction
 	root  [32]byte
 	tx    *wire.MsgTx
-	from  int // height below which it cannot be
+	from  int // height of the chain when it was sent
+
+	// Where it was when asOf was the newest block: block is nil if nowhere.
+	asOf   string
+	block  *wire.MsgBlock
+	height int
 }
 
 // Start serves a calendar on loopback until the test ends.
@@ -124,6 +130,19 @@ func (c *Calendar) Anchor() string {
 	b.tx = c.node.Spend(wire.NewTxOut(0, append([]byte{0x6a, 0x20}, b.root[:]...)))
 	c.waiting, c.batches = nil, append(c.batches, b)
 	return b.tx.TxHash().String()
+}
+
+// Height returns the height of the block that holds a message, as the node's chain stands, or false.
+func (c *Calendar) Height(message []byte) (int, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range c.batches {
+		if _, ok := b.paths[string(message)]; ok {
+			_, height, err := c.place(b)
+			return height, err == nil
+		}
+	}
+	return 0, false
 }
 
 // aggregate hashes the messages into one and notes the path of each.
@@ -256,15 +275,37 @@ func (c *Calendar) find(message string) (*proof.Timestamp, int, error) {
 }
 
 // place finds the block that holds a batch's transaction and has enough confirmations. It asks the node each time:
-// a reorganisation may have moved it.
+// a reorganisation may have moved it. c.mu is held.
 func (c *Calendar) place(b *batch) (*wire.MsgBlock, int, error) {
 	var best struct {
-		Height int `json:"height"`
+		Hash   string `json:"hash"`
+		Height int    `json:"height"`
 	}
 	if err := c.node.Call(&best, "getbestblock"); err != nil {
 		return nil, 0, err
 	}
-	for height := best.Height + 1 - c.wanted; height > 0 && height >= b.from-100; height-- {
+	if b.asOf != best.Hash {
+		block, height, err := c.search(b, best.Height)
+		if err != nil {
+			return nil, 0, err
+		}
+		b.asOf, b.block, b.height = best.Hash, block, height
+	}
+	if b.block == nil || b.height > best.Height+1-c.wanted {
+		return nil, 0, errPending
+	}
+	return b.block, b.height, nil
+}
+
+// search returns the block of a batch and its height, nil if it is in none. Where it was last is looked at first.
+func (c *Calendar) search(b *batch, tip int) (*wire.MsgBlock, int, error) {
+	if b.block != nil && b.height <= tip {
+		var hash string
+		if err := c.node.Call(&hash, "getblockhash", b.height); err != nil || hash == b.block.BlockHash().String() {
+			return b.block, b.height, err
+		}
+	}
+	for height := tip; height > 0 && height >= b.from-maxReorg; height-- {
 		var hash string
 		if err := c.node.Call(&hash, "getblockhash", height); err != nil {
 			return nil, 0, err
@@ -279,7 +320,7 @@ func (c *Calendar) place(b *batch) (*wire.MsgBlock, int, error) {
 			}
 		}
 	}
-	return nil, 0, errors.New("in no block")
+	return nil, 0, nil
 }
 
 // climb returns the operations from the hash in a batch's transaction to the merkle root of its block.
