@@ -91,7 +91,7 @@ func testRestart(t *testing.T, h Harness) {
 	s.in("broadcast", func(s *stage) {
 		size := s.log.grow()
 		r := s.start()
-		s.until("broadcast", false, func() bool { return r.pending(anchor.Broadcast) != nil })
+		s.until("broadcast", false, r.sent)
 		s.goOn(r, size)
 	})
 	s.in("included", func(s *stage) {
@@ -145,7 +145,7 @@ func testDown(t *testing.T, h Harness) {
 			size := s.log.grow()
 			r := s.start()
 			if before {
-				s.until("broadcast", false, func() bool { return r.pending(anchor.Broadcast) != nil })
+				s.until("broadcast", false, r.sent)
 			} else {
 				r.home(size)
 			}

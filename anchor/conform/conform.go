@@ -10,6 +10,7 @@
 package conform
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -93,6 +94,7 @@ type stage struct {
 	journal *journal
 	cfg     anchor.Config // of the next start; timing and Fault
 	hook    func(anchor.Chain, anchor.Attempt) error
+	route   *runner // the newest
 }
 
 func newStage(t *testing.T, h Harness) *stage {
@@ -133,9 +135,28 @@ func (s *stage) until(what string, mine bool, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-end:
-			s.t.Fatalf("%s did not come to be", what)
+			s.t.Fatalf("%s did not come to be; %s", what, s.says())
 		}
 	}
+}
+
+// says is what the newest route says of itself.
+func (s *stage) says() string {
+	if s.route == nil {
+		return "no route was started"
+	}
+	st := s.route.Status()
+	text := fmt.Sprintf("state %q, healthy %v, reason %q, notes %q, block %d, final %d", st.State, st.Healthy, st.Reason, st.Notes, st.Latest.Height, st.FinalHeight)
+	if a := st.LastFinal; a != nil {
+		text += fmt.Sprintf("; size %d is final", a.Size)
+	}
+	if a := st.Pending; a != nil {
+		text += fmt.Sprintf("; size %d is on its way", a.Size)
+		for _, at := range a.Attempts {
+			text += fmt.Sprintf(", %x (%s, place %s, sent %v, dead %v)", at.ID, at.Detail, at.Place, at.Sent, at.Dead)
+		}
+	}
+	return text
 }
 
 // check holds what must be true whenever no route runs. With idle nothing is on

@@ -129,7 +129,7 @@ func testReplaced(t *testing.T, h Harness) {
 			if _, purse := r.gate.chain.(anchor.Purse); !purse {
 				return // nothing is ever replaced
 			}
-			s.until("broadcast", false, func() bool { return r.pending(anchor.Broadcast) != nil })
+			s.until("broadcast", false, r.sent)
 			newest := s.log.grow()
 			// The route sees a block without its transaction, and makes another.
 			s.until("the replacement", true, func() bool {

@@ -220,6 +220,7 @@ func (s *stage) start() *runner {
 	}()
 	r.stop = func() error { cancel(); <-r.end; return err }
 	s.t.Cleanup(func() { r.stop() })
+	s.route = r
 	return r
 }
 
@@ -247,14 +248,16 @@ func (r *runner) pending(state anchor.State) *anchor.Anchor {
 	return nil
 }
 
+// sent reports whether a node took an attempt of the anchor on its way; one
+// that mines by itself may have it in a block already.
+func (r *runner) sent() bool {
+	p := r.Status().Pending
+	return p != nil && (p.State == anchor.Broadcast || p.State == anchor.Included)
+}
+
 // home waits until the size is final, and nothing is on its way.
 func (r *runner) home(size uint64) {
 	r.s.t.Helper()
-	defer func() {
-		if r.s.t.Failed() {
-			r.s.t.Logf("status: %+v", r.Status())
-		}
-	}()
 	r.s.until(fmt.Sprintf("the final of size %d", size), true, func() bool {
 		st := r.Status()
 		return st.LastFinal != nil && st.LastFinal.Size >= size && st.Pending == nil
