@@ -111,18 +111,18 @@ type HeadPath struct {
 	Path Path
 }
 
-// Head is a checkpoint as the log signed it: a C2SP signed note with the log's
-// signature and no other.
+// Head is a checkpoint as the log signed it: a C2SP signed note with the
+// signature of the log's key of that time and no other.
 type Head struct {
 	_    struct{} `cbor:",toarray"`
 	Note []byte
 }
 
 // Receipt says that a head's root was placed on a chain. Data belongs to the
-// kind; the only one is KindEthereum.
+// kind: KindEthereum, KindBitcoin or KindOTS.
 type Receipt struct {
 	_     struct{} `cbor:",toarray"`
-	Route string   // e.g. "ethereum:1"
+	Route string   // "ethereum:1", "bitcoin:mainnet", "ots"
 	Head  int      // position in Heads
 	Kind  string
 	Data  []byte

@@ -11,7 +11,7 @@ type Level byte
 const (
 	LevelNone     Level = iota // nothing holds
 	LevelLogged                // under a head that the log's key signed
-	LevelPending               // that head is in a block, which nobody vouched for
+	LevelPending               // that head is in a block that nobody vouched for, or promised one
 	LevelLate                  // the block is trusted, but later than the policy allows
 	LevelAnchored              // the block is trusted, and in time if a policy sets one
 )
@@ -49,64 +49,80 @@ func ParseLevel(word string) (Level, error) {
 // released; the words beside it may.
 type Code string
 
-// Why a verdict is less than anchored. Those of the first group are false
-// proofs and leave no level at all.
+// Why a file is false. There is no level then, whatever held before. Each is of
+// a step of the package doc.
 const (
-	CodeNotProof     Code = "not-a-proof"
-	CodeVersion      Code = "unknown-version"
-	CodeDamaged      Code = "file-damaged"
-	CodeMalformed    Code = "file-malformed"
-	CodeIdentity     Code = "ledger-not-in-policy"
-	CodeHead         Code = "checkpoint-malformed"
-	CodeOrigin       Code = "checkpoint-of-another-log"
-	CodeUnsigned     Code = "checkpoint-not-signed"
-	CodeSignature    Code = "checkpoint-signature-wrong"
-	CodeCosigned     Code = "checkpoint-has-other-signatures"
-	CodeFork         Code = "histories-contradict"
-	CodeHeader       Code = "header-malformed"
-	CodeHeaderLedger Code = "header-of-another-ledger"
-	CodeLog          Code = "log-inclusion-mismatch"
-	CodeWindowSpan   Code = "window-over-a-quarter-hour"
-	CodeHidden       Code = "header-value-mismatch"
-	CodeSlots        Code = "slots-malformed"
-	CodeSummary      Code = "summary-malformed"
-	CodeWindow       Code = "summary-of-another-window"
-	CodeSlot         Code = "summary-not-at-its-slot"
-	CodeBatchRoot    Code = "batch-root-mismatch"
-	CodeTag          Code = "tag-of-another-stream"
-	CodeRuns         Code = "runs-contradict"
-	CodeItem         Code = "item-malformed"
-	CodeWhole        Code = "whole-reading-mismatch"
-	CodeSequence     Code = "sequence-mismatch"
-	CodeReceived     Code = "received-outside-window"
-	CodeRecordRoot   Code = "record-root-mismatch"
-	CodeRunRange     Code = "sequence-outside-run"
-	CodeRunRoot      Code = "run-root-mismatch"
-	CodeTwice        Code = "reading-shown-twice"
-	CodeStatement    Code = "statement-malformed"
-	CodeStatements   Code = "statement-inclusion-mismatch"
-	CodeGenesis      Code = "genesis-of-another-ledger"
-	CodeBinding      Code = "device-not-as-bound"
-	CodeReceiptKind  Code = "receipt-of-unknown-kind"
-	CodeReceipt      Code = "receipt-malformed"
-	CodeReceiptRoute Code = "receipt-of-another-route"
-	CodeReceiptRoot  Code = "receipt-of-another-root"
-	CodeReceiptLog   Code = "receipt-of-another-ledger"
-	CodeAccount      Code = "account-proof-mismatch"
-	CodeStorage      Code = "storage-proof-mismatch"
-	CodeEvent        Code = "transaction-receipt-mismatch"
-	CodeTransaction  Code = "transaction-malformed"
-	CodeBranch       Code = "merkle-branch-mismatch"
-	CodeBlockHeader  Code = "block-header-wrong"
-	CodeLogKey       Code = "log-key-statement-wrong"
-	CodeOldKey       Code = "checkpoint-by-replaced-key"
-	CodeEarlyKey     Code = "checkpoint-by-later-key"
+	// 1 file
+	CodeNotProof  Code = "not-a-proof"     // it does not begin as a proof file
+	CodeVersion   Code = "unknown-version" // of a proof file that a newer program may read
+	CodeDamaged   Code = "file-damaged"    // the checksum is wrong
+	CodeMalformed Code = "file-malformed"  // the form is wrong, or a part is without use
 
-	CodeNoReceipt   Code = "no-receipt"
-	CodeNoRoute     Code = "anchor-not-in-policy"
-	CodeNoQuorum    Code = "policy-asks-for-no-anchor"
-	CodePromise     Code = "calendar-only-promises"
-	CodeNotTrusted  Code = "block-not-trusted"
-	CodeTrustFailed Code = "block-could-not-be-checked"
-	CodeLate        Code = "anchored-late"
+	// 2 ledger, 3 checkpoint; those of the log's keys may be found in step 9
+	CodeIdentity  Code = "ledger-not-in-policy"            // id or log key are not the policy's
+	CodeHead      Code = "checkpoint-malformed"            // a head is no checkpoint
+	CodeOrigin    Code = "checkpoint-of-another-log"       // a head has another origin
+	CodeUnsigned  Code = "checkpoint-not-signed"           // by none of the log's keys that are shown
+	CodeSignature Code = "checkpoint-signature-wrong"      // it claims one of the log's keys
+	CodeCosigned  Code = "checkpoint-has-other-signatures" // or lines that no check covers
+	CodeFork      Code = "histories-contradict"            // two heads, headers or handovers exclude one another
+	CodeLogKey    Code = "log-key-statement-wrong"         // a signature, or what it hands over, is wrong
+	CodeOldKey    Code = "checkpoint-by-replaced-key"      // a head's log holds the statement by which its key went
+	CodeEarlyKey  Code = "checkpoint-by-later-key"         // a head's log ends before its key had come
+
+	// 4 log, 5 header
+	CodeHeader       Code = "header-malformed"           // a batch's header does not parse
+	CodeHeaderLedger Code = "header-of-another-ledger"   // it names another id
+	CodeLog          Code = "log-inclusion-mismatch"     // it is not at its index in a head's log
+	CodeWindowSpan   Code = "window-over-a-quarter-hour" // its window reaches out of one
+	CodeHidden       Code = "header-value-mismatch"      // a shown value is not the one it hides
+	CodeSlots        Code = "slots-malformed"            // the slots item does not parse
+
+	// 6 batch
+	CodeSummary   Code = "summary-malformed"         // it does not parse
+	CodeWindow    Code = "summary-of-another-window" // than its batch's
+	CodeSlot      Code = "summary-not-at-its-slot"   // its slot or path does not fit the tree
+	CodeBatchRoot Code = "batch-root-mismatch"       // it does not lead to the header's root
+	CodeTag       Code = "tag-of-another-stream"     // a slot has two tags, or a tag two slots
+	CodeRuns      Code = "runs-contradict"           // a stream's numbers overlap, go back, or go on after its end
+
+	// 7 record, 8 run
+	CodeItem       Code = "item-malformed"          // a field does not parse in its place
+	CodeWhole      Code = "whole-reading-mismatch"  // field 0 is shown, and not all others of it
+	CodeSequence   Code = "sequence-mismatch"       // the field says another number
+	CodeReceived   Code = "received-outside-window" // the field says a time that is not the batch's
+	CodeRecordRoot Code = "record-root-mismatch"    // the fields do not hash to the record root
+	CodeRunRange   Code = "sequence-outside-run"    // the number is not of the summary's run
+	CodeRunRoot    Code = "run-root-mismatch"       // the reading is not at its place in the run
+	CodeTwice      Code = "reading-shown-twice"     // one number of one stream
+
+	// 9 statements
+	CodeStatement  Code = "statement-malformed"          // one, or a batch's head of them, does not parse
+	CodeStatements Code = "statement-inclusion-mismatch" // it is not at its number, or that is another elsewhere
+	CodeGenesis    Code = "genesis-of-another-ledger"    // number 0 is not this ledger's genesis
+	CodeBinding    Code = "device-not-as-bound"          // a stream is bound twice, or to another device than shown
+
+	// 10 receipt
+	CodeReceiptKind  Code = "receipt-of-unknown-kind"      // a newer program may know it
+	CodeReceipt      Code = "receipt-malformed"            // it does not parse, or names no network that there is
+	CodeReceiptRoute Code = "receipt-of-another-route"     // its chain is not what the file says
+	CodeReceiptRoot  Code = "receipt-of-another-root"      // it is not of its head's root
+	CodeReceiptLog   Code = "receipt-of-another-ledger"    // it names another id
+	CodeAccount      Code = "account-proof-mismatch"       // Ethereum: the contract is not in the block's state
+	CodeStorage      Code = "storage-proof-mismatch"       // Ethereum: its storage does not have the root
+	CodeEvent        Code = "transaction-receipt-mismatch" // Ethereum: no transaction of the block logged the root
+	CodeTransaction  Code = "transaction-malformed"        // Bitcoin: it does not parse, or not as an anchor
+	CodeBranch       Code = "merkle-branch-mismatch"       // Bitcoin, OpenTimestamps: it does not lead to the block's merkle root
+	CodeBlockHeader  Code = "block-header-wrong"           // Bitcoin: a header lacks its work or breaks the network's rules
+)
+
+// Why a verdict is less than anchored, though the file is not false.
+const (
+	CodeNoReceipt   Code = "no-receipt"                 // there is none of the batch, on a route that is asked for
+	CodeNoRoute     Code = "anchor-not-in-policy"       // there are, but of no place of the policy's
+	CodeNoQuorum    Code = "policy-asks-for-no-anchor"  // its quorum is none
+	CodePromise     Code = "calendar-only-promises"     // an OpenTimestamps proof that is in no block yet
+	CodeNotTrusted  Code = "block-not-trusted"          // nobody trusted says that the block is final
+	CodeTrustFailed Code = "block-could-not-be-checked" // who could say so did not answer
+	CodeLate        Code = "anchored-late"              // later after the window's end than the policy allows
 )

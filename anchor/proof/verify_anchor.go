@@ -8,8 +8,13 @@ import (
 	"strings"
 )
 
-// maxHows bounds how many ways of trust are told of.
-const maxHows = 8
+// Limits of a verdict. An attestation in an OpenTimestamps proof costs a few
+// bytes of the file, and here some hundred.
+const (
+	maxHows    = 8       // ways of trust that are told of
+	maxBlocks  = 1 << 16 // of all receipts
+	maxPending = 16      // calendars of a receipt that are named
+)
 
 // receiptState is a receipt whose own proofs hold.
 type receiptState struct {
@@ -55,9 +60,13 @@ func (b *anchorBlock) latest() int64 { return b.time + b.slack }
 // Step 10: each receipt is of its head's root and this ledger, and its proofs
 // lead from there to the header that it holds.
 func (c *checker) receiptProofs() (string, *fault) {
+	blocks := 0
 	for i := range c.f.Receipts {
 		r := &c.f.Receipts[i]
 		s, bad := c.receipt(r)
+		if blocks += len(s.blocks); bad == nil && blocks > maxBlocks {
+			bad = faultf(CodeReceipt, "the file's receipts are about more than %d blocks", maxBlocks)
+		}
 		if bad != nil {
 			return "", &fault{bad.code, fmt.Errorf("receipt %d: %w", i, bad.err)}
 		}
@@ -169,6 +178,7 @@ func readOTS(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
 		s.blocks = append(s.blocks, b)
 	}
 	s.pending = o.Pending()
+	s.pending = s.pending[:min(len(s.pending), maxPending)]
 	return s, nil
 }
 
@@ -293,9 +303,9 @@ func (c *checker) ask(b *anchorBlock, depth uint64) {
 	// A block is as final as one that the receipt shows to follow it.
 	for i := 0; !a.trusted && i < len(b.following); i++ {
 		n := uint64(i + 1)
-		if later := c.answer(askedBlock{b.route, b.height + n, b.following[i].Hash(), max(depth, n+1) - n}); later.trusted {
-			a = later
-			a.how = fmt.Sprintf("block %d, which follows it: %s", b.height+n, later.how)
+		how, ok, err := trusted(c.o.Trust, b.route, b.height+n, b.following[i].Hash(), max(depth, n+1)-n)
+		if ok && err == nil {
+			a = blockAnswer{fmt.Sprintf("block %d, which follows it: %s", b.height+n, how), true, nil}
 		}
 	}
 	b.how, b.trusted, b.err = a.how, a.trusted, a.err
@@ -369,6 +379,7 @@ func (c *checker) describeAnchors(s *receiptState) []AnchorVerdict {
 	for i := range s.blocks {
 		all[i] = base
 		all[i].describe(&s.blocks[i])
+		base.Pending = nil // they are the receipt's: named once
 	}
 	return all
 }

@@ -96,13 +96,17 @@ func (l *leveller) routes() {
 }
 
 func (c *checker) lateness() string {
-	if p := c.o.Policy; p != nil && p.Late != 0 {
-		if c.v.Level == LevelLate {
-			return fmt.Sprintf(", over %v after the window's end", p.Late)
-		}
-		return fmt.Sprintf(", at most %v after the window's end", p.Late)
+	p, by := c.o.Policy, ""
+	if p == nil || p.Late == 0 {
+		return ""
 	}
-	return ""
+	if c.v.NotAfter.Slack != "" {
+		by = " by the blocks' own times"
+	}
+	if c.v.Level == LevelLate {
+		return fmt.Sprintf(", over %v after the window's end%s", p.Late, by)
+	}
+	return fmt.Sprintf(", at most %v after the window's end%s", p.Late, by)
 }
 
 // explain says why the level is not higher, and what to do. missing is what a
@@ -120,6 +124,13 @@ func (c *checker) explain(s standing, batch int, missing string) {
 	case CodeNoRoute:
 		v.Reason = "it is anchored, but not where the policy says: another chain, contract, code, sender or script"
 		v.Next = "ask the ledger's owner for its newest policy"
+		for _, named := range v.Succession {
+			if !named.Followed {
+				v.Reason += fmt.Sprintf("; statement %d names another place, and is not followed: %s", named.Statement, named.Why)
+				v.Next += ", or give what makes the batch which shows that statement anchored"
+				break
+			}
+		}
 	case CodeNoQuorum:
 		v.Reason = "the policy asks for no anchor: by it nothing is more than logged"
 		v.Next = "ask the ledger's owner for a policy with a quorum, or require no more than logged"
@@ -132,7 +143,10 @@ func (c *checker) explain(s standing, batch int, missing string) {
 			v.Reason += ": " + s.block.how
 		}
 		v.Next = "look that block up and give its hash by --block, or a headers file by --headers"
-		if !isBitcoin(s.block.route) {
+		switch {
+		case !s.block.known:
+			v.Next = "give a headers file that has that block by --headers"
+		case isEthereum(s.block.route):
 			v.Next += ", or nodes to ask by --rpc"
 		}
 	case CodeTrustFailed:

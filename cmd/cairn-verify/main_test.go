@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -97,6 +98,58 @@ func TestRun(t *testing.T) {
 				t.Errorf("exit %d, want %d with %q:\n%s%s", code, c.code, c.want, out, errs)
 			}
 		})
+	}
+}
+
+// TestChains: a proof that two chains must vouch for wants both kinds of headers
+// files, in any order.
+func TestChains(t *testing.T) {
+	proofFile, policy := kept+"chains.proof", kept+"chains.policy"
+	eth, btc := kept+"chains.headers", kept+"chains.bitcoin-headers"
+	headers, err := os.ReadFile(btc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := write(t, headers[:len(headers)-80])
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want string
+	}{
+		{"both", []string{"--headers", eth, "--headers", btc}, 0, "VERIFIED anchored: 1 reading\n"},
+		{"the other way round", []string{"--headers", btc, "--headers", eth}, 0, "VERIFIED anchored: 1 reading\n"},
+		{"Ethereum's alone", []string{"--headers", eth}, 1, "statement 4 names another place, and is not followed: nothing that the policy trusts already vouches"},
+		{"Bitcoin's alone", []string{"--headers", btc}, 1, "REFUSED: logged is less than anchored"},
+		{"Bitcoin's damaged", []string{"--headers", eth, "--headers", cut}, 2, "malformed bitcoin headers file: "},
+		{"Bitcoin's for a policy", []string{"--policy", btc, "--headers", eth}, 2, "--policy"},
+		{"no such file", []string{"--headers", eth, "--headers", "no-such-file"}, 2, "no such file"},
+	} {
+		args := append([]string{"--policy", policy}, c.args...)
+		if c.name == "Bitcoin's for a policy" {
+			args = c.args
+			c.want = "malformed policy"
+		}
+		code, out, errs := invoke(append(args, proofFile)...)
+		if code != c.code || !strings.Contains(out+errs, c.want) {
+			t.Errorf("%s: exit %d, want %d with %q:\n%s%s", c.name, code, c.code, c.want, out, errs)
+		}
+	}
+	// A page gives the same as texts.
+	text, err := os.ReadFile(eth)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, err := json.Marshal(map[string]any{"headers": []string{string(text), base64.StdEncoding.EncodeToString(headers)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := parseRequest(string(options))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := r.options(nil); err != nil || len(o.Trust.(proof.AnyTrust)) != 2 {
+		t.Errorf("headers of a page: %+v, %v", o, err)
 	}
 }
 
@@ -266,7 +319,7 @@ func TestBlockTime(t *testing.T) {
 // TestRequest: the browser's options are read as strictly as flags.
 func TestRequest(t *testing.T) {
 	for text, want := range map[string]bool{
-		`{}`: true, `{"require":"late","blocks":[]}`: true,
+		`{}`: true, `{"require":"late","blocks":[]}`: true, `{"headers":"x"}`: true, `{"headers":["x","y"]}`: true, `{"headers":7}`: false,
 		``: false, `{"polcy":"x"}`: false, `{"require":"late"} x`: false, `[]`: false, `{"require":"late","require":"logged"}`: false,
 	} {
 		if _, err := parseRequest(text); (err == nil) != want {
