@@ -24,8 +24,15 @@ want="$want_npm, $want_go, $(cksum <"${BASH_SOURCE[0]}")"
 is() { # is STAMP TEXT
 	[ -f "$tools/$1" ] && [ "$(cat "$tools/$1")" = "$2" ]
 }
+have_npm() {
+	is stamp-npm "$want_npm" && [ -x "$tools/bin/anvil" ] && [ -x "$tools/bin/forge" ] && [ -x "$tools/bin/solc" ] &&
+		[ -d "$tools/node_modules/opentimestamps" ]
+}
+have_go() {
+	is stamp-go "$want_go" && [ -x "$tools/bin/btcd" ]
+}
 current() {
-	is stamp "$want" && [ -x "$tools/bin/anvil" ] && [ -x "$tools/bin/btcd" ]
+	is stamp "$want" && have_npm && have_go
 }
 current && exit 0
 
@@ -76,6 +83,6 @@ install_go() {
 	echo "$want_go" >"$tools/stamp-go"
 }
 
-is stamp-npm "$want_npm" || install_npm
-is stamp-go "$want_go" && [ -x "$tools/bin/btcd" ] || install_go
+have_npm || install_npm
+have_go || install_go
 echo "$want" >"$tools/stamp"

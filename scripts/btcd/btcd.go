@@ -458,9 +458,15 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s (code %d)", e.Message, e.Code) }
 
-// find returns the pinned binary, installing it if need be. The script itself is quick if nothing is to do
-// and lets one installer work at a time.
+// find returns the pinned binary.
 func find() (string, error) {
+	tools, err := Tools()
+	return filepath.Join(tools, "bin", "btcd"), err
+}
+
+// Tools returns the folder of the pinned tools, with bin and node_modules in it, installing them if need be. The
+// script itself is quick if nothing is to do and lets one installer work at a time.
+func Tools() (string, error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
@@ -469,7 +475,7 @@ func find() (string, error) {
 	if out, err := exec.Command(script).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("run scripts/tools.sh: %w\n%s", err, out)
 	}
-	return filepath.Join(root, ".tools", "bin", "btcd"), nil
+	return filepath.Join(root, ".tools"), nil
 }
 
 // moduleRoot walks up from the working directory, which for a test is its package's, to go.mod.
