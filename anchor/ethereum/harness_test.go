@@ -315,7 +315,10 @@ func (j *journal) Seek(key string) (string, []byte, bool, error) {
 func running(t testing.TB, cfg anchor.Config) (r *anchor.Route, stop func() error) {
 	t.Helper()
 	cfg.Every, cfg.Jitter, cfg.Poll = 100*time.Millisecond, -1, 50*time.Millisecond
-	cfg.Resend, cfg.Check = time.Second, time.Second
+	if cfg.Resend == 0 {
+		cfg.Resend = time.Second
+	}
+	cfg.Check = time.Second
 	r, err := anchor.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -345,7 +348,8 @@ type proxy struct {
 	*httptest.Server
 	mu     sync.Mutex
 	change func(method string, params, result json.RawMessage) (json.RawMessage, *rpcFault)
-	fault  http.HandlerFunc // answers instead of the node
+	fault  http.HandlerFunc                                      // answers instead of the node
+	refuse func(method string, params json.RawMessage) *rpcFault // if it returns one the node is not asked; set before use
 	calls  map[string]int
 	all    int
 }
@@ -367,23 +371,31 @@ func newProxy(t testing.TB, target string) *proxy {
 			fault(w, r)
 			return
 		}
+		var q struct {
+			ID     json.RawMessage
+			Method string
+			Params json.RawMessage
+		}
+		json.Unmarshal(body, &q)
+		if p.refuse != nil {
+			if f := p.refuse(q.Method, q.Params); f != nil {
+				w.Header().Set("Content-Type", "application/json")
+				json.NewEncoder(w).Encode(map[string]any{"jsonrpc": "2.0", "id": q.ID, "error": f})
+				return
+			}
+		}
 		resp, err := http.Post(target, "application/json", bytes.NewReader(body))
 		if err != nil {
 			http.Error(w, "down", http.StatusBadGateway)
 			return
 		}
 		defer resp.Body.Close()
-		var q struct {
-			Method string
-			Params json.RawMessage
-		}
 		var a struct {
 			JSONRPC string          `json:"jsonrpc"`
 			ID      json.RawMessage `json:"id"`
 			Result  json.RawMessage `json:"result,omitempty"`
 			Error   json.RawMessage `json:"error,omitempty"`
 		}
-		json.Unmarshal(body, &q)
 		json.NewDecoder(resp.Body).Decode(&a)
 		p.mu.Lock()
 		p.calls[q.Method]++
