@@ -417,3 +417,30 @@ func TestSendFollowsTheTable(t *testing.T) {
 	}
 	wantIs(t, "no transaction", c.Send(ctx, anchor.Attempt{Raw: raw[:50]}), anchor.ErrRefused)
 }
+
+// A node that has blocks to fetch shows the past: an older head, and outputs
+// that were spent since.
+func TestNodeThatIsCatchingUp(t *testing.T) {
+	node := newCore(t)
+	c := dial(t, node.config(P2WPKH))
+	ctx := testContext(t)
+	node.mine(c.Script())
+	if _, err := c.Stored(ctx); err != nil {
+		t.Fatal(err)
+	}
+	c.scan.stale = maxTipAge
+	for what, call := range map[string]func() error{
+		"stored": func() error { _, err := c.Stored(ctx); return err },
+		"sign":   func() error { _, err := c.Sign(ctx, order(anchor.Root{}, rootOf(1))); return err },
+		"find":   func() error { _, _, err := c.Find(ctx, nil); return err },
+		"ready":  func() error { return c.Ready(ctx) },
+	} {
+		err := call()
+		if wantIs(t, what, err, anchor.ErrAgain); err != nil && !strings.Contains(err.Error(), "others to fetch") {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+	if _, err := c.Tips(ctx); err != nil {
+		t.Errorf("tips: %v", err)
+	}
+}

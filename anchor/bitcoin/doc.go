@@ -62,5 +62,6 @@
 // what happened, which turns the route red, or serve a chain of its own, which is
 // for those to find out who check the receipt's headers against other sources;
 // where blocks are cheap, on every network but mainnet, that is all that can be
-// said. The network is told by its first block, which all signets share.
+// said. A node whose newest block is a day old is taken to be catching up, and
+// nothing is signed on what it shows, except on regtest. The network is told by its first block, which all signets share.
 package bitcoin

@@ -76,7 +76,7 @@ func newGate(url string, auth func() (string, string, error), roots *tls.Config,
 			DialContext:            (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 			TLSClientConfig:        roots,
 			TLSHandshakeTimeout:    10 * time.Second,
-			MaxIdleConnsPerHost:    2,
+			MaxIdleConnsPerHost:    headerCallers,
 			IdleConnTimeout:        15 * time.Second, // btcd and Core drop idle ones after some 30 s
 			MaxResponseHeaderBytes: 64 << 10,
 		},

@@ -20,6 +20,7 @@ import (
 	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/rpcclient"
 	"github.com/btcsuite/btcd/wire/v2"
+	"golang.org/x/sync/errgroup"
 
 	"cairn/anchor"
 	"cairn/anchor/proof"
@@ -334,28 +335,48 @@ func (n *Node) checkHeader(h *proof.BitcoinHeader, name [32]byte) error {
 	return nil
 }
 
+const (
+	headerChunk   = 64 // headers that are asked for before they are handed out
+	headerCallers = 8  // at once
+)
+
 // Headers calls each with the headers of the heights from … to, in order. Each
 // follows the one before it.
 func (n *Node) Headers(ctx context.Context, from, to uint32, each func(height uint32, h proof.BitcoinHeader) error) error {
 	var prev [32]byte
-	for height := from; height <= to && height >= from; height++ {
-		hash, err := n.HeaderHash(ctx, height)
-		if err != nil {
+	for next := uint64(from); next <= uint64(to); next += headerChunk {
+		chunk := make([]proof.BitcoinHeader, min(headerChunk, uint64(to)-next+1))
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(headerCallers)
+		for i := range chunk {
+			group.Go(func() (err error) {
+				chunk[i], err = n.headerAt(ctx, uint32(next)+uint32(i))
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
 			return err
 		}
-		h, err := n.Header(ctx, hash)
-		if err != nil {
-			return err
+		for i, h := range chunk {
+			height := uint32(next) + uint32(i)
+			if height > from && h.Prev() != prev {
+				return fmt.Errorf("%w: block %d does not follow the one before it, the chain moved", anchor.ErrAgain, height)
+			}
+			if err := each(height, h); err != nil {
+				return err
+			}
+			prev = h.Hash()
 		}
-		if height > from && h.Prev() != prev {
-			return fmt.Errorf("%w: block %d does not follow the one before it, the chain moved", anchor.ErrAgain, height)
-		}
-		if err := each(height, h); err != nil {
-			return err
-		}
-		prev = hash
 	}
 	return nil
+}
+
+func (n *Node) headerAt(ctx context.Context, height uint32) (proof.BitcoinHeader, error) {
+	hash, err := n.HeaderHash(ctx, height)
+	if err != nil {
+		return proof.BitcoinHeader{}, err
+	}
+	return n.Header(ctx, hash)
 }
 
 // Block returns the block of a hash, with all its transactions.

@@ -182,3 +182,24 @@ func TestPriceOfManyVersions(t *testing.T) {
 		}
 	}
 }
+
+// Somebody with the key is about to spend a top-up: it is left alone.
+func TestTopUpThatIsOnItsWayElsewhere(t *testing.T) {
+	r := newRig(t, P2WPKH, 50_000)
+	r.anchor(anchor.Root{}, rootOf(1))
+	out := r.node.Fund(r.Script(), 40_000)
+	r.node.Mine(1)
+	tx := wire.NewMsgTx(2)
+	tx.AddTxIn(&wire.TxIn{PreviousOutPoint: out, Sequence: wire.MaxTxInSequenceNum})
+	tx.AddTxOut(wire.NewTxOut(39_000, r.node.Script))
+	if err := r.key.sign(tx, []coin{{Out: outpointOf(out), Value: 40_000}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.node.Send(tx); err != nil {
+		t.Fatal(err)
+	}
+	if a := r.anchor(rootOf(1), rootOf(2)); len(parsed(t, a).TxIn) != 1 {
+		t.Error("it is taken")
+	}
+	r.anchor(rootOf(2), rootOf(3))
+}

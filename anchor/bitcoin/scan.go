@@ -7,12 +7,16 @@ import (
 	"time"
 
 	"cairn/anchor"
+	"cairn/anchor/proof"
 )
 
 const (
 	saveEvery = time.Minute
 	// maxRewinds bounds how often one look follows a chain that moves meanwhile.
 	maxRewinds = 8
+	// maxTipAge is where Bitcoin Core, too, begins to think that it has blocks to
+	// fetch (DEFAULT_MAX_TIP_AGE).
+	maxTipAge = 24 * time.Hour
 	// longScan is a number of blocks after which a scan's end is kept at once.
 	longScan = 100
 )
@@ -23,7 +27,10 @@ type scanner struct {
 	birthday uint32
 	maturity uint16
 	keep     Book // may be nil
-	b        *book
+	// stale is the age of the newest block from which on the node is taken to be
+	// catching up: what it shows then is the past. 0: any age will do.
+	stale time.Duration
+	b     *book
 	// unsure is set while the book comes from Book and its coins have not been
 	// compared with the node's.
 	unsure  bool
@@ -33,7 +40,10 @@ type scanner struct {
 }
 
 func newScanner(node *Node, script []byte, birthday uint32, first outpoint, keep Book) *scanner {
-	s := &scanner{node: node, birthday: birthday, maturity: node.params.CoinbaseMaturity, keep: keep}
+	s := &scanner{node: node, birthday: birthday, maturity: node.params.CoinbaseMaturity, keep: keep, stale: maxTipAge}
+	if node.network == proof.BitcoinRegtest {
+		s.stale = 0
+	}
 	if keep != nil {
 		if data, err := keep.Load(); err != nil {
 			s.saveErr = err
@@ -70,9 +80,13 @@ func (s *scanner) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if done {
-			return s.audit(ctx)
+		if !done {
+			continue
 		}
+		if at := time.Unix(int64(s.b.tip().Time), 0); s.stale > 0 && time.Since(at) > s.stale {
+			return fmt.Errorf("%w: the node's newest block is of %s: it has others to fetch", anchor.ErrAgain, at.UTC().Format(time.RFC3339))
+		}
+		return s.audit(ctx)
 	}
 	return fmt.Errorf("%w: the chain moves too quickly to be followed", anchor.ErrAgain)
 }

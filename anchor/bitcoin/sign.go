@@ -83,14 +83,14 @@ type plan struct {
 
 // Sign makes the transaction that carries the root.
 func (c *Chain) Sign(ctx context.Context, o anchor.Order) (anchor.Attempt, error) {
-	if c.key.locked != nil {
-		return anchor.Attempt{}, errors.Join(c.node.CheckNetwork(ctx), c.key.locked)
-	}
 	b, err := c.follow(ctx)
 	if err != nil {
 		return anchor.Attempt{}, err
 	}
 	defer c.release()
+	if c.key.locked != nil {
+		return anchor.Attempt{}, c.key.locked
+	}
 	if err := b.beganEarlier(); err != nil {
 		return anchor.Attempt{}, err
 	}
@@ -120,35 +120,43 @@ func (c *Chain) plan(ctx context.Context, b *book, o anchor.Order) (plan, error)
 	if err := c.checkPool(ctx, funds[0], o.Prior); err != nil {
 		return plan{}, err
 	}
-	var chosen plan
-	var refused error
-	for _, in := range c.choices(r, funds) {
-		size := shape{c.key.kind, len(in)}.vsize()
-		fee, err := r.price(size, conflicts(in, o.Prior), o.Want, o.Limit)
-		if err == nil {
-			err = c.affords(in, fee)
-		}
-		if err == nil {
-			chosen = plan{in, fee}
-			break
-		}
-		if refused == nil || errors.Is(err, anchor.ErrFunds) {
-			refused = err
-		}
+	if len(funds) > 1 && c.checkPool(ctx, funds[1], o.Prior) != nil {
+		funds = funds[:1]
 	}
-	if chosen.in == nil {
-		return plan{}, refused
+	p, err := c.choose(r, funds, o)
+	if err != nil {
+		return plan{}, err
 	}
-	for _, coin := range chosen.in {
+	for _, coin := range p.in {
 		ok, err := c.scan.holds(ctx, coin)
 		if err != nil {
 			return plan{}, err
 		}
 		if !ok {
+			c.scan.unsure = true // it may be the book that is wrong
 			return plan{}, fmt.Errorf("%w: the node does not have the output %s any more", anchor.ErrAgain, coin.Out)
 		}
 	}
-	return chosen, nil
+	return p, nil
+}
+
+// choose returns the first choice of inputs that can pay within the order's
+// bounds. If none can, lack of money is told before a ceiling.
+func (c *Chain) choose(r rates, funds []coin, o anchor.Order) (plan, error) {
+	var refused error
+	for _, in := range c.choices(r, funds) {
+		fee, err := r.price(shape{c.key.kind, len(in)}.vsize(), conflicts(in, o.Prior), o.Want, o.Limit)
+		if err == nil {
+			err = c.affords(in, fee)
+		}
+		if err == nil {
+			return plan{in, fee}, nil
+		}
+		if refused == nil || errors.Is(err, anchor.ErrFunds) {
+			refused = err
+		}
+	}
+	return plan{}, refused
 }
 
 // choices returns the sets of inputs that come into question, the best first.
