@@ -83,7 +83,8 @@ func (c *command) root() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&c.dir, "dir", dir, "the gateway's folder ("+envDir+")")
 	root.AddCommand(c.initCommand(), c.runCommand(), c.statusCommand(), c.deviceCommand(), c.ledgerCommand(), c.frameCommand(),
-		c.queryCommand(), c.proveCommand(), c.policyCommand(), c.fsckCommand(), c.contractCommand(), c.versionCommand())
+		c.queryCommand(), c.proveCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(),
+		c.keyCommand(), c.bitcoinCommand(), c.contractCommand(), c.fsckCommand(), c.versionCommand())
 	return root
 }
 

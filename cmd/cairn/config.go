@@ -60,27 +60,6 @@ type LinesConfig struct {
 	Answer    bool   // answer the prompt of the hub's command line
 }
 
-// AnchorConfig is one route to a chain.
-type AnchorConfig struct {
-	Type     string // "ethereum"
-	RPC      string // a node's JSON-RPC
-	ChainID  uint64
-	Contract string // 0x and 40 hex digits
-
-	Keystore           string // standard keystore file …
-	KeystorePassphrase string // … and the file whose first line opens it
-	SignerURL          string // or an external signer (account_signTransaction) …
-	Account            string // … and the account to ask it for
-
-	Every, Jitter time.Duration
-	Poll          time.Duration // between looks at the chain
-	Depth         uint64        // blocks that make final; 0: the chain's "finalized" tag
-	MaxFeeGwei    uint64
-}
-
-// Route is the route's name in the ledger.
-func (a *AnchorConfig) Route() string { return fmt.Sprintf("%s:%d", a.Type, a.ChainID) }
-
 // path returns a file's path in the gateway's folder.
 func (c *Config) path(name string) string { return filepath.Join(c.Dir, name) }
 

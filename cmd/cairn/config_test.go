@@ -72,14 +72,17 @@ func TestWrittenExamplesAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Lines) != 1 || len(c.Ledgers) != 2 || len(c.Ledgers[0].Anchors) != 1 || len(c.Ledgers[1].Anchors) != 1 {
-		t.Fatalf("got %d line sources and the ledgers %+v, want 1, and 2 with a route each", len(c.Lines), c.Ledgers)
+	if len(c.Lines) != 1 || len(c.Ledgers) != 2 || len(c.Ledgers[0].Anchors) != 3 || len(c.Ledgers[1].Anchors) != 1 {
+		t.Fatalf("got %d line sources and the ledgers %+v, want 1, and 2 with three routes and one", len(c.Lines), c.Ledgers)
 	}
-	want := AnchorConfig{Type: "ethereum", RPC: "x", ChainID: 1, Contract: "x", Every: defaultEvery, Jitter: defaultEvery / 4, Poll: defaultPoll, MaxFeeGwei: defaultMaxFee}
+	want := AnchorConfig{
+		Type: "ethereum", Every: defaultEvery, Jitter: defaultEvery / 4, Poll: pollOf[typeEthereum],
+		Ethereum: EthereumConfig{ChainID: 1, Contract: "x", FinalTag: "finalized", Gas: "eip1559", MaxFeeGwei: defaultMaxFee},
+	}
 	for _, l := range c.Ledgers {
-		got := l.Anchors[0]
-		got.RPC, got.Contract, got.Keystore, got.KeystorePassphrase = "x", "x", "", ""
-		if got != want {
+		got := l.Anchors[len(l.Anchors)-1]
+		got.Ethereum.RPC, got.Ethereum.Contract, got.Ethereum.Account = nil, "x", EthereumAccount{}
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("ledger %s: got %+v from the example, want the defaults %+v", l.Name, got, want)
 		}
 	}
@@ -106,9 +109,21 @@ func TestConfigRefuses(t *testing.T) {
 		{"same route twice", signed + strings.TrimPrefix(signed, "anchors:\n"), "route ethereum:1 twice"},
 		{"keystore without passphrase", route + "    keystore: k\n", "keystore_passphrase_file: is missing"},
 		{"jitter", signed + "    every: 1m\n    jitter: 2m\n", "longer than every"},
-		{"finality", signed + "    finality: soon\n", "neither finalized nor a number"},
+		{"finality", signed + "    finality: soon\n", "neither finalized nor safe nor a number"},
 		{"account without signer", route + "    keystore: k\n    keystore_passphrase_file: p\n    account: x\n", "belongs to signer_url"},
-		{"other type", strings.Replace(signed, "ethereum", "dogecoin", 1), "none of ethereum"},
+		{"ots without calendars", "anchors: [{type: ots}]", "calendars: is missing"},
+		{"calendar in the clear", "anchors: [{type: ots, calendars: [http://example.org]}]", "is no URL such as https"},
+		{"too many calendars needed", "anchors: [{type: ots, calendars: [https://h], need: 2}]", "2 of 1 calendars"},
+		{"budget of a free route", "anchors: [{type: ots, calendars: [https://h], budget: 5 sat}]", "is no key of a route of type ots"},
+		{"depth without a node", "anchors: [{type: ots, calendars: [https://h], finality: 3}]", "needs a node"},
+		{"bitcoin without a key", "anchors: [{type: bitcoin, network: regtest, rpc: http://h}]", "key: is missing"},
+		{"bitcoin without birthday", "anchors: [{type: bitcoin, network: regtest, rpc: http://h, key: k, key_passphrase_file: p}]", "birthday: is missing"},
+		{"password in a URL", "anchors: [{type: bitcoin, network: regtest, rpc: http://u:p@h}]", "holds a user or password"},
+		{"password in the clear", "anchors: [{type: bitcoin, network: regtest, rpc: http://192.0.2.1, rpc_user: u, rpc_password_file: p}]", "in the clear"},
+		{"cookie and user", "anchors: [{type: bitcoin, network: regtest, rpc: http://127.0.0.1, rpc_user: u, rpc_password_file: p, rpc_cookie_file: c}]", "leave out one"},
+		{"amount in another unit", signed + "    budget: 5 btc\n", "is no amount"},
+		{"budget above the month's", signed + "    budget: 2 ether\n    monthly_budget: 1 ether\n", "above monthly_budget"},
+		{"other type", strings.Replace(signed, "ethereum", "dogecoin", 1), "none of ethereum, bitcoin, ots"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -23,9 +23,9 @@ type deployAnswer struct {
 }
 
 type deployFlags struct {
-	rpc, keystore, passphrase, signer, account string
-	chain, maxFee                              uint64
-	timeout                                    time.Duration
+	rpc, keystore, passphrase, signer, account, gas string
+	chain, maxFee                                   uint64
+	timeout                                         time.Duration
 }
 
 func (c *command) contractCommand() *cobra.Command {
@@ -47,6 +47,7 @@ func (c *command) contractCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.signer, "signer-url", "", "external signer (account_signTransaction)")
 	cmd.Flags().StringVar(&f.account, "account", "", "the external signer's account")
 	cmd.Flags().Uint64Var(&f.maxFee, "max-fee-gwei", defaultMaxFee, "do nothing while fees stand above this")
+	cmd.Flags().StringVar(&f.gas, "gas", "eip1559", "how the chain charges: eip1559, or legacy where blocks have no base fee")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "give up waiting for the block after this long")
 	for _, name := range []string{"rpc", "chain-id"} {
 		_ = cmd.MarkFlagRequired(name)
@@ -62,13 +63,15 @@ func (c *command) contractCommand() *cobra.Command {
 
 func (c *command) deploy(ctx context.Context, f deployFlags) error {
 	a := AnchorConfig{
-		Type: "ethereum", RPC: f.rpc, ChainID: f.chain, Keystore: f.keystore, KeystorePassphrase: f.passphrase,
-		SignerURL: f.signer, Account: f.account, MaxFeeGwei: f.maxFee,
+		Type: typeEthereum, Ethereum: EthereumConfig{
+			RPC: []string{f.rpc}, ChainID: f.chain, MaxFeeGwei: f.maxFee, Gas: f.gas,
+			Account: EthereumAccount{Keystore: f.keystore, Passphrase: f.passphrase, SignerURL: f.signer, Account: f.account},
+		},
 	}
-	if a.Account != "" && !common.IsHexAddress(a.Account) {
+	if f.account != "" && !common.IsHexAddress(f.account) {
 		return errors.New("--account: want 0x and 40 hex digits")
 	}
-	cfg, err := ethereumConfig(&a)
+	cfg, err := ethereumConfig(&a, a.Ethereum.Account)
 	if err != nil {
 		return err
 	}
@@ -90,11 +93,11 @@ func (c *command) deploy(ctx context.Context, f deployFlags) error {
 	if c.json {
 		return c.printJSON(answer)
 	}
-	c.printDeployed(&answer, &a)
+	c.printDeployed(&answer, f)
 	return nil
 }
 
-func (c *command) printDeployed(d *deployAnswer, a *AnchorConfig) {
+func (c *command) printDeployed(d *deployAnswer, f deployFlags) {
 	p := func(format string, v ...any) { fmt.Fprintf(c.Out, format+"\n", v...) }
 	p("deployed the registry in block %d", d.Block)
 	p("  contract  %s", d.Contract)
@@ -105,15 +108,15 @@ func (c *command) printDeployed(d *deployAnswer, a *AnchorConfig) {
 	p("")
 	p("anchors:")
 	p("  - type: ethereum")
-	p("    rpc: %s", a.RPC)
+	p("    rpc: %s", f.rpc)
 	p("    chain_id: %d", d.ChainID)
 	p("    contract: %q", d.Contract)
-	if a.Keystore != "" {
-		p("    keystore: %s", absolute(a.Keystore))
-		p("    keystore_passphrase_file: %s", absolute(a.KeystorePassphrase))
+	if f.keystore != "" {
+		p("    keystore: %s", absolute(f.keystore))
+		p("    keystore_passphrase_file: %s", absolute(f.passphrase))
 	} else {
-		p("    signer_url: %s", a.SignerURL)
-		p("    account: %q", a.Account)
+		p("    signer_url: %s", f.signer)
+		p("    account: %q", f.account)
 	}
 }
 
@@ -124,24 +127,4 @@ func absolute(path string) string {
 		return abs
 	}
 	return path
-}
-
-// ethereumConfig is the chain's part of a route's configuration. Its error says
-// that the passphrase of the keystore cannot be had; the rest is filled in.
-func ethereumConfig(a *AnchorConfig) (ethereum.Config, error) {
-	cfg := ethereum.Config{
-		URL: a.RPC, ChainID: a.ChainID, Contract: common.HexToAddress(a.Contract),
-		Keystore: a.Keystore, Signer: a.SignerURL, Depth: a.Depth, MaxFeeGwei: float64(a.MaxFeeGwei),
-	}
-	if a.Account != "" {
-		cfg.Sender = common.HexToAddress(a.Account)
-	}
-	if a.KeystorePassphrase != "" {
-		p, err := readSecretFile(a.KeystorePassphrase)
-		if err != nil {
-			return cfg, fmt.Errorf("keystore_passphrase_file: %w", err)
-		}
-		cfg.Passphrase = p
-	}
-	return cfg, nil
 }

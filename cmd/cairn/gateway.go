@@ -139,6 +139,8 @@ func init() { // the operations' methods refer to the map through ask
 		"prove":         asks(false, (*openLedger).prove),
 		"query":         asks(false, (*openLedger).query),
 		"policy":        asks(false, (*openLedger).policy),
+		"export":        asks(false, (*openLedger).export),
+		"key/rotate":    asks(true, (*openLedger).rotateKey),
 		"fsck":          {run: fsckOperation},
 		"ledgers":       asksAll(false, (*gateway).listLedgers),
 	}

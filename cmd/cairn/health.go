@@ -30,6 +30,18 @@ type health struct {
 	Anchoring string                  `json:"anchoring"` // "none", or what the routes do
 	Rollback  string                  `json:"rollback"`  // "guarded", "unguarded" or "held"
 	Ledgers   map[string]ledgerHealth `json:"ledgers,omitempty"`
+	Routes    []routeHealth           `json:"routes,omitempty"`
+}
+
+// routeHealth is how well a route keeps what it is for.
+type routeHealth struct {
+	Ledger    string       `json:"ledger,omitempty"` // where there are several
+	Route     string       `json:"route"`
+	Healthy   bool         `json:"healthy"`
+	Reason    string       `json:"reason,omitempty"`
+	OldestAge float64      `json:"oldestUnanchoredSeconds"` // 0: all is anchored
+	Next      string       `json:"next,omitempty"`          // when the next anchor is due
+	Money     *moneyStatus `json:"money,omitempty"`         // unless it costs nothing
 }
 
 // ledgerHealth is the part of it that belongs to one ledger.
@@ -66,6 +78,14 @@ func (g *gateway) health(ledgers []*openLedger) health {
 			h.Reasons = append(h.Reasons, r)
 		}
 		h.Anchoring, h.Rollback = worse(anchoringRank, h.Anchoring, one.Anchoring), worse(rollbackRank, h.Rollback, one.Rollback)
+		for _, r := range l.routes {
+			s := routeOf(r.Status())
+			of := routeHealth{Route: s.Route, Healthy: s.Healthy, Reason: s.Reason, OldestAge: s.OldestAge, Next: s.Next, Money: s.Money}
+			if g.several() {
+				of.Ledger = l.cfg.Name
+			}
+			h.Routes = append(h.Routes, of)
+		}
 		if g.several() {
 			if h.Ledgers == nil {
 				h.Ledgers = map[string]ledgerHealth{}
@@ -115,7 +135,10 @@ func (l *openLedger) health() ledgerHealth {
 		bad("the configuration does not name it: add it to %s, or move its folder away", keyLedgers)
 	}
 	if len(l.cfg.Anchors) > 0 {
-		h.Anchoring, h.Rollback = "healthy", "guarded"
+		h.Anchoring = "healthy"
+	}
+	if slices.ContainsFunc(l.cfg.Anchors, func(a AnchorConfig) bool { return a.guards() }) {
+		h.Rollback = "guarded"
 	}
 	if st.Held != "" && live {
 		h.Rollback = "held"

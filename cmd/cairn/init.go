@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,7 @@ type initFlags struct {
 	identityFile   string
 	ask            bool
 	window         time.Duration
+	anchor         string // "ots": a route to the public calendars from the start
 }
 
 func (c *command) initCommand() *cobra.Command {
@@ -44,6 +46,7 @@ func (c *command) initCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.identityFile, "identity-file", "", "age identity file of mode 0600 that shall open the keyring")
 	cmd.Flags().BoolVar(&f.ask, "passphrase", false, "ask for a passphrase now and at each start")
 	cmd.Flags().DurationVar(&f.window, "window", time.Minute, "span of a batch, fixed from the first start on")
+	cmd.Flags().StringVar(&f.anchor, "anchor", "none", "ots: anchor through the public OpenTimestamps calendars; none: no route yet")
 	cmd.MarkFlagsMutuallyExclusive("passphrase-file", "identity-file", "passphrase")
 	return cmd
 }
@@ -60,6 +63,9 @@ func (m *made) undo() {
 func (c *command) init(ctx context.Context, dir string, f initFlags) (err error) {
 	if f.window < time.Second || f.window%time.Second != 0 || 15*time.Minute%f.window != 0 {
 		return fmt.Errorf("--window: %v does not divide 15 minutes in whole seconds", f.window)
+	}
+	if f.anchor != "none" && f.anchor != typeOTS {
+		return fmt.Errorf("--anchor: %.20q is neither ots nor none", f.anchor)
 	}
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return fmt.Errorf("%s is not a folder", dir)
@@ -93,10 +99,10 @@ func (c *command) init(ctx context.Context, dir string, f initFlags) (err error)
 	}
 	m = append(m, filepath.Join(dir, keyringFile))
 	config["window"] = shortDuration(f.window)
-	if err := writeNew(filepath.Join(dir, configFile), []byte(renderConfig(config)), 0o600); err != nil {
+	if err := writeNew(filepath.Join(dir, configFile), []byte(withRoute(renderConfig(config), f.anchor)), 0o600); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	c.afterInit(dir, k, config)
+	c.afterInit(dir, k, config, f.anchor)
 	return nil
 }
 
@@ -174,6 +180,38 @@ func renderConfig(values map[string]string) string {
 	return strings.NewReplacer(pairs...).Replace(configTemplate)
 }
 
+// withRoute puts the route of public calendars, the first of the examples, into a
+// fresh configuration.
+func withRoute(config, route string) string {
+	if route != typeOTS {
+		return config
+	}
+	head, rest, _ := strings.Cut(config, "anchors: []\n")
+	var b strings.Builder
+	b.WriteString(head + "anchors:\n")
+	example := true
+	for line := range strings.Lines(rest) {
+		if example && strings.HasPrefix(line, "#  - type: ") && line != "#  - type: ots\n" {
+			example = false
+		}
+		if example {
+			line = strings.TrimPrefix(line, "#")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// hosts are those of some URLs.
+func hosts(urls []string) (all []string) {
+	for _, text := range urls {
+		if u, err := url.Parse(text); err == nil {
+			all = append(all, u.Host)
+		}
+	}
+	return all
+}
+
 // shortDuration writes 1m0s as 1m.
 func shortDuration(d time.Duration) string {
 	s := d.String()
@@ -183,7 +221,7 @@ func shortDuration(d time.Duration) string {
 	return s
 }
 
-func (c *command) afterInit(dir string, k *share.Keyring, config map[string]string) {
+func (c *command) afterInit(dir string, k *share.Keyring, config map[string]string, route string) {
 	p := func(format string, a ...any) { fmt.Fprintf(c.Out, format+"\n", a...) }
 	pub := k.LogKey().Public().(ed25519.PublicKey)
 	p("made a gateway in %s", dir)
@@ -210,5 +248,13 @@ func (c *command) afterInit(dir string, k *share.Keyring, config map[string]stri
 	p("next:")
 	p("  cairn --dir %s device add --id HEX16 --key-stdin --name fridge", dir)
 	p("  cairn --dir %s run", dir)
-	p("and, so that others can check: an account with some ether, `cairn contract deploy`, and a route in the configuration.")
+	p("")
+	if route == typeOTS {
+		p("It anchors through public OpenTimestamps calendars (%s): no wallet, no fee; they see", strings.Join(hosts(publicCalendars), ", "))
+		p("a random-looking digest an hour. A route of your own besides, on Bitcoin or Ethereum, also notices a")
+		p("folder that was put back from an old copy: the configuration explains both.")
+		return
+	}
+	p("So that others can check, a route belongs into the configuration. The one to start with costs nothing and")
+	p("needs no wallet: OpenTimestamps calendars, the first example there (`cairn init --anchor ots` writes it).")
 }

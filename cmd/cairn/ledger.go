@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 
 	"cairn/anchor"
-	"cairn/anchor/ethereum"
 	"cairn/merkle"
 	"cairn/merkle/ledger"
 	"cairn/store"
@@ -25,7 +24,7 @@ type openLedger struct {
 	store   *store.Store
 
 	routes []*anchor.Route
-	chains []*ethereum.Chain
+	places []*place                        // of the routes, in order
 	seen   atomic.Pointer[[]*anchor.Route] // routes, for the store, which is open before there are any
 	guard  guard
 }
@@ -40,8 +39,8 @@ func (l *openLedger) where() string {
 
 // close closes the store, and the routes' connections.
 func (l *openLedger) close() error {
-	for _, c := range l.chains {
-		c.Close()
+	for _, p := range l.places {
+		p.close()
 	}
 	if err := l.store.Close(); err != nil {
 		return fmt.Errorf("close the store%s: %w", l.where(), err)
@@ -79,42 +78,40 @@ func (l *openLedger) findDevice(text string, ended bool) (ledger.Binding, error)
 }
 
 // routesOf returns what the anchors of the ledger are found by: the running
-// routes, or, when no service runs, the journals of the routes that the ledger
-// names.
+// routes, and the journals of those places that the ledger names and that do not
+// run.
 func (l *openLedger) routesOf() ([]namedRoute, error) {
 	var all []namedRoute
-	for _, r := range l.routes {
-		all = append(all, namedRoute{r.Status().Route, r})
+	runs := map[string]bool{}
+	for i, r := range l.routes {
+		all = append(all, namedRoute{l.places[i].chain.Name(), r})
+		runs[l.places[i].journal] = true
 	}
 	stated, err := l.statedRoutes()
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range stated {
-		if known(all, s.name) {
-			continue
+	for _, name := range routeNames(stated) {
+		for n := range distinct(stated, name) {
+			journal := journalName(name, n)
+			if runs[journal] {
+				continue
+			}
+			r, err := anchor.New(anchor.Config{Chain: journalOnly{name: name}, Source: head{l.store}, Journal: l.store.Journal(journal)})
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, namedRoute{name, r})
 		}
-		r, err := anchor.New(anchor.Config{Chain: journalOnly{name: s.name}, Source: head{l.store}, Journal: l.store.Journal(s.name)})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, namedRoute{s.name, r})
 	}
 	return all, nil
 }
 
+// namedRoute is a route with its name in the ledger. Two have one name if the
+// ledger changed its place on that chain.
 type namedRoute struct {
 	name string
 	*anchor.Route
-}
-
-func known(all []namedRoute, name string) bool {
-	for _, r := range all {
-		if r.name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // journalOnly stands for the chain of a route that is looked up and never run.
@@ -125,46 +122,6 @@ type journalOnly struct {
 
 func (j journalOnly) Name() string { return j.name }
 
-// statedRoute is one route statement of the ledger.
-type statedRoute struct {
-	number           uint64 // of the statement
-	name             string
-	chain            uint64
-	contract, sender [20]byte
-	code             [32]byte
-}
-
-// statedRoutes reads the ledger's route statements, oldest first.
-func (l *openLedger) statedRoutes() ([]statedRoute, error) {
-	var all []statedRoute
-	size := l.store.Statements()
-	for n := range size {
-		item, _, _, err := l.store.StatementAt(n, size)
-		if err != nil {
-			return nil, fmt.Errorf("read statement %d: %w", n, err)
-		}
-		s, err := ledger.ParseStatement(item)
-		if err != nil {
-			return nil, fmt.Errorf("read statement %d: %w", n, err)
-		}
-		if s.Kind != ledger.KindRoute {
-			continue
-		}
-		r := statedRoute{number: n}
-		r.name, _ = s.Text("route")
-		r.chain, _ = s.Uint("chain-id")
-		for _, part := range []struct {
-			key string
-			to  []byte
-		}{{"contract", r.contract[:]}, {"sender", r.sender[:]}, {"code-hash", r.code[:]}} {
-			b, _ := s.Bytes(part.key)
-			copy(part.to, b)
-		}
-		all = append(all, r)
-	}
-	return all, nil
-}
-
 // head is the ledger as routes see it.
 type head struct{ store *store.Store }
 
@@ -174,7 +131,7 @@ func (h head) Head() (size uint64, root merkle.Hash, note []byte, ok bool) {
 	if !ok {
 		return 0, root, nil, false
 	}
-	c, err := merkle.OpenCheckpoint(note, h.store.Origin(), h.store.LogKey())
+	c, err := h.store.OpenCheckpoint(note)
 	if err != nil {
 		return 0, root, nil, false
 	}

@@ -187,6 +187,22 @@ func (s *settings) texts(key string) []string {
 	return all
 }
 
+// need is how many of its routes, of which there are at least one, must hold a
+// batch before it counts as anchored.
+func (l *LedgerConfig) need(routes int) int {
+	switch l.Quorum {
+	case "", "any":
+		return 1
+	case "all":
+		return routes
+	}
+	n, err := strconv.Atoi(l.Quorum)
+	if err != nil {
+		return routes
+	}
+	return min(max(n, 1), routes)
+}
+
 // checkQuorum checks how many of a ledger's routes must hold a batch.
 func (s *settings) checkQuorum(text string, routes int) {
 	if text == "any" || text == "all" {
@@ -232,19 +248,6 @@ func (c *Config) checkLedgers(s *settings) {
 			}
 		}
 	}
-}
-
-// wallets are what a route pays from, as far as the configuration tells: two
-// ledgers must not sign transactions of one account independently.
-func (a *AnchorConfig) wallets() []string {
-	var all []string
-	if a.Keystore != "" {
-		all = append(all, fmt.Sprintf("keystore %s on %s", filepath.Clean(a.Keystore), a.Route()))
-	}
-	if a.Account != "" {
-		all = append(all, fmt.Sprintf("account %s on %s", strings.ToLower(a.Account), a.Route()))
-	}
-	return all
 }
 
 // findLedgers compares the configured ledgers with the folder. One that is

@@ -38,6 +38,15 @@ var (
 	metricAnchored   = metric("anchored_batches", "Batches under the newest final anchor.", "ledger", "route")
 	metricBlock      = metric("route_block", "Newest block seen.", "ledger", "route")
 	metricFinalBlock = metric("route_final_block", "Newest final block seen.", "ledger", "route")
+	metricNext       = metric("route_next_anchor_seconds", "Time until the next anchor is due; 0 if it is.", "ledger", "route")
+	metricSpent      = metric("route_spent_month", "What this calendar month's anchors cost, in the unit.", "ledger", "route", "unit")
+	metricReserved   = metric("route_reserved", "What the anchors on their way may cost at most, in the unit.", "ledger", "route", "unit")
+	metricMonthly    = metric("route_monthly_budget", "The month's budget in the unit; absent: no limit.", "ledger", "route", "unit")
+	metricBudget     = metric("route_anchor_budget", "One anchor's budget in the unit; absent: no limit.", "ledger", "route", "unit")
+	metricBalance    = metric("route_balance", "What the route can spend, in the unit.", "ledger", "route", "unit")
+	metricPerAnchor  = metric("route_cost_per_anchor", "What an anchor costs at present fees, in the unit.", "ledger", "route", "unit")
+	metricRunway     = metric("route_runway_days", "Days for which the balance lasts; absent if not known.", "ledger", "route")
+	metricAlarms     = metric("route_undone_anchors", "Anchors that the chain undid after they were final, and that no later one covers.", "ledger", "route")
 )
 
 // newRegistry returns the registry behind /metrics.
@@ -103,6 +112,30 @@ func (l *openLedger) collect(put func(d *prometheus.Desc, v float64, labels ...s
 			anchored = rs.LastFinal.Size
 		}
 		gauge(metricAnchored, float64(anchored), rs.Route)
+		gauge(metricNext, max(0, time.Until(rs.Next).Seconds()), rs.Route)
+		open := 0
+		for _, a := range rs.Alarms {
+			if !a.Covered {
+				open++
+			}
+		}
+		gauge(metricAlarms, float64(open), rs.Route)
+		if rs.Unit == "" {
+			continue // it costs nothing
+		}
+		gauge(metricSpent, float64(rs.SpentMonth), rs.Route, rs.Unit)
+		gauge(metricReserved, float64(rs.Reserved), rs.Route, rs.Unit)
+		gauge(metricBalance, float64(rs.Balance), rs.Route, rs.Unit)
+		gauge(metricPerAnchor, float64(rs.PerAnchor), rs.Route, rs.Unit)
+		if rs.Monthly > 0 {
+			gauge(metricMonthly, float64(rs.Monthly), rs.Route, rs.Unit)
+		}
+		if rs.Budget > 0 {
+			gauge(metricBudget, float64(rs.Budget), rs.Route, rs.Unit)
+		}
+		if rs.RunwayDays >= 0 {
+			gauge(metricRunway, rs.RunwayDays, rs.Route)
+		}
 	}
 }
 

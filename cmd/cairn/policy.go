@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,15 +56,8 @@ func (l *openLedger) policy(_ context.Context, q policyRequest) (policyAnswer, e
 	if err != nil {
 		return policyAnswer{}, err
 	}
-	p := proof.Policy{Ledger: l.store.Ledger(), Key: l.store.LogKey()}
-	seen := map[proof.EthereumRoute]bool{}
-	for _, s := range stated {
-		r := proof.EthereumRoute{ChainID: s.chain, Contract: s.contract, Code: s.code, Sender: s.sender}
-		if !seen[r] {
-			seen[r] = true
-			p.Routes = append(p.Routes, proof.Route{Place: r})
-		}
-	}
+	p := proof.Policy{Ledger: l.store.Ledger(), Key: l.store.FirstLogKey()}
+	l.policyRoutes(&p, stated)
 	if len(p.Routes) > 0 {
 		p.Late = late
 	}
@@ -74,8 +68,68 @@ func (l *openLedger) policy(_ context.Context, q policyRequest) (policyAnswer, e
 	return policyAnswer{string(text), len(p.Routes)}, nil
 }
 
+// policyRoutes puts the places where the ledger is anchored into a policy, and
+// how many of them must hold a batch. Those that it named on one chain, one after
+// the other, count as one. A route that is configured no more counts where any
+// one is enough.
+func (l *openLedger) policyRoutes(p *proof.Policy, stated []statedRoute) {
+	var members []string
+	for _, name := range routeNames(stated) {
+		configured := slices.ContainsFunc(l.cfg.Anchors, func(a AnchorConfig) bool { return a.Route() == name })
+		if !configured && l.cfg.need(len(l.cfg.Anchors)) > 1 {
+			continue
+		}
+		var names []string
+		places := distinct(stated, name)
+		for n, place := range places {
+			r := proof.Route{Name: name, Place: l.asConfigured(place)}
+			if len(places) > 1 {
+				r.Name = fmt.Sprintf("%s.%d", name, n)
+			}
+			p.Routes, names = append(p.Routes, r), append(names, r.Name)
+		}
+		if len(places) > 1 {
+			p.Groups = append(p.Groups, proof.Group{Name: name, Need: 1, Members: names})
+		}
+		members = append(members, name)
+	}
+	switch {
+	case len(members) == 0:
+		p.Quorum = proof.QuorumNone
+	case len(members) == 1:
+		p.Quorum = members[0]
+	default:
+		p.Groups = append(p.Groups, proof.Group{Name: quorumGroup, Need: min(l.cfg.need(len(l.cfg.Anchors)), len(members)), Members: members})
+		p.Quorum = quorumGroup
+	}
+}
+
+const quorumGroup = "anchored"
+
+// asConfigured gives a place what the ledger's statement does not say of it, and
+// the configuration does.
+func (l *openLedger) asConfigured(place proof.Place) proof.Place {
+	for i := range l.cfg.Anchors {
+		a := &l.cfg.Anchors[i]
+		switch r := place.(type) {
+		case proof.BitcoinRoute:
+			if a.Route() == r.Chain() {
+				r.Depth = a.Depth
+				return r
+			}
+		case proof.OTSRoute:
+			if a.Type == typeOTS {
+				r.Network, r.Depth = a.OTS.Node.Network, a.Depth
+				return r
+			}
+		}
+	}
+	return place
+}
+
 // lateOf is the longest delay that the policy allows. By default an anchor may
-// miss one slot of the slowest route, and its block may wait for half an hour.
+// miss one slot of the slowest route, and its block may wait for half an hour, or
+// longer where blocks are rare.
 func (l *openLedger) lateOf(text string) (time.Duration, error) {
 	if text != "" {
 		d, err := time.ParseDuration(text)
@@ -84,12 +138,21 @@ func (l *openLedger) lateOf(text string) (time.Duration, error) {
 		}
 		return d, nil
 	}
-	every := time.Duration(0)
+	late := 2*defaultEvery + blockPatience
 	for i := range l.cfg.Anchors {
-		every = max(every, l.cfg.Anchors[i].Every)
+		a := &l.cfg.Anchors[i]
+		patience := blockPatience
+		switch a.Type {
+		case typeBitcoin:
+			patience = bitcoinPatience
+		case typeOTS:
+			patience = otsPatience
+		}
+		if d := 2*a.Every + patience; i == 0 || d > late {
+			late = d
+		}
 	}
-	if every == 0 {
-		every = defaultEvery
-	}
-	return 2*every + 30*time.Minute, nil
+	return late, nil
 }
+
+const blockPatience = 30 * time.Minute

@@ -70,7 +70,7 @@ func (l *openLedger) prove(ctx context.Context, q proveRequest) (proveAnswer, er
 	}
 	p := &prover{
 		l: l, routes: routes, fields: q.Fields, state: stateFinal, batches: map[uint64]*provenBatch{},
-		b:      proof.NewBuilder([32]byte(l.store.LogKey()), l.keyring.Nonce()),
+		b:      proof.NewBuilder([32]byte(l.store.FirstLogKey()), l.keyring.Nonce()),
 		answer: proveAnswer{Routes: len(routes)},
 	}
 	for _, id := range ids {
@@ -80,6 +80,9 @@ func (l *openLedger) prove(ctx context.Context, q proveRequest) (proveAnswer, er
 		if err := p.reading(id); err != nil {
 			return proveAnswer{}, fmt.Errorf("prove reading %v: %w", id, err)
 		}
+	}
+	if err := p.followable(); err != nil {
+		return proveAnswer{}, err
 	}
 	if err := p.statements(); err != nil {
 		return proveAnswer{}, err
@@ -186,6 +189,7 @@ type prover struct {
 	batches map[uint64]*provenBatch
 	bound   []boundStream // streams whose device is shown
 	used    []string      // routes with a receipt in the file
+	newest  uint64        // size of the newest head
 	state   string        // the least of all batches'
 	answer  proveAnswer
 }
@@ -296,7 +300,7 @@ func (p *prover) batch(index uint64) (*provenBatch, error) {
 	}
 	slots := e.Hidden[ledger.HiddenSlots]
 	b := &provenBatch{index: index, evidence: e, at: p.b.Batch(e.Header, proof.Shown{Item: slots.Item, Salt: slots.Salt}, nil)}
-	state := ""
+	states := map[string]string{}
 	for _, r := range p.routes {
 		a, s, err := anchorOf(r, index)
 		if err != nil {
@@ -305,31 +309,47 @@ func (p *prover) batch(index uint64) (*provenBatch, error) {
 		if a == nil {
 			continue
 		}
-		if state != stateFinal {
-			state = s
-		}
+		states[r.name] = best(states[r.name], s)
 		if err := p.anchored(b, r.name, a); err != nil {
 			return nil, err
 		}
 	}
-	if state == "" {
-		state = stateLogged
+	if len(states) == 0 {
 		if err := p.logged(b); err != nil {
 			return nil, err
 		}
 	}
+	state := p.l.quorumOf(states)
 	p.state = least(p.state, state)
 	p.batches[index] = b
 	return b, nil
 }
 
-func least(a, b string) string {
-	for _, s := range []string{stateLogged, statePending} {
-		if a == s || b == s {
-			return s
-		}
+// ranks orders how far a batch is anchored.
+var ranks = []string{stateLogged, statePending, stateFinal}
+
+func rank(state string) int { return max(slices.Index(ranks, state), 0) }
+
+func least(a, b string) string { return ranks[min(rank(a), rank(b))] }
+
+func best(a, b string) string { return ranks[max(rank(a), rank(b))] }
+
+// quorumOf is how far a batch is anchored by as many routes as the ledger asks
+// for, if these are the routes that hold it.
+func (l *openLedger) quorumOf(states map[string]string) string {
+	var all []int
+	for i := range l.cfg.Anchors {
+		all = append(all, rank(states[l.cfg.Anchors[i].Route()]))
 	}
-	return stateFinal
+	if need := l.cfg.need(len(all)); len(all) == 0 || need == 1 {
+		highest := stateLogged
+		for _, s := range states {
+			highest = best(highest, s)
+		}
+		return highest
+	}
+	slices.Sort(all)
+	return ranks[all[len(all)-l.cfg.need(len(all))]]
 }
 
 // anchorOf finds the anchor of a route that covers a batch; nil if there is none
@@ -356,7 +376,7 @@ func (p *prover) anchored(b *provenBatch, route string, a *anchor.Anchor) error 
 	if err := p.cover(b, head, a.Size); err != nil {
 		return err
 	}
-	r := proof.Receipt{Route: route, Head: head, Kind: proof.KindEthereum, Data: a.Receipt}
+	r := proof.Receipt{Route: route, Head: head, Kind: receiptKind(route), Data: a.Receipt}
 	if head == fresh || !slices.ContainsFunc(p.b.File().Receipts, func(x proof.Receipt) bool { return x.Head == head && x.Route == route }) {
 		p.b.Receipt(r)
 	}
@@ -364,6 +384,17 @@ func (p *prover) anchored(b *provenBatch, route string, a *anchor.Anchor) error 
 		p.used = append(p.used, route)
 	}
 	return nil
+}
+
+// receiptKind is the kind of a route's receipts.
+func receiptKind(route string) string {
+	switch {
+	case strings.HasPrefix(route, ledger.BitcoinRoutes):
+		return proof.KindBitcoin
+	case route == ledger.RouteNameOTS:
+		return proof.KindOTS
+	}
+	return proof.KindEthereum
 }
 
 // logged covers a batch by the newest checkpoint.
@@ -385,6 +416,47 @@ func (p *prover) cover(b *provenBatch, head int, size uint64) error {
 		return fmt.Errorf("path of batch %d in a log of %d: %w", b.index, size, err)
 	}
 	p.b.Cover(b.at, head, path)
+	p.newest = max(p.newest, size)
+	return nil
+}
+
+// followable adds what leads a verifier from the ledger's first key and places
+// to those that are used here: each statement that names a later one, shown by
+// the first batch that has it, under the anchor of the place before.
+func (p *prover) followable() error {
+	var later []uint64
+	seen := map[string]proof.Place{}
+	err := p.l.eachStatement(func(n uint64, s ledger.Statement) {
+		name, place, ok := routePlace(s)
+		switch {
+		case s.Kind == ledger.KindLogKey:
+			later = append(later, n)
+		case !ok || !slices.Contains(p.used, name):
+		case seen[name] == nil:
+			seen[name] = place
+		case seen[name].String() != place.String():
+			seen[name], later = place, append(later, n)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range later {
+		first, ok, err := p.l.firstWith(n)
+		if err != nil {
+			return err
+		}
+		if !ok || first >= p.newest {
+			break // later than all that is shown
+		}
+		b, err := p.batch(first)
+		if err != nil {
+			return err
+		}
+		if err := p.statement(b, n); err != nil {
+			return fmt.Errorf("prove statement %d: %w", n, err)
+		}
+	}
 	return nil
 }
 
@@ -392,38 +464,30 @@ func (p *prover) cover(b *provenBatch, head int, size uint64) error {
 // the routes that anchored it, and the binding of each device that is shown.
 func (p *prover) statements() error {
 	last := p.lastBatch()
-	size := p.l.store.Statements()
-	for n := range size {
-		item, _, _, err := p.l.store.StatementAt(n, size)
-		if err != nil {
-			return fmt.Errorf("read statement %d: %w", n, err)
-		}
-		s, err := ledger.ParseStatement(item)
-		if err != nil {
-			return fmt.Errorf("read statement %d: %w", n, err)
-		}
+	var failed error
+	err := p.l.eachStatement(func(n uint64, s ledger.Statement) {
 		by := last
-		switch s.Kind {
-		case ledger.KindGenesis:
-		case ledger.KindRoute:
-			if name, _ := s.Text("route"); !slices.Contains(p.used, name) {
-				continue
+		switch name, _, isRoute := routePlace(s); {
+		case s.Kind == ledger.KindGenesis:
+		case isRoute:
+			if !slices.Contains(p.used, name) {
+				return
 			}
-		case ledger.KindBind:
+		case s.Kind == ledger.KindBind:
 			slot, _ := s.Uint("slot")
 			i := slices.IndexFunc(p.bound, func(b boundStream) bool { return b.slot == slot })
 			if i < 0 {
-				continue
+				return
 			}
 			by = p.bound[i].batch
 		default:
-			continue
+			return
 		}
-		if err := p.statement(by, n); err != nil {
-			return fmt.Errorf("prove statement %d: %w", n, err)
+		if err := p.statement(by, n); err != nil && failed == nil {
+			failed = fmt.Errorf("prove statement %d: %w", n, err)
 		}
-	}
-	return nil
+	})
+	return errors.Join(err, failed)
 }
 
 func (p *prover) lastBatch() *provenBatch {

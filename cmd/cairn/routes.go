@@ -3,13 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"cairn/anchor"
-	"cairn/anchor/ethereum"
 	"cairn/merkle"
-	"cairn/merkle/ledger"
 )
 
 // rollbackHelp is what to do when a chain knows more of a ledger than its log.
@@ -18,68 +17,81 @@ const rollbackHelp = "this folder is older than what was anchored, or another ga
 // makeRoutes makes the ledger's configured routes and has it name them.
 func (l *openLedger) makeRoutes(ctx context.Context) error {
 	for i := range l.cfg.Anchors {
-		a := &l.cfg.Anchors[i]
-		cfg, err := ethereumConfig(a)
-		cfg.Locked = err // the key's, so readings are taken all the same
-		cfg.Ledger = l.store.Ledger()
-		chain, err := ethereum.Dial(ctx, cfg)
-		if err != nil {
+		if err := l.makeRoute(ctx, &l.cfg.Anchors[i]); err != nil {
 			return l.routeError(i, err)
 		}
-		l.chains = append(l.chains, chain)
-		if err := l.stateRoute(ctx, chain, a.ChainID); err != nil {
-			return l.routeError(i, err)
-		}
-		source := &routeSource{head: head{l.store}}
-		r, err := anchor.New(anchor.Config{
-			Chain: chain, Source: source, Journal: l.store.Journal(chain.Name()),
-			Every: a.Every, Jitter: noneIfZero(a.Jitter), Poll: a.Poll, Resend: resendPolls * a.Poll, Logger: l.log,
-			Guard: func(ok bool, reason string) { l.guarded(ctx, chain.Name(), ok, reason) },
-		})
-		if err != nil {
-			return l.routeError(i, err)
-		}
-		source.route = r
-		l.routes = append(l.routes, r)
 	}
 	l.seen.Store(&l.routes)
 	return nil
 }
+
+func (l *openLedger) makeRoute(ctx context.Context, a *AnchorConfig) error {
+	p, covered, err := l.choosePlace(ctx, a)
+	if err != nil {
+		return err
+	}
+	l.places = append(l.places, p)
+	source := &routeSource{head: head{l.store}, covered: covered}
+	name := p.chain.Name()
+	r, err := anchor.New(anchor.Config{
+		Chain: p.chain, Source: source, Journal: l.store.Journal(p.journal),
+		Every: a.Every, Jitter: noneIfZero(a.Jitter), Poll: a.Poll, Resend: resendPolls * a.Poll,
+		Deadline: a.Deadline, Budget: a.Budget, Monthly: a.Monthly, RedAfter: redAfter(a), Logger: l.log,
+		Guard: func(ok bool, reason string) { l.guarded(ctx, name, ok, reason) },
+	})
+	if err != nil {
+		return err
+	}
+	source.route = r
+	l.routes = append(l.routes, r)
+	return nil
+}
+
+// redAfter is the age of the oldest unanchored window at which health turns
+// red, 0 for the route's own default.
+func redAfter(a *AnchorConfig) time.Duration {
+	switch a.Type {
+	case typeOTS:
+		return 4*a.Every + otsPatience
+	case typeBitcoin:
+		return 4*a.Every + bitcoinPatience
+	}
+	return 0
+}
+
+const (
+	otsPatience     = 24 * time.Hour // until a calendar's own transaction is deep
+	bitcoinPatience = 4 * time.Hour  // six blocks seldom take longer
+)
 
 // routeError names a route as the configuration has it.
 func (l *openLedger) routeError(i int, err error) error {
 	return fmt.Errorf("%sanchors[%d]: %w", l.cfg.prefix(), i, err)
 }
 
-// accounts are what ledgers anchor from, each with the ledger that has it.
-type accounts map[account]string
+// wallets are what ledgers anchor from, each with the ledger that has it.
+type wallets map[string]string
 
-type account struct {
-	chain  string
-	sender [20]byte
-}
-
-// claim refuses a second ledger for an account: neither would know of the
-// other's transactions. The configuration alone cannot tell where keystores are
-// copies of one another.
-func (a accounts) claim(chain string, sender [20]byte, ledger string) error {
-	if sender == ([20]byte{}) {
-		return nil // its key cannot be read; the route's status says so
+// claim refuses a second ledger for a wallet: neither would know of the other's
+// transactions. The configuration alone cannot tell where key files are copies
+// of one another.
+func (w wallets) claim(wallet, ledger string) error {
+	if wallet == "" {
+		return nil // it costs nothing, or its key cannot be read, and the route's status says so
 	}
-	at := account{chain, sender}
-	if other, taken := a[at]; taken && other != ledger {
-		return fmt.Errorf("the ledgers %s and %s anchor on %s from one account, 0x%x: each needs one of its own", other, ledger, chain, sender)
+	if other, taken := w[wallet]; taken && other != ledger {
+		return fmt.Errorf("the ledgers %s and %s anchor from one and the same %s: each needs one of its own", other, ledger, wallet)
 	}
-	a[at] = ledger
+	w[wallet] = ledger
 	return nil
 }
 
-// ownAccounts checks that no two ledgers share one.
-func (g *gateway) ownAccounts() error {
-	of := accounts{}
+// ownWallets checks that no two ledgers share one.
+func (g *gateway) ownWallets() error {
+	of := wallets{}
 	for _, l := range g.ledgers {
-		for _, c := range l.chains {
-			if err := of.claim(c.Name(), c.Sender(), l.cfg.Name); err != nil {
+		for _, p := range l.places {
+			if err := of.claim(p.wallet, l.cfg.Name); err != nil {
 				return err
 			}
 		}
@@ -98,37 +110,6 @@ func noneIfZero(d time.Duration) time.Duration {
 		return -1
 	}
 	return d
-}
-
-// stateRoute records in the ledger where it is anchored from now on, unless its
-// newest statement about the route says so.
-func (l *openLedger) stateRoute(ctx context.Context, chain *ethereum.Chain, id uint64) error {
-	if chain.Sender() == ([20]byte{}) {
-		return nil // the keystore cannot be read; the route's status says so
-	}
-	stated, err := l.statedRoutes()
-	if err != nil {
-		return err
-	}
-	now := statedRoute{name: chain.Name(), chain: id, contract: chain.Contract(), sender: chain.Sender(), code: chain.CodeHash()}
-	for i := len(stated) - 1; i >= 0; i-- {
-		if stated[i].name != now.name {
-			continue
-		}
-		now.number = stated[i].number
-		if stated[i] == now {
-			return nil
-		}
-		l.log.Warn("the ledger is anchored at another place from now on: hand out a new policy", "route", now.name)
-		break
-	}
-	_, err = l.store.AddStatement(ctx, ledger.Statement{Kind: ledger.KindRoute, Body: map[string]any{
-		"route": now.name, "chain-id": int64(now.chain), "contract": now.contract[:], "code-hash": now.code[:], "sender": now.sender[:],
-	}})
-	if err != nil {
-		return fmt.Errorf("record the route: %w", err)
-	}
-	return nil
 }
 
 // guard holds what the routes said about whether the log contains their head.
@@ -174,12 +155,7 @@ func (l *openLedger) follow(ctx context.Context) {
 	defer tick.Stop()
 	told := uint64(0)
 	for {
-		final := uint64(0)
-		for _, r := range l.routes {
-			if a := r.Status().LastFinal; a != nil {
-				final = max(final, a.Size)
-			}
-		}
+		final := l.anchored()
 		if final > told {
 			if err := l.store.MarkFinal(ctx, final); err != nil && ctx.Err() == nil {
 				l.log.Warn("mark final", "batches", final, "error", err)
@@ -195,16 +171,40 @@ func (l *openLedger) follow(ctx context.Context) {
 	}
 }
 
+// anchored is how many batches the ledger's quorum of routes holds.
+func (l *openLedger) anchored() uint64 {
+	var sizes []uint64
+	for _, r := range l.routes {
+		size := uint64(0)
+		if a := r.Status().LastFinal; a != nil {
+			size = a.Size
+		}
+		sizes = append(sizes, size)
+	}
+	if len(sizes) == 0 {
+		return 0
+	}
+	slices.Sort(sizes)
+	return sizes[len(sizes)-l.cfg.need(len(sizes))]
+}
+
 // routeSource is the ledger as one route sees it. It asks the route's own
 // journal first for the place of a root: only a log that was rolled back, or
 // whose journal was lost, has to be searched.
 type routeSource struct {
 	head
-	route *anchor.Route
+	route   *anchor.Route
+	covered uint64 // batches that the place before this one on the chain holds
 
 	mu       sync.Mutex // covers what follows
 	unknown  merkle.Hash
 	searched uint64 // size of the log in which unknown was not found
+}
+
+// WindowStart implements anchor.Source. What the place before holds is not
+// unanchored.
+func (s *routeSource) WindowStart(index uint64) (int64, bool) {
+	return s.head.WindowStart(max(index, s.covered))
 }
 
 // FindRoot implements anchor.Source.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"cairn/anchor/ethereum"
 	"cairn/ingest"
 	"cairn/merkle/ledger"
 	"cairn/store"
@@ -61,7 +61,7 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 		return err
 	}
 	defer clear(w.Passphrase)
-	routes, of := 0, accounts{}
+	routes, of := 0, wallets{}
 	for i := range cfg.Ledgers {
 		if err := checkLedger(cfg, &cfg.Ledgers[i], w, of); err != nil {
 			return err
@@ -88,7 +88,7 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 	return nil
 }
 
-func checkLedger(cfg *Config, l *LedgerConfig, w share.Wrap, of accounts) error {
+func checkLedger(cfg *Config, l *LedgerConfig, w share.Wrap, of wallets) error {
 	k, err := openKeyring(cfg, l, w)
 	if err != nil {
 		return err
@@ -97,15 +97,7 @@ func checkLedger(cfg *Config, l *LedgerConfig, w share.Wrap, of accounts) error 
 		return fmt.Errorf("%sthe keyring has no compartments", l.prefix())
 	}
 	for i := range l.Anchors {
-		e, err := ethereumConfig(&l.Anchors[i])
-		sender := e.Sender
-		if err == nil && e.Keystore != "" {
-			sender, err = ethereum.CheckKeystore(e.Keystore, e.Passphrase)
-		}
-		if err == nil {
-			err = of.claim(l.Anchors[i].Route(), sender, l.Name)
-		}
-		if err != nil {
+		if err := checkRoute(&l.Anchors[i], l.Name, of); err != nil {
 			return fmt.Errorf("%sanchors[%d]: %w", l.prefix(), i, err)
 		}
 	}
@@ -151,7 +143,7 @@ func (g *gateway) open(cfg *LedgerConfig, w share.Wrap, with func(*store.Options
 	}
 	o := store.Options{
 		Dir: cfg.path(dataDir), Keyring: l.keyring, Window: g.cfg.Window, Clock: clockState,
-		MinFree: g.cfg.MinFree, HoldSigning: len(cfg.Anchors) > 0, Logger: l.log, Seen: l.seenBlocks,
+		MinFree: g.cfg.MinFree, HoldSigning: slices.ContainsFunc(cfg.Anchors, func(a AnchorConfig) bool { return a.guards() }), Logger: l.log, Seen: l.seenBlocks,
 	}
 	for i := range cfg.Anchors {
 		o.Routes = append(o.Routes, cfg.Anchors[i].Route())
@@ -278,7 +270,7 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 			return true, err
 		}
 	}
-	if err := s.ownAccounts(); err != nil {
+	if err := s.ownWallets(); err != nil {
 		return true, err
 	}
 	if err := s.makeSources(c); err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,11 +153,8 @@ func (s *settings) list(key string) []*settings {
 
 // partKeys are the keys that a part of each list may have.
 var partKeys = map[string][]string{
-	keyLines: {"path", "baud", "hub_device", "answer"},
-	keyAnchors: {
-		"type", "rpc", "chain_id", "contract", "keystore", "keystore_passphrase_file", "signer_url", "account",
-		"every", "jitter", "poll", "finality", "max_fee_gwei",
-	},
+	keyLines:   {"path", "baud", "hub_device", "answer"},
+	keyAnchors: allAnchorKeys(),
 	keyLedgers: {"name", "when", "anchors", "quorum"},
 }
 
@@ -201,102 +197,4 @@ func (s *settings) device(key string) (in string, number uint32) {
 		s.fail(key, "%.40q is no device's number, nor LEDGER/NUMBER", t)
 	}
 	return in, uint32(n)
-}
-
-const (
-	defaultEvery  = 10 * time.Minute
-	defaultPoll   = 12 * time.Second
-	defaultMaxFee = 100
-)
-
-func (s *settings) anchor(dir string) AnchorConfig {
-	a := AnchorConfig{
-		Type:               s.oneOf("type", "ethereum"),
-		RPC:                s.required("rpc"),
-		ChainID:            s.number("chain_id", 1<<62),
-		Contract:           s.hexAddress("contract"),
-		Keystore:           within(dir, s.text("keystore")),
-		KeystorePassphrase: within(dir, s.text("keystore_passphrase_file")),
-		SignerURL:          s.text("signer_url"),
-		Every:              s.duration("every"),
-		Poll:               s.duration("poll"),
-		Depth:              s.finality("finality"),
-		MaxFeeGwei:         s.number("max_fee_gwei", 1<<40),
-	}
-	if s.text("every") == "" {
-		a.Every = defaultEvery
-	}
-	a.Jitter = a.Every / 4
-	if s.text("jitter") != "" {
-		a.Jitter = s.duration("jitter")
-	}
-	if a.Poll == 0 {
-		a.Poll = defaultPoll
-	}
-	if a.MaxFeeGwei == 0 {
-		a.MaxFeeGwei = defaultMaxFee
-	}
-	s.checkAnchor(&a)
-	return a
-}
-
-func (s *settings) checkAnchor(a *AnchorConfig) {
-	if a.RPC != "" {
-		s.checkURL("rpc", a.RPC)
-	}
-	if a.ChainID == 0 {
-		s.fail("chain_id", "is missing: 1 is Ethereum's main network, 11155111 Sepolia")
-	}
-	if a.Every > 0 && a.Jitter > a.Every {
-		s.fail("jitter", "%v is longer than every, %v", a.Jitter, a.Every)
-	}
-	if a.Every >= 0 && a.Every < time.Second {
-		s.fail("every", "%v is below a second", a.Every)
-	}
-	key, signer := a.Keystore != "", a.SignerURL != ""
-	switch {
-	case key && signer:
-		s.fail("keystore", "and signer_url too: transactions are signed by one of them, leave out the other")
-	case !key && !signer:
-		s.fail("keystore", "is missing, and signer_url too: one of them must sign the transactions")
-	case key && a.KeystorePassphrase == "":
-		s.fail("keystore_passphrase_file", "is missing: the keystore cannot be opened without it")
-	case signer && a.KeystorePassphrase != "":
-		s.fail("keystore_passphrase_file", "belongs to a keystore, and there is none")
-	}
-	if signer {
-		s.checkURL("signer_url", a.SignerURL)
-		a.Account = s.hexAddress("account")
-	} else if s.text("account") != "" {
-		s.fail("account", "belongs to signer_url: a keystore names its own")
-	}
-}
-
-func (s *settings) checkURL(key, text string) {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "ws", "wss"}, u.Scheme) {
-		// The text may hold a provider's key: do not repeat it.
-		s.fail(key, "is no URL such as https://host:8545")
-	}
-}
-
-func (s *settings) hexAddress(key string) string {
-	t := s.required(key)
-	if digits, ok := strings.CutPrefix(t, "0x"); t != "" && (!ok || len(digits) != 40 || strings.Trim(digits, "0123456789abcdefABCDEF") != "") {
-		s.fail(key, "%q is no address: 0x and 40 hex digits (in YAML in quotes)", t)
-	}
-	return t
-}
-
-// finality is "finalized", or a number of blocks.
-func (s *settings) finality(key string) uint64 {
-	t := s.text(key)
-	if t == "" || t == "finalized" {
-		return 0
-	}
-	n, err := strconv.ParseUint(t, 10, 32)
-	if err != nil || n == 0 {
-		s.fail(key, "%q is neither finalized nor a number of blocks", t)
-	}
-	return n
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -67,7 +68,41 @@ type routeStatus struct {
 	Final      *anchorStatus `json:"lastFinal,omitempty"`
 	Pending    *anchorStatus `json:"pending,omitempty"`
 	Oldest     string        `json:"oldestUnanchored,omitempty"`
+	OldestAge  float64       `json:"oldestUnanchoredSeconds"` // 0: all is anchored
 	Next       string        `json:"next,omitempty"`
+	Deadline   string        `json:"deadline,omitempty"` // in which an anchor should be in a block
+	Guards     bool          `json:"guards"`             // the chain keeps a head, so that a rollback is noticed
+	Money      *moneyStatus  `json:"money,omitempty"`    // unless it costs nothing
+	Alarms     []routeAlarm  `json:"alarms,omitempty"`
+}
+
+// moneyStatus is a route's spending, in its unit: gwei or satoshi.
+type moneyStatus struct {
+	Unit          string        `json:"unit"`
+	SpentMonth    anchor.Amount `json:"spentMonth"`              // this calendar month, UTC
+	Reserved      anchor.Amount `json:"reserved"`                // what is on its way may add
+	MonthlyBudget anchor.Amount `json:"monthlyBudget,omitempty"` // absent: no limit
+	AnchorBudget  anchor.Amount `json:"anchorBudget,omitempty"`
+	Balance       anchor.Amount `json:"balance"`
+	PerAnchor     anchor.Amount `json:"perAnchor"`            // at present fees
+	RunwayDays    *float64      `json:"runwayDays,omitempty"` // for which the balance lasts; absent: not known
+	TopUp         *topUp        `json:"topUp,omitempty"`
+}
+
+// topUp is what to send where.
+type topUp struct {
+	Address string        `json:"address"`
+	Amount  anchor.Amount `json:"amount"`
+	Text    string        `json:"text"` // in the larger unit
+}
+
+// routeAlarm is an anchor that the chain undid after it was final.
+type routeAlarm struct {
+	From    uint64 `json:"fromBatches"` // proofs under heads of these sizes rest on it
+	To      uint64 `json:"toBatches"`
+	What    string `json:"what"`
+	At      string `json:"at"`
+	Covered bool   `json:"covered"` // a later anchor proves the same
 }
 
 type anchorStatus struct {
@@ -108,8 +143,12 @@ func (l *openLedger) status() ledgerStatus {
 	if len(l.cfg.Anchors) > 0 {
 		s.Quorum = l.cfg.Quorum
 	}
-	for _, r := range l.routes {
-		s.Routes = append(s.Routes, routeOf(r.Status()))
+	for i, r := range l.routes {
+		of := routeOf(r.Status())
+		if note := l.places[i].note; note != "" {
+			of.Notes = append(of.Notes, note)
+		}
+		s.Routes = append(s.Routes, of)
 	}
 	return s
 }
@@ -144,7 +183,48 @@ func routeOf(s anchor.Status) routeStatus {
 	if !s.Next.IsZero() {
 		r.Next = s.Next.UTC().Format(time.RFC3339)
 	}
+	r.OldestAge, r.Guards, r.Money = ageOf(s.OldestUnanchored), s.Guards, moneyOf(s)
+	if s.Deadline > 0 {
+		r.Deadline = shortDuration(s.Deadline)
+	}
+	for _, a := range s.Alarms {
+		r.Alarms = append(r.Alarms, routeAlarm{a.From, a.To, a.What, timeText(a.At), a.Covered})
+	}
 	return r
+}
+
+func moneyOf(s anchor.Status) *moneyStatus {
+	if s.Unit == "" {
+		return nil
+	}
+	m := &moneyStatus{
+		Unit: s.Unit, SpentMonth: s.SpentMonth, Reserved: s.Reserved, MonthlyBudget: s.Monthly, AnchorBudget: s.Budget,
+		Balance: s.Balance, PerAnchor: s.PerAnchor,
+	}
+	if s.RunwayDays >= 0 {
+		days := math.Round(s.RunwayDays*10) / 10
+		m.RunwayDays = &days
+	}
+	if s.TopUp.Amount > 0 {
+		m.TopUp = &topUp{s.TopUp.Address, s.TopUp.Amount, amountText(s.TopUp.Amount, s.Unit)}
+	}
+	return m
+}
+
+// text says in words what a route spent and how long its money lasts.
+func (m *moneyStatus) text() string {
+	text := "spent this month " + amountText(m.SpentMonth, m.Unit)
+	if m.MonthlyBudget > 0 {
+		text += " of " + amountText(m.MonthlyBudget, m.Unit)
+	}
+	text += ", balance " + amountText(m.Balance, m.Unit)
+	if m.RunwayDays != nil {
+		text += fmt.Sprintf(", good for %.0f days", *m.RunwayDays)
+	}
+	if m.TopUp != nil {
+		text += fmt.Sprintf("; TOP UP: send %s to %s", m.TopUp.Text, m.TopUp.Address)
+	}
+	return text
 }
 
 func anchorOfStatus(a *anchor.Anchor) *anchorStatus {
@@ -247,6 +327,15 @@ func (r *routeStatus) text() string {
 	}
 	if r.Oldest != "" {
 		text += "; oldest unanchored window from " + r.Oldest
+	}
+	if r.Next != "" {
+		text += "; next anchor from " + r.Next
+	}
+	if r.Money != nil {
+		text += "; " + r.Money.text()
+	}
+	for _, n := range r.Notes {
+		text += "; note: " + n
 	}
 	return text
 }

@@ -1,0 +1,490 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/ethereum/go-ethereum/common"
+
+	"cairn/anchor"
+	"cairn/anchor/bitcoin"
+	"cairn/anchor/ethereum"
+	"cairn/anchor/ots"
+	"cairn/anchor/proof"
+	"cairn/merkle/ledger"
+)
+
+// place is where a ledger is anchored: a chain, and what the ledger records
+// about it.
+type place struct {
+	chain anchor.Chain
+	close func()
+	// id is the place as a policy names it; nil if the key cannot be read.
+	id proof.Place
+	// journal names the place's own journal: another sender or script on the
+	// same chain has another.
+	journal string
+	// wallet is what it pays from: two ledgers must not have one in common. It
+	// is empty if it costs nothing, or if the key cannot be read at all.
+	wallet string
+	// note is what an operator may want to know of it.
+	note string
+	// named returns the statement that names the place; nil if the key cannot
+	// be read. It may ask a node.
+	named func(context.Context) (*ledger.Statement, error)
+}
+
+// dial makes the chain of a route; next is the successor's instead. It needs
+// no node. A key that does not open is no error here: the route's status says
+// so, and readings are taken all the same.
+func (l *openLedger) dial(ctx context.Context, a *AnchorConfig, next bool) (*place, error) {
+	switch a.Type {
+	case typeBitcoin:
+		return l.dialBitcoin(ctx, a, next)
+	case typeOTS:
+		return l.dialOTS(a)
+	}
+	return l.dialEthereum(ctx, a, next)
+}
+
+// journalOf names a place's journal: the route's name, with a number for each
+// place that the ledger has named before it on that chain.
+func (l *openLedger) journalOf(route string, id proof.Place) (string, error) {
+	stated, err := l.statedRoutes()
+	if err != nil {
+		return "", err
+	}
+	before := distinct(stated, route)
+	n := len(before)
+	if i := slices.IndexFunc(before, func(p proof.Place) bool { return id != nil && p.String() == id.String() }); i >= 0 {
+		n = i
+	} else if id == nil && n > 0 {
+		n-- // the key cannot be read: it is most likely the newest one's
+	}
+	return journalName(route, n), nil
+}
+
+// distinct returns the places that the ledger has named on a chain, in order. A
+// route of calendars has one, whichever they are.
+func distinct(stated []statedRoute, route string) (all []proof.Place) {
+	for _, s := range stated {
+		if s.name == route && !slices.ContainsFunc(all, func(p proof.Place) bool { return p.String() == s.place.String() }) {
+			all = append(all, s.place)
+		}
+	}
+	return all
+}
+
+// routeNames returns the routes that the ledger has named, each once.
+func routeNames(stated []statedRoute) (all []string) {
+	for _, s := range stated {
+		if !slices.Contains(all, s.name) {
+			all = append(all, s.name)
+		}
+	}
+	return all
+}
+
+func journalName(route string, n int) string {
+	if n == 0 {
+		return route
+	}
+	return fmt.Sprintf("%s#%d", route, n)
+}
+
+func (l *openLedger) dialEthereum(ctx context.Context, a *AnchorConfig, next bool) (*place, error) {
+	who := a.Ethereum.Account
+	if next {
+		who = a.Ethereum.Next
+	}
+	cfg, err := ethereumConfig(a, who)
+	cfg.Locked, cfg.Ledger = err, l.store.Ledger()
+	c, err := ethereum.Dial(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &place{chain: c, close: c.Close, named: func(context.Context) (*ledger.Statement, error) { return nil, nil }}
+	if c.Sender() != ([20]byte{}) {
+		p.id = proof.EthereumRoute{ChainID: a.Ethereum.ChainID, Contract: c.Contract(), Code: c.CodeHash(), Sender: c.Sender()}
+		p.wallet = fmt.Sprintf("account %s on %s", c.Sender(), c.Name())
+		s := ledger.Route{
+			Name: c.Name(), ChainID: a.Ethereum.ChainID, Contract: c.Contract(), CodeHash: c.CodeHash(), Sender: c.Sender(),
+		}.Statement(0)
+		p.named = func(context.Context) (*ledger.Statement, error) { return &s, nil }
+	}
+	p.journal, err = l.journalOf(c.Name(), p.id)
+	return p, err
+}
+
+// ethereumConfig is the chain's part of a route's configuration. Its error says
+// that the passphrase of the keystore cannot be had; the rest is filled in.
+func ethereumConfig(a *AnchorConfig, who EthereumAccount) (ethereum.Config, error) {
+	e := &a.Ethereum
+	cfg := ethereum.Config{
+		URLs: e.RPC, ChainID: e.ChainID, Contract: common.HexToAddress(e.Contract),
+		Keystore: who.Keystore, Signer: who.SignerURL, FinalTag: e.FinalTag, Depth: a.Depth,
+		GasRule: ethereum.GasRule(e.Gas), MaxFeeGwei: float64(e.MaxFeeGwei),
+	}
+	if who.Account != "" {
+		cfg.Sender = common.HexToAddress(who.Account)
+	}
+	if who.Passphrase != "" {
+		p, err := readSecretFile(who.Passphrase)
+		if err != nil {
+			return cfg, fmt.Errorf("keystore_passphrase_file: %w", err)
+		}
+		cfg.Passphrase = p
+	}
+	return cfg, nil
+}
+
+func (l *openLedger) dialBitcoin(ctx context.Context, a *AnchorConfig, next bool) (*place, error) {
+	key := a.Bitcoin.Key
+	if next {
+		key = a.Bitcoin.Next
+	}
+	cfg, err := bitcoinConfig(a, key)
+	cfg.Locked = err
+	// The key file tells its script in the clear. What the ledger has said of
+	// it is needed before the key is opened, which takes a while.
+	closed := cfg
+	closed.Passphrase = nil
+	c, err := bitcoin.Dial(ctx, closed)
+	if err != nil {
+		return nil, err
+	}
+	c.Close()
+	p := &place{}
+	script := c.Script()
+	if len(script) > 0 {
+		p.id = proof.BitcoinRoute{Network: a.Bitcoin.Node.Network, Script: script}
+		p.wallet = fmt.Sprintf("key of %s on %s", c.Address(), c.Name())
+	}
+	if p.journal, err = l.journalOf(c.Name(), p.id); err != nil {
+		return nil, err
+	}
+	cfg.Book = book{l.store.Journal(p.journal)}
+	stated, err := l.statedRoutes()
+	if err != nil {
+		return nil, err
+	}
+	named := false
+	for _, s := range stated {
+		if b, ok := s.bitcoin(); ok && b.Name == c.Name() && slices.Equal(b.Script, script) {
+			cfg.First, named = proof.Outpoint{TxID: b.OutpointTx, Index: b.OutpointIndex}, true
+			break
+		}
+	}
+	if c, err = bitcoin.Dial(ctx, cfg); err != nil {
+		return nil, err
+	}
+	p.chain, p.close = c, c.Close
+	p.named = func(ctx context.Context) (*ledger.Statement, error) {
+		if len(script) == 0 {
+			return nil, nil
+		}
+		first := cfg.First
+		if !named {
+			if first, err = c.FirstOutpoint(ctx); err != nil {
+				return nil, err
+			}
+		}
+		s := ledger.RouteBitcoin{
+			Name: c.Name(), Network: a.Bitcoin.Node.Network, Script: script, OutpointTx: first.TxID, OutpointIndex: first.Index,
+		}.Statement(0)
+		return &s, nil
+	}
+	if !named {
+		p.chain = &unnamed{Chain: c, name: func(ctx context.Context) error { _, err := l.name(ctx, p); return err }}
+	}
+	return p, nil
+}
+
+// unnamed is a line of transactions that the ledger has not named yet: only
+// the node can tell which output it will begin with. The pre-flight comes
+// before any anchor.
+type unnamed struct {
+	*bitcoin.Chain
+	name func(context.Context) error
+	done bool
+}
+
+// Ready implements anchor.Chain.
+func (u *unnamed) Ready(ctx context.Context) error {
+	if !u.done {
+		if err := u.name(ctx); err != nil {
+			return err
+		}
+		u.done = true
+	}
+	return u.Chain.Ready(ctx)
+}
+
+// bitcoinConfig is to bitcoin what ethereumConfig is to ethereum.
+func bitcoinConfig(a *AnchorConfig, key BitcoinKey) (bitcoin.Config, error) {
+	b := &a.Bitcoin
+	cfg := bitcoin.Config{
+		Network: b.Node.Network, URL: b.Node.RPC, User: b.Node.User, CookieFile: b.Node.CookieFile, CAFile: b.Node.CAFile,
+		Key: key.File, Birthday: b.Birthday, Depth: a.Depth, MaxSatPerVB: b.MaxSatPerVB,
+	}
+	if b.Node.PasswordFile != "" {
+		p, err := readSecretFile(b.Node.PasswordFile)
+		if err != nil {
+			return cfg, fmt.Errorf("rpc_password_file: %w", err)
+		}
+		cfg.Password = string(p)
+	}
+	p, err := readSecretFile(key.Passphrase)
+	if err != nil {
+		return cfg, fmt.Errorf("key_passphrase_file: %w", err)
+	}
+	cfg.Passphrase = p
+	return cfg, nil
+}
+
+// checkRoute opens a route's keys, and nothing that a running service uses.
+func checkRoute(a *AnchorConfig, ledger string, of wallets) error {
+	switch a.Type {
+	case typeEthereum:
+		for _, who := range []EthereumAccount{a.Ethereum.Account, a.Ethereum.Next} {
+			cfg, err := ethereumConfig(a, who)
+			sender := cfg.Sender
+			if err == nil && cfg.Keystore != "" {
+				sender, err = ethereum.CheckKeystore(cfg.Keystore, cfg.Passphrase)
+			}
+			if err == nil && sender != ([20]byte{}) {
+				err = of.claim(fmt.Sprintf("account %s on %s", sender, a.Route()), ledger)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	case typeBitcoin:
+		for _, key := range []BitcoinKey{a.Bitcoin.Key, a.Bitcoin.Next} {
+			if key.File == "" {
+				continue
+			}
+			cfg, err := bitcoinConfig(a, key)
+			if err != nil {
+				return err
+			}
+			address, err := bitcoin.CheckKey(cfg.Key, cfg.Network, cfg.Passphrase)
+			if err != nil {
+				return err
+			}
+			if err := of.claim(fmt.Sprintf("key of %s on %s", address, a.Route()), ledger); err != nil {
+				return err
+			}
+		}
+	case typeOTS:
+		if a.OTS.Node.PasswordFile != "" {
+			if _, err := readSecretFile(a.OTS.Node.PasswordFile); err != nil {
+				return fmt.Errorf("rpc_password_file: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// dialNode makes a Bitcoin node that no key belongs to.
+func dialNode(n BitcoinNode) (*bitcoin.Node, error) {
+	cfg := bitcoin.NodeConfig{Network: n.Network, URL: n.RPC, User: n.User, CookieFile: n.CookieFile, CAFile: n.CAFile}
+	if n.PasswordFile != "" {
+		p, err := readSecretFile(n.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("rpc_password_file: %w", err)
+		}
+		cfg.Password = string(p)
+	}
+	return bitcoin.NewNode(cfg)
+}
+
+func (l *openLedger) dialOTS(a *AnchorConfig) (*place, error) {
+	o := &a.OTS
+	cfg := ots.Config{
+		Calendars: o.Calendars, Also: behindPools(o.Calendars), Need: o.Need,
+		Network: o.Node.Network, Depth: uint32(a.Depth), Book: book{l.store.Journal(typeOTS)},
+	}
+	var node *bitcoin.Node
+	if o.Node.RPC != "" {
+		var err error
+		if node, err = dialNode(o.Node); err != nil {
+			return nil, err
+		}
+		cfg.Headers = headerSource{node}
+	}
+	c, err := ots.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := ledger.RouteOTS{Name: c.Name(), Calendars: o.Calendars, Need: uint32(o.Need)}.Statement(0)
+	return &place{
+		chain: c,
+		close: func() {
+			c.Close()
+			if node != nil {
+				node.Close()
+			}
+		},
+		id: proof.OTSRoute{Network: o.Node.Network}, journal: typeOTS,
+		named: func(context.Context) (*ledger.Statement, error) { return &s, nil },
+	}, nil
+}
+
+// publicCalendars is what `cairn init --anchor ots` writes: the pools of the
+// public OpenTimestamps calendars.
+var publicCalendars = []string{
+	"https://a.pool.opentimestamps.org", "https://b.pool.opentimestamps.org", "https://a.pool.eternitywall.com",
+}
+
+// poolMembers are the calendars that answer for a pool: it is they who are
+// asked later.
+var poolMembers = map[string][]string{
+	"https://a.pool.opentimestamps.org": {"https://alice.btc.calendar.opentimestamps.org"},
+	"https://b.pool.opentimestamps.org": {"https://bob.btc.calendar.opentimestamps.org"},
+	"https://a.pool.eternitywall.com":   {"https://finney.calendar.eternitywall.com"},
+}
+
+func behindPools(calendars []string) []string {
+	var also []string
+	for _, c := range calendars {
+		for _, m := range poolMembers[c] {
+			if !slices.Contains(calendars, m) && !slices.Contains(also, m) {
+				also = append(also, m)
+			}
+		}
+	}
+	return also
+}
+
+// headerSource is a node as the calendars' route asks it.
+type headerSource struct{ node *bitcoin.Node }
+
+// Tip implements ots.HeaderSource.
+func (h headerSource) Tip(ctx context.Context) (uint32, error) {
+	if err := h.node.CheckNetwork(ctx); err != nil {
+		return 0, err
+	}
+	height, _, err := h.node.Tip(ctx)
+	return height, err
+}
+
+// Header implements ots.HeaderSource.
+func (h headerSource) Header(ctx context.Context, height uint32) (proof.BitcoinHeader, error) {
+	hash, err := h.node.HeaderHash(ctx, height)
+	if err != nil {
+		return proof.BitcoinHeader{}, err
+	}
+	return h.node.Header(ctx, hash)
+}
+
+// book is where a chain keeps what it found, beside the route's anchors.
+type book struct{ journal anchor.Journal }
+
+const bookKey = "book"
+
+// Load returns what was saved last, nil if nothing was.
+func (b book) Load() ([]byte, error) {
+	key, value, ok, err := b.journal.Seek(bookKey)
+	if err != nil || !ok || key != bookKey {
+		return nil, err
+	}
+	return value, nil
+}
+
+// Save returns when the value is on disk.
+func (b book) Save(value []byte) error { return b.journal.Put(bookKey, value) }
+
+// statedRoute is one statement of the ledger that names a place.
+type statedRoute struct {
+	number uint64 // of the statement
+	name   string // the route's
+	place  proof.Place
+	ledger.Statement
+}
+
+func (s *statedRoute) bitcoin() (ledger.RouteBitcoin, bool) {
+	b, err := ledger.RouteBitcoinFrom(s.Statement)
+	return b, err == nil
+}
+
+// same reports whether another statement names the same.
+func (s *statedRoute) same(o ledger.Statement) bool {
+	o.At = s.At
+	return s.Kind == o.Kind && slices.Equal(s.Append(nil), o.Append(nil))
+}
+
+// routePlace reads a statement that names a place; false for another kind.
+func routePlace(s ledger.Statement) (name string, p proof.Place, ok bool) {
+	switch s.Kind {
+	case ledger.KindRoute:
+		r, err := ledger.RouteFrom(s)
+		return r.Name, proof.EthereumRoute{ChainID: r.ChainID, Contract: r.Contract, Code: r.CodeHash, Sender: r.Sender}, err == nil
+	case ledger.KindRouteBitcoin:
+		r, err := ledger.RouteBitcoinFrom(s)
+		return r.Name, proof.BitcoinRoute{Network: r.Network, Script: r.Script}, err == nil
+	case ledger.KindRouteOTS:
+		r, err := ledger.RouteOTSFrom(s)
+		return r.Name, proof.OTSRoute{Network: "mainnet"}, err == nil
+	}
+	return "", nil, false
+}
+
+// statedRoutes reads the ledger's statements that name places, oldest first.
+func (l *openLedger) statedRoutes() ([]statedRoute, error) {
+	var all []statedRoute
+	err := l.eachStatement(func(n uint64, s ledger.Statement) {
+		if name, p, ok := routePlace(s); ok {
+			all = append(all, statedRoute{n, name, p, s})
+		}
+	})
+	return all, err
+}
+
+// eachStatement reads the ledger's statements, oldest first.
+func (l *openLedger) eachStatement(f func(n uint64, s ledger.Statement)) error {
+	size := l.store.Statements()
+	for n := range size {
+		item, _, _, err := l.store.StatementAt(n, size)
+		if err != nil {
+			return fmt.Errorf("read statement %d: %w", n, err)
+		}
+		s, err := ledger.ParseStatement(item)
+		if err != nil {
+			return fmt.Errorf("read statement %d: %w", n, err)
+		}
+		f(n, s)
+	}
+	return nil
+}
+
+// name records in the ledger where it is anchored from now on, unless its
+// newest statement about the route says so. It returns the statement's number,
+// or MaxUint64 if the place has no name yet.
+func (l *openLedger) name(ctx context.Context, p *place) (uint64, error) {
+	s, err := p.named(ctx)
+	if err != nil || s == nil {
+		return math.MaxUint64, err
+	}
+	stated, err := l.statedRoutes()
+	if err != nil {
+		return 0, err
+	}
+	for i := len(stated) - 1; i >= 0; i-- {
+		if stated[i].name != p.chain.Name() {
+			continue
+		}
+		if stated[i].same(*s) {
+			return stated[i].number, nil
+		}
+		l.log.Warn("the ledger is anchored at another place from now on: hand out a new policy", "route", p.chain.Name())
+		break
+	}
+	n, err := l.store.AddStatement(ctx, *s)
+	if err != nil {
+		return 0, fmt.Errorf("record the route: %w", err)
+	}
+	return n, nil
+}
