@@ -223,6 +223,9 @@
 // of one group at most; a place has one name. The quorum may be left out where
 // there is one route and no group: then it is that.
 //
+// A Bitcoin anchor can be written as an OpenTimestamps proof of the same network
+// too, so that a group of both asks for no more than either.
+//
 // Version 1 has the first line "cairn-policy 1", the lines ledger and late, and
 // routes of the form
 //

@@ -14,7 +14,11 @@ func FuzzDecode(f *testing.F) {
 	b := mustEncode(f, s.file(f, 5, pick{window: 3, slot: 2, at: 1}))
 	f.Add(b[len(Magic) : len(b)-sha256.Size])
 	f.Add([]byte{0x87, 0x82, 0x40, 0x40, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80})
+	every, _, _, bitcoin := everyChain(f)
+	b = mustEncode(f, every)
+	f.Add(b[len(Magic) : len(b)-sha256.Size])
 	o := s.options(f, 5)
+	chains := s.policy2()
 	f.Fuzz(func(t *testing.T, body []byte) {
 		b := append([]byte(Magic), body...)
 		sum := sha256.Sum256(b)
@@ -29,9 +33,11 @@ func FuzzDecode(f *testing.F) {
 		if again, err := file.Encode(); err != nil || !bytes.Equal(again, b) {
 			t.Errorf("accepted bytes are not written again: %v", err)
 		}
-		v := Verify(file, o)
-		if v.Text() == "" || len(v.JSON()) == 0 || v.Level < LevelAnchored && v.Code == "" {
-			t.Errorf("verdict without words: %+v", v)
+		for _, o := range []Options{o, {Policy: chains, Trust: AnyTrust{bitcoin}}, {Trust: bitcoin}} {
+			v := Verify(file, o)
+			if v.Text() == "" || len(v.JSON()) == 0 || v.Level < LevelAnchored && v.Code == "" {
+				t.Errorf("verdict without words: %+v", v)
+			}
 		}
 	})
 }
@@ -53,6 +59,17 @@ func FuzzParsePolicy(f *testing.F) {
 		again, err := ParsePolicy(text)
 		if err != nil || !bytes.Equal(again.Append(nil), text) {
 			t.Errorf("%v for what was written:\n%s", err, text)
+		}
+		q := newQuorum(p)
+		if (q == nil) != (p.Quorum == QuorumNone) {
+			t.Errorf("quorum %+v of\n%s", q, text)
+		}
+		routes := make([]standing, max(1, len(p.Routes)))
+		for i := range routes {
+			routes[i] = standing{level: LevelPending, code: CodeNotTrusted}
+		}
+		if s := q.weigh(routes); s.code == "" || q.missing(routes) == "" && q != nil && q.need > 1 {
+			t.Errorf("standing %+v, missing %q of\n%s", s, q.missing(routes), text)
 		}
 	})
 }

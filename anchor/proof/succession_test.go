@@ -172,6 +172,11 @@ func TestLogKey(t *testing.T) {
 			if v.Level != LevelAnchored || len(v.Succession) == 0 || !v.Succession[0].Followed || !strings.Contains(v.Succession[0].What, "log key cairn/") {
 				t.Errorf("succession %+v\n%s", v.Succession, v.Text())
 			}
+			for i := range v.Succession {
+				if i > 0 && v.Succession[i].Statement == v.Succession[i-1].Statement {
+					t.Errorf("statement %d is told of twice: %+v", v.Succession[i].Statement, v.Succession)
+				}
+			}
 			if !strings.Contains(v.Text(), "of them by one that took over") {
 				t.Error(v.Text())
 			}
@@ -244,6 +249,7 @@ func TestSenders(t *testing.T) {
 	if !strings.Contains(v.Text(), "successor   statement 4 names ethereum chain=1") {
 		t.Error(v.Text())
 	}
+	check("shown by two batches, one of them the new sender's", shows(s, shows(s, f, 5, 4), 4, 4), o, LevelAnchored, "", 1)
 	check("shown in a batch that the new sender alone anchored", shows(s, f, 5, 4), o, LevelLogged, CodeNoRoute, 0)
 	check("shown where the old sender's block is not trusted", shows(s, f, 4, 4), Options{Policy: policy, Trust: s.pinned(t, 5)}, LevelLogged, CodeNoRoute, 0)
 	unanchored := shows(s, f, 4, 4)

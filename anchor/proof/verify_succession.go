@@ -164,8 +164,9 @@ func (p *Policy) names(at Place) bool {
 }
 
 // successions tells of each statement that names another place or key whether
-// it was followed.
+// it was followed, where any batch shows it.
 func (c *checker) successions() {
+	at := make(map[uint64]int)
 	for i := range c.stated {
 		s := &c.stated[i]
 		v := SuccessionVerdict{Statement: c.f.Statements[s.statement].Index, What: s.what, Followed: s.followed, Why: s.why}
@@ -176,7 +177,14 @@ func (c *checker) successions() {
 		case v.Why == "":
 			v.Why = "nothing that the policy trusts already vouches for the batch that shows it"
 		}
-		c.v.Succession = append(c.v.Succession, v)
+		before, told := at[v.Statement]
+		switch {
+		case !told:
+			at[v.Statement] = len(c.v.Succession)
+			c.v.Succession = append(c.v.Succession, v)
+		case v.Followed:
+			c.v.Succession[before] = v
+		}
 	}
 }
 

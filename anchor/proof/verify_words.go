@@ -53,6 +53,7 @@ func (c *checker) notChecked() {
 		add("that what was anchored extends those that were anchored before it: the chain orders roots, and compares none")
 	}
 	add("a second history by the same key: no witness or mirror speaks in this file")
+	add("whether the ledger's log key or places of anchors were replaced: that is only known where its statement is shown")
 	if len(c.heads) > 1 {
 		add("that the file's heads extend one another")
 	}
