@@ -12,9 +12,9 @@ import (
 
 // Limits of the book.
 const (
-	maxBook    = 16 << 20 // bytes
-	maxEntries = 64       // anchors; older ones go
-	maxAnswers = 64       // of one anchor
+	maxBook    = 3 << 20 // bytes
+	maxEntries = 16      // attempts; older ones go
+	maxAnswers = maxFollowed * maxCalendars
 )
 
 // errBook says that the book cannot be read.
@@ -98,8 +98,9 @@ func (c *Chain) open() error {
 	return nil
 }
 
-// save writes the book. What is not written is not relied on: Find fails then,
-// and the answers are asked for again.
+// save writes the book, without the oldest entries if it is too long. What is
+// not written is not relied on: Find fails then, and the answers are asked for
+// again.
 func (c *Chain) save() error {
 	if over := len(c.book.Entries) - maxEntries; over > 0 {
 		c.book.Entries = append([]entry(nil), c.book.Entries[over:]...)
@@ -108,8 +109,9 @@ func (c *Chain) save() error {
 		return nil
 	}
 	b, err := encMode.Marshal(c.book)
-	if err == nil && len(b) > maxBook {
-		err = fmt.Errorf("%d bytes, at most %d", len(b), maxBook)
+	for err == nil && len(b) > maxBook && len(c.book.Entries) > 1 {
+		c.book.Entries = append([]entry(nil), c.book.Entries[1:]...)
+		b, err = encMode.Marshal(c.book)
 	}
 	if err == nil {
 		err = c.cfg.Book.Save(b)

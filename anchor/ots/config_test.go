@@ -1,7 +1,9 @@
 package ots
 
 import (
+	"bytes"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +123,69 @@ func TestBookForgetsTheOldest(t *testing.T) {
 	}
 	if e := again.entry([]byte{5}); e.Height != 5 {
 		t.Errorf("got %+v", e)
+	}
+
+	// Answers that fill it push out older ones.
+	c.book = &book{Version: bookVersion}
+	for i := range maxEntries {
+		e := entry{ID: []byte{byte(i)}}
+		for k := range maxAnswers {
+			e.keep(answer{URI: "https://a.example", Message: bytes.Repeat([]byte{byte(k)}, 4096), Tree: make([]byte, maxAnswer)})
+		}
+		c.book.put(e)
+	}
+	if err := c.save(); err != nil {
+		t.Fatal(err)
+	}
+	again, err = parseBook(c.cfg.Book.(*mapBook).b)
+	if err != nil || len(again.Entries) < 1 || again.Entries[len(again.Entries)-1].ID[0] != maxEntries-1 {
+		t.Errorf("got %d entries, %v; want the newest", len(again.Entries), err)
+	}
+}
+
+// A calendar cannot have us ask about whatever it likes.
+func TestOnlySoManyPromisesAreFollowed(t *testing.T) {
+	a, b := newFake(t), newFake(t)
+	promises := func(w http.ResponseWriter, msg []byte) {
+		tree := proof.NewTimestamp(msg)
+		for i := range maxLeaves {
+			p, err := proof.PendingAttestation([]string{a.URL, b.URL}[i%2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			end, err := tree.Path(proof.OTSOp{Tag: proof.OTSAppend, Arg: []byte{byte(i)}})
+			if err == nil {
+				err = end.Attest(p)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		raw, err := tree.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Write(raw)
+	}
+	a.digest, a.timestamp = promises, promises
+	c := newChain(t, Config{Calendars: []string{a.URL, b.URL}, Book: &mapBook{}})
+	at := sign(t, c, rootOf("head"))
+	asked := map[promise]bool{}
+	for range 200 {
+		if _, ok, err := c.Find(t.Context(), []anchor.Attempt{at}); ok || err != nil {
+			t.Fatalf("got %v, %v", ok, err)
+		}
+		for p := range c.polls {
+			asked[p] = true
+		}
+	}
+	// With each one that is kept, others may come into sight.
+	if n, most := len(asked), maxFollowed*(maxFollowed+1)/2+1; n > most {
+		t.Errorf("asked about %d promises, want %d at most", n, most)
+	}
+	s, err := c.stampOf(t.Context(), nil, at)
+	if err != nil || len(s.entry.Answers) > maxFollowed {
+		t.Errorf("got %d answers kept, %v", len(s.entry.Answers), err)
 	}
 }
 

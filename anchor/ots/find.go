@@ -15,6 +15,7 @@ import (
 
 const (
 	maxHops     = 4              // promises on one path, one after the other
+	maxFollowed = 8              // promises in what came of one calendar's answer to a digest
 	maxAsked    = 64             // questions in one Find
 	forgetPolls = 24 * time.Hour // after the last question about a promise
 )
@@ -31,6 +32,7 @@ type stamp struct {
 	entry entry
 	tree  *proof.Timestamp // what stands up to the view
 	open  []question       // promises that are not kept yet
+	kept  map[string]int   // promises that are, by the nonce of the digest that they came of
 	heard map[string]uint64
 	block anchor.Block
 	found bool
@@ -100,7 +102,7 @@ func (c *Chain) stampOf(ctx context.Context, v *view, a anchor.Attempt) (*stamp,
 	if err != nil {
 		return nil, err
 	}
-	s := &stamp{entry: c.book.entry(a.ID), tree: tree, heard: map[string]uint64{}}
+	s := &stamp{entry: c.book.entry(a.ID), tree: tree, kept: map[string]int{}, heard: map[string]uint64{}}
 	if err := c.prune(ctx, v, s); err != nil {
 		return nil, err
 	}
@@ -138,18 +140,19 @@ func (c *Chain) prune(ctx context.Context, v *view, s *stamp) error {
 // and lists the promises that are open. It reports whether there may be more.
 func (c *Chain) graft(ctx context.Context, v *view, s *stamp) (more bool, err error) {
 	s.open = nil
+	open := map[string]int{}
 	for _, leaf := range s.tree.Leaves() {
-		if leaf.Kind != proof.OTSPending {
+		if leaf.Kind != proof.OTSPending || len(leaf.Path) == 0 {
 			continue
 		}
-		cal := c.calendarOf(leaf.URI)
-		if cal == nil {
+		cal, from := c.calendarOf(leaf.URI), string(leaf.Path[0].Arg)
+		if cal == nil || s.kept[from]+open[from] >= maxFollowed {
 			continue
 		}
 		p := promise{leaf.URI, string(leaf.Node.Message())}
 		kept, ok := s.entry.answer(p)
 		if !ok {
-			s.open = append(s.open, question{p, cal})
+			s.open, open[from] = append(s.open, question{p, cal}), open[from]+1
 			continue
 		}
 		tree, err := parseAnswer(kept.Message, kept.Tree)
@@ -161,9 +164,10 @@ func (c *Chain) graft(ctx context.Context, v *view, s *stamp) (more bool, err er
 			return false, err
 		}
 		if at != good { // a reorganisation: ask again
-			s.open = append(s.open, question{p, cal})
+			s.open, open[from] = append(s.open, question{p, cal}), open[from]+1
 			continue
 		}
+		s.kept[from]++
 		if err := leaf.Node.Merge(tree); err != nil {
 			return false, fmt.Errorf("%w: %w", errBook, err)
 		}

@@ -258,7 +258,7 @@ func TestBadAnswersToPromises(t *testing.T) {
 			bad.timestamp = func(w http.ResponseWriter, msg []byte) { tt.answer(t, w, msg) }
 			c := newChain(t, Config{
 				Calendars: []string{bad.URL, well.URL}, Headers: headers, Depth: 1,
-				Timeout: 300 * time.Millisecond,
+				Timeout: 2 * time.Second,
 			})
 			root := rootOf("head")
 			at := sign(t, c, root)
@@ -318,7 +318,7 @@ func TestBadAnswersToDigests(t *testing.T) {
 			t.Parallel()
 			bad, well, other := newFake(t), newFake(t), newFake(t)
 			bad.digest = func(w http.ResponseWriter, msg []byte) { tt.answer(t, w, msg) }
-			cfg := Config{Calendars: []string{bad.URL, well.URL}, Need: 2, Timeout: 200 * time.Millisecond}
+			cfg := Config{Calendars: []string{bad.URL, well.URL}, Need: 2, Timeout: 2 * time.Second}
 			_, err := newChain(t, cfg).Sign(t.Context(), anchor.Order{Root: rootOf("head")})
 			if !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.words) || !strings.Contains(err.Error(), "1 of 2 calendars") {
 				t.Errorf("got %v, want %v with %q", err, tt.is, tt.words)
