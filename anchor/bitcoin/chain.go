@@ -40,8 +40,10 @@ func (c *Chain) Script() []byte { return append([]byte(nil), c.key.script...) }
 // Node returns the node.
 func (c *Chain) Node() *Node { return c.node }
 
-// Close keeps the book and ends the connections.
+// Close ends the calls that are under way, keeps the book, and ends the
+// connections.
 func (c *Chain) Close() {
+	c.node.Close()
 	c.busy <- struct{}{}
 	defer c.release()
 	if c.scan != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"sync"
@@ -37,7 +38,8 @@ type gate struct {
 
 // gateCall is one request on its way.
 type gateCall struct {
-	ctx context.Context
+	ctx    context.Context
+	cancel context.CancelFunc
 
 	mu     sync.Mutex
 	err    error // why there is no answer of the node
@@ -64,8 +66,8 @@ var (
 )
 
 const (
-	maxRequest  = 1 << 20
-	tokenHeader = 10 * time.Second
+	maxRequest     = 1 << 20
+	requestTimeout = 10 * time.Second
 )
 
 func newGate(url string, auth func() (string, string, error), roots *tls.Config, limit int64) *gate {
@@ -83,8 +85,9 @@ func newGate(url string, auth func() (string, string, error), roots *tls.Config,
 	}
 }
 
-// enter returns where a client can post to, and the token it must show.
-func (g *gate) enter(ctx context.Context) (addr, token string, call *gateCall, err error) {
+// enter returns where a client can post to, and the token it must show. cancel
+// is called if the gate closes meanwhile.
+func (g *gate) enter(ctx context.Context, cancel context.CancelFunc) (addr, token string, call *gateCall, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.srv == nil {
@@ -92,7 +95,7 @@ func (g *gate) enter(ctx context.Context) (addr, token string, call *gateCall, e
 			return "", "", nil, err
 		}
 	}
-	token, call = rand.Text(), &gateCall{ctx: ctx}
+	token, call = rand.Text(), &gateCall{ctx: ctx, cancel: cancel}
 	g.calls[token] = call
 	return g.addr, token, call, nil
 }
@@ -109,7 +112,10 @@ func (g *gate) listen() error {
 		return fmt.Errorf("listen on loopback: %w", err)
 	}
 	g.addr, g.done = l.Addr().String(), make(chan struct{})
-	g.srv = &http.Server{Handler: g, ReadHeaderTimeout: tokenHeader, ReadTimeout: tokenHeader, MaxHeaderBytes: 8 << 10}
+	g.srv = &http.Server{
+		Handler: g, ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, MaxHeaderBytes: 8 << 10,
+		ErrorLog: log.New(io.Discard, "", 0), // what is wrong with a call is told by the call
+	}
 	go func(srv *http.Server, done chan struct{}) {
 		defer close(done)
 		_ = srv.Serve(l) // it returns when close says so
@@ -117,11 +123,14 @@ func (g *gate) listen() error {
 	return nil
 }
 
-// close ends the listener and all connections. A later call opens them anew.
+// close ends all calls, connections and the listener. A later call opens it anew.
 func (g *gate) close() {
 	g.mu.Lock()
 	srv, done := g.srv, g.done
 	g.srv = nil
+	for _, call := range g.calls {
+		call.cancel()
+	}
 	g.mu.Unlock()
 	if srv != nil {
 		_ = srv.Close()

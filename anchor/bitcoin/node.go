@@ -193,7 +193,7 @@ func (n *Node) call(ctx context.Context, method string, args ...any) (json.RawMe
 		}
 		params[i] = b
 	}
-	addr, token, state, err := n.gate.enter(ctx)
+	addr, token, state, err := n.gate.enter(ctx, cancel)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", anchor.ErrDown, err)
 	}
@@ -213,8 +213,11 @@ func (n *Node) call(ctx context.Context, method string, args ...any) (json.RawMe
 	if err == nil && lost == nil {
 		return result, nil
 	}
-	if ctx.Err() != nil {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, fmt.Errorf("%w: the node %s did not answer in time", anchor.ErrDown, n.host)
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%w: the node %s was asked and not waited for", anchor.ErrDown, n.host)
 	}
 	return nil, n.failed(method, status, lost, err)
 }
@@ -350,7 +353,7 @@ func (n *Node) Headers(ctx context.Context, from, to uint32, each func(height ui
 		group.SetLimit(headerCallers)
 		for i := range chunk {
 			group.Go(func() (err error) {
-				chunk[i], err = n.headerAt(ctx, uint32(next)+uint32(i))
+				chunk[i], err = n.HeaderAt(ctx, uint32(next)+uint32(i))
 				return err
 			})
 		}
@@ -371,7 +374,8 @@ func (n *Node) Headers(ctx context.Context, from, to uint32, each func(height ui
 	return nil
 }
 
-func (n *Node) headerAt(ctx context.Context, height uint32) (proof.BitcoinHeader, error) {
+// HeaderAt returns the header that the node has at a height.
+func (n *Node) HeaderAt(ctx context.Context, height uint32) (proof.BitcoinHeader, error) {
 	hash, err := n.HeaderHash(ctx, height)
 	if err != nil {
 		return proof.BitcoinHeader{}, err

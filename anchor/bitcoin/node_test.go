@@ -255,7 +255,20 @@ func TestCallsEndWithTheirContext(t *testing.T) {
 			t.Errorf("got %v, want ErrDown", err)
 		}
 	}
+	// Close ends calls as well, at once.
+	go func() {
+		_, _, err := n.Tip(t.Context())
+		done <- err
+	}()
+	for arrived := false; !arrived; {
+		n.gate.mu.Lock()
+		arrived = len(n.gate.calls) > 0
+		n.gate.mu.Unlock()
+	}
 	n.Close()
+	if err := <-done; !errors.Is(err, anchor.ErrDown) || !strings.Contains(err.Error(), "not waited for") {
+		t.Errorf("got %v, want ErrDown", err)
+	}
 	n.Close()
 	close(hang)
 	s.Close()

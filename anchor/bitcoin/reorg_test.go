@@ -167,9 +167,14 @@ func TestReorgDeeperThanTheBook(t *testing.T) {
 		t.Errorf("got %d blocks, want %d", n, maxFollowed)
 	}
 	r.node.Invalidate(at)
+	// A node that is so far behind may just have begun to fetch blocks.
+	_, err := r.Stored(testContext(t))
+	wantIs(t, "stored of a node far behind", err, anchor.ErrAgain)
+	for range maxFollowed + 3 {
+		r.node.MineBlock(nil)
+	}
 	r.stored(rootOf(1))
 	r.find(false, a)
-	r.node.MineBlock(nil)
 	r.send(a)
 	r.node.Mine(1)
 	r.find(true, a)

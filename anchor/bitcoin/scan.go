@@ -144,8 +144,11 @@ func (s *scanner) begin(ctx context.Context, height uint32) error {
 }
 
 // rewind undoes the blocks that the node does not have. If they are too many
-// it forgets everything and is false.
+// it forgets everything and is false; but not because the node is so far behind.
 func (s *scanner) rewind(ctx context.Context, height uint32) (bool, error) {
+	if oldest := s.b.height - uint32(len(s.b.blocks)-1); height < oldest {
+		return false, fmt.Errorf("%w: the node has %d blocks, but it had %d before", anchor.ErrAgain, height, s.b.height)
+	}
 	for {
 		if s.b.height <= height {
 			hash, err := s.node.HeaderHash(ctx, s.b.height)
