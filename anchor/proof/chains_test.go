@@ -551,3 +551,31 @@ func TestParseTrust(t *testing.T) {
 		}
 	}
 }
+
+// TestManyAttestations: a proof may claim blocks by a few bytes each. So many
+// are no proof, and those that are read cost little.
+func TestManyAttestations(t *testing.T) {
+	s := newSite("a").build(5)
+	stamp := NewTimestamp(s.root(5))
+	const each = 4000
+	for i := range uint32(each) {
+		if err := stamp.Attest(BitcoinAttestation(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receipt := Receipt{Route: "ots", Kind: KindOTS, Data: mustMarshal(t, OTSReceipt{Network: BitcoinRegtest, Timestamp: mustMarshal(t, stamp)})}
+	f := with(s.file(t, 5, pick{window: 3, slot: 2, at: 1}))
+	o := Options{Policy: s.only(OTSRoute{Network: BitcoinRegtest}), Trust: newBTCChain(t).file()}
+	begun := time.Now()
+	for len(f.Receipts) < maxBlocks/each {
+		f.Receipts = append(f.Receipts, receipt)
+	}
+	if v := Verify(f, o); v.Level != LevelPending || len(v.Anchors) != maxBlocks/each*each {
+		t.Errorf("%v, %d anchors", v.Level, len(v.Anchors))
+	}
+	f.Receipts = append(f.Receipts, receipt)
+	wantRefused(t, Verify(f, o), CodeReceipt)
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
