@@ -102,17 +102,19 @@ func (c *Chain) open() error {
 // not written is not relied on: Find fails then, and the answers are asked for
 // again.
 func (c *Chain) save() error {
-	if over := len(c.book.Entries) - maxEntries; over > 0 {
-		c.book.Entries = append([]entry(nil), c.book.Entries[over:]...)
+	entries, size := c.book.Entries, 0
+	from := len(entries)
+	for from > 0 && len(entries)-from < maxEntries {
+		if size += entries[from-1].size(); size > maxBook && from < len(entries) {
+			break
+		}
+		from--
 	}
+	c.book.Entries = append([]entry(nil), entries[from:]...)
 	if c.cfg.Book == nil {
 		return nil
 	}
 	b, err := encMode.Marshal(c.book)
-	for err == nil && len(b) > maxBook && len(c.book.Entries) > 1 {
-		c.book.Entries = append([]entry(nil), c.book.Entries[1:]...)
-		b, err = encMode.Marshal(c.book)
-	}
 	if err == nil {
 		err = c.cfg.Book.Save(b)
 	}
@@ -143,6 +145,15 @@ func (k *book) put(e entry) {
 		}
 	}
 	k.Entries = append(k.Entries, e)
+}
+
+// size is about how long an entry is when it is written, and no less.
+func (e *entry) size() int {
+	n := 64 + len(e.ID)
+	for _, a := range e.Answers {
+		n += 32 + len(a.URI) + len(a.Message) + len(a.Tree)
+	}
+	return n
 }
 
 func (e *entry) answer(p promise) (answer, bool) {

@@ -82,6 +82,7 @@ func explorer(t *testing.T, node *btcd.Node) string {
 
 // What we stamp, the npm package opentimestamps reads, writes as we do, upgrades and verifies; and the other way round.
 func TestOtherClient(t *testing.T) {
+	t.Parallel()
 	node := btcd.Start(t)
 	a, b := calendar.Start(t, node), calendar.Start(t, node)
 	c := newChain(t, Config{Calendars: []string{a.URL, b.URL}, Headers: headers{node}, Depth: 2})
@@ -112,6 +113,7 @@ func TestOtherClient(t *testing.T) {
 		find(t, c, true, at)
 	}
 	ours := export(t, c, at, f.Block)
+	t.Logf("a stamp of two calendars has %d bytes, with the paths to their blocks %d", len(at.Raw), len(ours))
 
 	t.Run("ours, pending", func(t *testing.T) {
 		got, err := otherClient(t, "read", hex.EncodeToString(at.Raw), url)
