@@ -489,6 +489,8 @@ func (s *signerAPI) SignTransaction(args signArgs) (map[string]any, error) {
 // they wait for blocks.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	flag.Set("test.parallel", strconv.Itoa(max(6, runtime.GOMAXPROCS(0))))
+	if flag.Lookup("test.fuzz").Value.String() == "" {
+		flag.Set("test.parallel", strconv.Itoa(max(6, runtime.GOMAXPROCS(0))))
+	}
 	os.Exit(m.Run())
 }

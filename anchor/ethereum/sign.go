@@ -105,7 +105,7 @@ func (c *Chain) noteForeign(used, pending uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.next > 0 && used > c.next {
-		c.note("nonces %d to %d of %s were used by transactions that this gateway did not send: the key is in use elsewhere", c.next, used-1, c.Sender())
+		c.note("nonces %d to %d of %s were used by transactions that this route did not send: the key is in use elsewhere", c.next, used-1, c.Sender())
 		c.next = used
 	}
 	if pending > used {
@@ -141,7 +141,7 @@ func (c *Chain) noteStolen(ctx context.Context, v view, nonce uint64, prior []an
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.note("nonce %d of %s was used by %s, which this gateway did not send: the key is in use elsewhere", nonce, c.Sender(), by)
+	c.note("nonce %d of %s was used by %s, which this route did not send: the key is in use elsewhere", nonce, c.Sender(), by)
 	c.next = max(c.next, nonce+1)
 	return nil
 }
