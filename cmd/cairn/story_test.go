@@ -23,6 +23,8 @@ import (
 	"cairn/ingest"
 	"cairn/ingest/frame"
 	"cairn/scripts/anvil"
+	"cairn/scripts/btcd"
+	"cairn/scripts/calendar"
 )
 
 func TestMain(m *testing.M) {
@@ -30,7 +32,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestStories runs the scripts in testdata against the built binaries. A script
-// that mentions $CHAIN has a node of its own; $UDP and $HTTP are free ports.
+// that mentions $CHAIN has a node of its own, and one that mentions $BTC or
+// $CALENDAR a Bitcoin node with a calendar; $UDP and $HTTP are free ports.
 func TestStories(t *testing.T) {
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "cairn/cmd/cairn", "cairn/cmd/cairn-verify")
@@ -59,11 +62,16 @@ func story(t *testing.T, bin, file string) {
 	if strings.Contains(string(text), "$CHAIN") {
 		s.node = anvil.Start(t, "--block-time", "1")
 	}
+	if strings.Contains(string(text), "$BTC") || strings.Contains(string(text), "$CALENDAR") {
+		node := btcd.Start(t)
+		s.btc = &bitcoinStage{node: node, calendar: calendar.Start(t, node)}
+		node.Mine(110) // money that can be spent
+	}
 	testscript.Run(t, testscript.Params{
 		Files: []string{file}, RequireExplicitExec: true, Setup: func(e *testscript.Env) error { return s.setup(e, bin) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": s.await, "code": s.code, "capture": s.capture, "chain": s.chain, "edit": s.edit, "fetch": s.fetch, "flip": s.flip,
-			"copy": s.copy,
+			"copy": s.copy, "bitcoin": s.bitcoin,
 		},
 	})
 }
@@ -71,7 +79,8 @@ func story(t *testing.T, bin, file string) {
 // stage is what one story plays on.
 type stage struct {
 	t    *testing.T
-	node *anvil.Node
+	node *anvil.Node   // nil if the story names no $CHAIN
+	btc  *bitcoinStage // nil if it names neither $BTC nor $CALENDAR
 }
 
 func (s *stage) setup(e *testscript.Env, bin string) error {
@@ -82,6 +91,11 @@ func (s *stage) setup(e *testscript.Env, bin string) error {
 			return err
 		}
 		e.Setenv(name, strconv.Itoa(port))
+	}
+	if s.btc != nil {
+		if err := s.btc.setup(e); err != nil {
+			return err
+		}
 	}
 	if s.node == nil {
 		return nil
