@@ -73,7 +73,10 @@ var faults = []struct {
 				return
 			}
 		}
-	}, anchor.ErrAgain, ""},
+	}, anchor.ErrAgain, "longer than"},
+	{"long", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"jsonrpc":"2.0","id":1,"result":"0x%s"}`, strings.Repeat("0", 2<<20))
+	}, anchor.ErrAgain, "longer than"},
 	{"wrong chain", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"jsonrpc":"2.0","id":1,"result":"0x5"}`) }, anchor.ErrWrongChain, "chain 5, want 1337"},
 	{"null", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"jsonrpc":"2.0","id":1,"result":null}`) }, anchor.ErrAgain, ""},
 }

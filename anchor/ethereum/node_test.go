@@ -1,16 +1,11 @@
 package ethereum
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"cairn/anchor"
 	"cairn/anchor/proof"
@@ -142,67 +137,6 @@ func TestNodeWithoutBlockReceipts(t *testing.T) {
 	if facts := mustReceipt(t, c, a, rootOf(1), f.Block); !facts.Stored || !facts.Logged {
 		t.Errorf("facts = %+v", facts)
 	}
-}
-
-// TestBadEndpoint meets servers that are no node. Each call ends, in time, with
-// a reason that holds nothing secret.
-func TestBadEndpoint(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name  string
-		serve http.HandlerFunc
-		want  error
-	}{
-		{"silent", func(w http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body) // the server sees the client go only after that
-			<-r.Context().Done()
-		}, anchor.ErrDown},
-		{"status 500", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oh", http.StatusInternalServerError) }, anchor.ErrDown},
-		{"status 429", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "slow down", http.StatusTooManyRequests) }, anchor.ErrDown},
-		{"redirect", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Location", "/elsewhere")
-			w.WriteHeader(http.StatusFound)
-		}, anchor.ErrDown},
-		{"web page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>hello</html>") }, anchor.ErrAgain},
-		{"nothing", func(http.ResponseWriter, *http.Request) {}, anchor.ErrDown},
-		{"endless", func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprint(w, `{"jsonrpc":"2.0","id":1,"result":"0x`)
-			for range 1 << 12 {
-				if _, err := w.Write(make([]byte, 1<<10)); err != nil {
-					return
-				}
-			}
-		}, anchor.ErrAgain},
-		{"long", func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprintf(w, `{"jsonrpc":"2.0","id":1,"result":"0x%s"}`, strings.Repeat("0", 1<<20))
-		}, anchor.ErrAgain},
-	}
-	path := keystoreOf(t, newSim(t).key())
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := httptest.NewServer(tt.serve)
-			defer s.Close()
-			c := dial(t, Config{
-				URL: s.URL + "/v3/secret-token", ChainID: 1, Keystore: path, Passphrase: testPassphrase,
-				Timeout: 300 * time.Millisecond, MaxResponse: 64 << 10,
-			})
-			_, err := c.Stored(t.Context())
-			if !errors.Is(err, tt.want) {
-				t.Errorf("error %v, want %v", err, tt.want)
-			}
-			if strings.Contains(err.Error(), "secret-token") {
-				t.Errorf("error gives the access key away: %v", err)
-			}
-		})
-	}
-	t.Run("context", func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		c := dial(t, Config{URL: "http://127.0.0.1:1", ChainID: 1, Keystore: path, Passphrase: testPassphrase})
-		if _, err := c.Stored(ctx); !errors.Is(err, anchor.ErrDown) {
-			t.Errorf("error %v, want ErrDown", err)
-		}
-	})
 }
 
 // TestNodeTexts holds what the nodes say, in their own spelling.
