@@ -1,6 +1,7 @@
 package ethereum
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -69,7 +70,7 @@ var faults = []struct {
 	{"endless", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"jsonrpc":"2.0","id":1,"result":"0x`)
 		for range 1 << 14 {
-			if _, err := w.Write(make([]byte, 1<<10)); err != nil {
+			if _, err := w.Write(bytes.Repeat([]byte("0"), 1<<10)); err != nil {
 				return
 			}
 		}
