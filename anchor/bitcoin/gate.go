@@ -8,7 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -114,7 +114,7 @@ func (g *gate) listen() error {
 	g.addr, g.done = l.Addr().String(), make(chan struct{})
 	g.srv = &http.Server{
 		Handler: g, ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, MaxHeaderBytes: 8 << 10,
-		ErrorLog: log.New(io.Discard, "", 0), // what is wrong with a call is told by the call
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // what is wrong with a call is told by the call
 	}
 	go func(srv *http.Server, done chan struct{}) {
 		defer close(done)
