@@ -149,6 +149,11 @@ func (r *Route) put() error {
 // is never more than one final record.
 func (r *Route) fileFinal(a Anchor) error {
 	a.After = r.before(a.Size)
+	if _, ok, err := r.final(a.Size); err != nil {
+		return err
+	} else if !ok {
+		a.Alarm, a.AlarmAt = "", 0 // it was about the head of another attempt, and stands in its record
+	}
 	done := map[uint64]bool{a.Size: true}
 	for i := range a.Attempts {
 		size := a.Attempts[i].Size

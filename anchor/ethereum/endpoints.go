@@ -23,12 +23,13 @@ import (
 // is none, is left out of that question and named by Notes. Who is slow is not
 // waited for longer than patience once another has answered. The rest is the
 // view, freshest first. A node is fresh if its head is at most lagBlocks or
-// lagTime below the highest head that any node showed lately: what a node that
-// lags does not have may exist all the same.
+// lagTime below the highest head that any node showed lately, or of the last
+// lagTime by our clock, so that none can make the others look late by what it
+// shows. What a node that lags does not have may exist all the same.
 //
-//	newest block      the freshest head. Where two fresh nodes show another block
-//	                  at one height: the newest below on which they agree, at
-//	                  most maxFork down; then ErrAgain that names both
+//	newest block      the newest that all fresh nodes have. If two show another
+//	                  block at that height: the newest below on which they
+//	                  agree, at most maxFork down; then ErrAgain that names both
 //	final block       the lowest that a fresh node calls final; the others must
 //	                  have the same block there
 //	head of the       what all fresh nodes say; if they differ, ErrAgain
@@ -44,6 +45,7 @@ type nodes struct {
 	list     []*node
 	chain    uint64
 	patience time.Duration
+	now      func() time.Time
 
 	mu  sync.Mutex // covers what follows
 	top struct {   // the highest head of late
@@ -55,7 +57,7 @@ type nodes struct {
 const (
 	patience  = 3 * time.Second
 	lagBlocks = 2
-	lagTime   = 12 // seconds of the chain's time
+	lagTime   = 30 // seconds of the chain's time
 	topFor    = 2 * time.Minute
 	maxFork   = 8
 	maxAhead  = 64 // nonces by which nodes may differ
@@ -86,7 +88,7 @@ type sight struct {
 type view []sight
 
 func newNodes(urls []string, chain uint64, timeout time.Duration, limit int64) *nodes {
-	p := &nodes{chain: chain, patience: patience}
+	p := &nodes{chain: chain, patience: patience, now: time.Now}
 	for _, u := range urls {
 		n := &node{endpoint: newEndpoint("node", u, timeout, limit)}
 		n.endpoint.told = n.tell
@@ -128,7 +130,7 @@ func (p *nodes) look(ctx context.Context) (view, error) {
 		return nil, worst(errs)
 	}
 	slices.SortStableFunc(v, func(a, b sight) int { return cmp.Compare(b.number(), a.number()) })
-	p.freshen(v, time.Now())
+	p.freshen(v, p.now())
 	return v, nil
 }
 
@@ -180,8 +182,9 @@ func (p *nodes) freshen(v view, now time.Time) {
 	if h := v[0].head; v[0].number() >= p.top.number || now.Sub(p.top.at) > topFor {
 		p.top.number, p.top.time, p.top.at = v[0].number(), h.Time, now
 	}
+	late := min(p.top.time, uint64(max(now.Unix(), 0)))
 	for i := range v {
-		v[i].fresh = v[i].number()+lagBlocks >= p.top.number || v[i].head.Time+lagTime >= p.top.time
+		v[i].fresh = v[i].number()+lagBlocks >= p.top.number || v[i].head.Time+lagTime >= late
 	}
 }
 
@@ -378,29 +381,18 @@ func (v view) sameHeader(ctx context.Context, height uint64) (*types.Header, err
 	return headers[hash], err
 }
 
-// tip returns the newest block on which the nodes agree.
+// tip returns the newest block that all have.
 func (v view) tip(ctx context.Context) (*types.Header, error) {
-	if len(v) == 1 {
-		return v[0].head, nil
-	}
 	low := v[len(v)-1].number()
 	h, conflict := v.sameHeader(ctx, low)
-	if conflict == nil {
-		return v[0].head, nil
+	err := conflict
+	for d := uint64(1); errors.Is(err, errConflict) && d <= min(maxFork, low); d++ {
+		h, err = v.sameHeader(ctx, low-d)
 	}
-	for d := uint64(1); d <= min(maxFork, low); d++ {
-		if !errors.Is(conflict, errConflict) {
-			break
-		}
-		var err error
-		if h, err = v.sameHeader(ctx, low-d); err == nil {
-			return h, nil
-		}
-		if !errors.Is(err, errConflict) {
-			return nil, err
-		}
+	if errors.Is(err, errConflict) {
+		return nil, conflict
 	}
-	return nil, conflict
+	return h, err
 }
 
 // highest returns the highest of the numbers that the nodes answer with.

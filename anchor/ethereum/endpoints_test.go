@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common/hexutil"
+	"github.com/ethereum/go-ethereum/core/types"
 
 	"cairn/anchor"
 	"cairn/merkle"
@@ -244,6 +246,8 @@ func TestLaggingNode(t *testing.T) {
 	behind, ahead := newProxy(t, d.url()), newProxy(t, d.url())
 	cfg.URL, cfg.URLs = behind.URL, []string{ahead.URL}
 	c := dial(t, cfg)
+	later := time.Duration(0)
+	c.nodes.now = func() time.Time { return time.Now().Add(later) }
 	if _, err := c.Tips(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +271,8 @@ func TestLaggingNode(t *testing.T) {
 	}
 	a := mustSign(t, c, merkle.Hash{}, rootOf(1))
 	mustSend(t, c, a)
-	d.mine(lagTime + lagBlocks + 2) // a second each at least
+	d.mine(lagTime + lagBlocks + 2) // a second each at least, by their own time
+	later = time.Minute
 	f, ok, err := c.Find(ctx, []anchor.Attempt{a})
 	if err != nil || !ok {
 		t.Fatalf("Find = %v, %v", ok, err)
@@ -289,11 +294,50 @@ func TestLaggingNode(t *testing.T) {
 		t.Errorf("Tips by the node that lags: %v", err)
 	}
 	// … unless nobody has shown more for long.
-	c.nodes.mu.Lock()
-	c.nodes.top.at = time.Now().Add(-topFor - time.Second)
-	c.nodes.mu.Unlock()
+	later += topFor + time.Second
 	if _, ok, err := c.Find(ctx, []anchor.Attempt{a}); ok || err != nil {
 		t.Errorf("Find after that = %v, %v, want nothing found", ok, err)
+	}
+}
+
+// TestNodeFarAhead: a node that shows a head of the far future, and what it
+// calls final, cannot make another look late, nor anything final.
+func TestNodeFarAhead(t *testing.T) {
+	t.Parallel()
+	d := newSim(t)
+	ctx := testContext(t)
+	good, cfg := deployed(t, d, configOf(t, d))
+	p := newProxy(t, d.url())
+	p.set(func(method string, params, result json.RawMessage) (json.RawMessage, *rpcFault) {
+		if method != "eth_getBlockByNumber" || !strings.Contains(string(params), "latest") && !strings.Contains(string(params), "finalized") {
+			return result, nil
+		}
+		var h types.Header
+		if err := json.Unmarshal(result, &h); err != nil {
+			t.Error(err)
+		}
+		h.Number.Add(h.Number, big.NewInt(1_000_000))
+		h.Time += 12_000_000
+		b, err := json.Marshal(&h)
+		if err != nil {
+			t.Error(err)
+		}
+		return b, nil
+	})
+	cfg.URLs = []string{p.URL}
+	c := dial(t, cfg)
+	a := mustSign(t, c, merkle.Hash{}, rootOf(1))
+	mustSend(t, c, a)
+	d.mine(1)
+	want, err := good.Tips(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tips, err := c.Tips(ctx); err != nil || tips != want {
+		t.Errorf("Tips = %+v, %v, want %+v", tips, err, want)
+	}
+	if _, ok, err := c.Find(ctx, []anchor.Attempt{a}); err != nil || !ok {
+		t.Errorf("Find = %v, %v", ok, err)
 	}
 }
 
@@ -345,6 +389,12 @@ func TestTwoForks(t *testing.T) {
 	level()
 	_, err = c.Tips(ctx)
 	both("Tips of a fork that lasts", err)
+	r, stop := running(t, anchor.Config{Chain: c, Source: &log{size: 2}, Journal: &journal{}})
+	until(t, "red for the fork", func() bool {
+		s := r.Status()
+		return !s.Healthy && strings.Contains(s.Reason, cl.nodes.list[0].host()) && strings.Contains(s.Reason, cr.nodes.list[0].host())
+	})
+	stop()
 	if _, err := c.Seen(ctx); err == nil {
 		t.Error("a block of which one node knows nothing was seen")
 	}

@@ -69,19 +69,40 @@ func newSim(t testing.TB) *simChain {
 // newSimOf returns a chain whose genesis block depends on the key alone.
 func newSimOf(t testing.TB, secret *ecdsa.PrivateKey) *simChain {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	alloc := types.GenesisAlloc{crypto.PubkeyToAddress(secret.PublicKey): {Balance: ether(100)}}
-	b := simulated.NewBackend(alloc, func(n *gethnode.Config, _ *ethconfig.Config) {
-		n.HTTPHost, n.HTTPPort, n.HTTPModules = "127.0.0.1", port, []string{"eth"}
-	})
+	b, at := startSim(t, alloc)
 	t.Cleanup(func() { b.Close() })
 	b.Commit()
-	return &simChain{Backend: b, t: t, at: fmt.Sprintf("http://127.0.0.1:%d", port), secret: secret}
+	return &simChain{Backend: b, t: t, at: at, secret: secret}
+}
+
+// startSim starts a node on a port that is free. It has to be told one, so
+// another test may be faster; then it panics, and another port is tried.
+func startSim(t testing.TB, alloc types.GenesisAlloc) (b *simulated.Backend, at string) {
+	t.Helper()
+	for range 20 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		l.Close()
+		func() {
+			defer func() {
+				if r := recover(); r != nil {
+					t.Logf("start the node: %v", r)
+				}
+			}()
+			b = simulated.NewBackend(alloc, func(n *gethnode.Config, _ *ethconfig.Config) {
+				n.HTTPHost, n.HTTPPort, n.HTTPModules = "127.0.0.1", port, []string{"eth"}
+			})
+		}()
+		if b != nil {
+			return b, fmt.Sprintf("http://127.0.0.1:%d", port)
+		}
+	}
+	t.Fatal("no port is free")
+	return nil, ""
 }
 
 func ether(n int64) *big.Int { return new(big.Int).Mul(big.NewInt(n), big.NewInt(1e18)) }

@@ -1,0 +1,202 @@
+package anchor
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// cut takes away all blocks down to the one that holds a root, and that one.
+func (w *world) cut(root Root, keep bool) {
+	w.chain.mu.Lock()
+	depth := 0
+	for h, b := range w.chain.blocks {
+		for i := range b.raw {
+			if b.raw[i].root == root && b.ok[i] {
+				depth = len(w.chain.blocks) - h
+			}
+		}
+	}
+	w.chain.mu.Unlock()
+	w.chain.reorg(depth, keep)
+}
+
+// TestDeepReorgTakesUpAgain loses a final whose place is then taken by
+// another: the head is anchored anew, with a newer one if there is one.
+func TestDeepReorgTakesUpAgain(t *testing.T) {
+	for _, grow := range []uint64{5, 8} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.log.frozen = 2
+			w.run(20 * time.Minute)
+			w.log.frozen = 5
+			r, err := w.run(20 * time.Minute)
+			if err != nil || r.Status().LastFinal.Size != 5 {
+				t.Fatalf("%v, %+v", err, r.Status())
+			}
+			w.cut(rootOf(5), false)
+			foreign := fakeTx{nonce: 1, fee: 500}
+			w.chain.pool[foreign.id()] = foreign
+			w.chain.mine()
+			w.log.frozen = grow
+			// Until it is found out the record says final; then it is an alarm.
+			alarmed := false
+			r, err = w.runWith(time.Hour, func() {
+				if lastState(w) == Orphaned || lastState(w) == Signed {
+					alarmed = true
+				}
+			})
+			if err != nil || !alarmed {
+				t.Fatalf("alarmed %v, %v", alarmed, err)
+			}
+			w.check()
+			s := r.Status()
+			if len(s.Alarms) != 1 || !s.Healthy || s.LastFinal.Size != grow || s.LastFinal.Number != 1 {
+				t.Fatalf("to %d: status = %+v", grow, s)
+			}
+			if a := s.Alarms[0]; a.From != 3 || a.To != 5 || a.Number != 1 || a.Root != rootOf(5) || !a.Covered || a.At == 0 || len(s.Notes) != 1 {
+				t.Errorf("alarm = %+v, want sizes 3 to 5, covered", a)
+			}
+			a, _, _ := r.Lookup(3)
+			if a.Size != grow || len(a.Attempts) != 2 || s.SpentMonth != w.chain.paid() {
+				t.Errorf("final = %s, spent %d, paid %d", describe(&a), s.SpentMonth, w.chain.paid())
+			}
+		})
+	}
+}
+
+// TestDeepReorgAlarm is red until a later final covers the head that moved.
+func TestDeepReorgAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.log.frozen = 5
+		if _, err := w.run(20 * time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		w.cut(rootOf(5), true)
+		for range 10 { // it is final in another block before the route looks
+			w.chain.mine()
+		}
+		r, err := w.run(20 * time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := r.Status()
+		if s.Healthy || len(s.Alarms) != 1 || s.Alarms[0].Covered || s.Alarms[0].From != 1 || s.Alarms[0].To != 5 {
+			t.Fatalf("status = %+v, want an alarm", s)
+		}
+		w.log.frozen = 6
+		if r, err = w.run(20 * time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		w.check()
+		if s = r.Status(); !s.Healthy || len(s.Alarms) != 1 || !s.Alarms[0].Covered || len(s.Notes) != 1 || w.chain.signed != 2 {
+			t.Errorf("status = %+v, want a note", s)
+		}
+	})
+}
+
+// TestDeepReorgIsSeenBeforeASign: the next anchor is due long before the next
+// look at the finals, but the chain's head is older than the newest of them.
+func TestDeepReorgIsSeenBeforeASign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Recheck = 100 * time.Hour
+		cut := false
+		r, err := w.runWith(90*time.Minute, func() {
+			if n := len(w.finals()); n == 5 && !cut {
+				cut = true
+				w.cut(rootOf(w.finals()[3]), false) // two of them
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.check()
+		if _, idle := w.chain.moves(); idle != 0 {
+			t.Errorf("%d transactions paid for nothing", idle)
+		}
+		if s := r.Status(); !s.Healthy || len(s.Alarms) == 0 || s.SpentMonth != w.chain.paid() {
+			t.Errorf("status = %+v, paid %d", s, w.chain.paid())
+		}
+	})
+}
+
+// TestDeepChaos does what TestChaos does, with reorganisations of any depth,
+// budgets and fee spikes. While finals come and go nothing can hold; what must,
+// after some calm: each record that says final is right, no root was moved to
+// twice, all that was paid is in the book, and the newest head is anchored.
+func TestDeepChaos(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { deepChaos(t, seed) })
+		})
+	}
+}
+
+func deepChaos(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 11))
+	w := newWorld(t)
+	w.cfg.Budget, w.cfg.Monthly = 200, 100_000
+	w.chain.exact = seed%2 == 0
+	w.chain.depth = 3
+	w.cfg.Poll = 30 * time.Second
+	w.chain.fault = func(string) error {
+		if rng.IntN(12) == 0 {
+			return []error{ErrDown, ErrAgain, ErrBusy, ErrAsk, ErrPrice}[rng.IntN(5)]
+		}
+		return nil
+	}
+	w.cfg.Fault = func(Point) error {
+		if rng.IntN(30) == 0 {
+			return errCrash
+		}
+		return nil
+	}
+	for range 12 {
+		_, err := w.runWith(20*time.Minute, func() {
+			switch rng.IntN(60) {
+			case 0:
+				w.chain.reorg(1+rng.IntN(20), rng.IntN(2) == 0)
+			case 1:
+				w.chain.mu.Lock()
+				w.chain.floor = uint64(rng.IntN(20)) * uint64(1+rng.IntN(100))
+				w.chain.mu.Unlock()
+			case 2:
+				w.chain.mu.Lock()
+				clear(w.chain.pool)
+				w.chain.mu.Unlock()
+			}
+		})
+		if err != nil && !errors.Is(err, errCrash) {
+			t.Fatal(err)
+		}
+	}
+	w.chain.fault, w.cfg.Fault, w.chain.floor = nil, nil, 0
+	w.log.frozen, _, _, _ = w.log.Head()
+	r, err := w.run(3 * time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.check()
+	s := r.Status()
+	if got := w.finals(); !slices.Contains(got, w.log.frozen) || s.LastFinal == nil || s.LastFinal.Size != w.log.frozen {
+		t.Errorf("finals %v, want %d; status %+v", got, w.log.frozen, s)
+	}
+	numbers := map[uint64]uint64{}
+	for _, size := range w.finals() {
+		if a, _, _ := r.final(size); a.State == Final {
+			if other, ok := numbers[a.Number]; ok {
+				t.Errorf("anchor %d is final for sizes %d and %d", a.Number, other, size)
+			}
+			numbers[a.Number] = size
+		}
+	}
+	if s.SpentMonth < w.chain.paid() {
+		t.Errorf("spent %d by the book, but %d were paid", s.SpentMonth, w.chain.paid())
+	}
+}
