@@ -9,6 +9,8 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +20,7 @@ import (
 
 	"cairn/anchor"
 	"cairn/merkle"
+	"cairn/scripts/anvil"
 )
 
 // anchorOnce takes a head all the way on a chain, and returns the receipt's block.
@@ -608,5 +611,36 @@ func TestFinalOfTwo(t *testing.T) {
 	safe.FinalTag = "safe"
 	if tips, err := dial(t, safe).Tips(ctx); err != nil || tips.Rule != "safe" {
 		t.Errorf("Tips by the tag safe = %+v, %v", tips, err)
+	}
+}
+
+// TestTransports reaches a node by WebSocket and by IPC socket, and again after
+// it was away.
+func TestTransports(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "ipc") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "s")
+	n := anvil.Start(t, "--ipc", socket)
+	d := &anvilChain{n, t}
+	_, cfg := deployed(t, d, configOf(t, d))
+	previous := merkle.Hash{}
+	for i, url := range []string{"ws" + strings.TrimPrefix(n.URL, "http"), socket} {
+		cfg.URL = url
+		c := dial(t, cfg)
+		for j := range uint64(2) {
+			root := rootOf(uint64(2*i) + j)
+			anchorOnce(t, c, d, previous, root)
+			previous = root
+			n.Stop()
+			if _, err := c.Tips(testContext(t)); !errors.Is(err, anchor.ErrDown) {
+				t.Errorf("%s: with the node away: %v, want ErrDown", url, err)
+			}
+			n.Resume()
+			until(t, "the node to be back", func() bool { _, err := c.Tips(testContext(t)); return err == nil })
+		}
 	}
 }

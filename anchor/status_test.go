@@ -1,0 +1,174 @@
+package anchor
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestSeen: with the chain down no block is named, rather than an old one.
+func TestSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var r *Route
+		var err error
+		if r, err = New(w.cfg); err != nil {
+			t.Fatal(err)
+		}
+		look := func() (Block, bool) { r.poll(t.Context()); return r.Seen() }
+		if _, ok := r.Seen(); ok {
+			t.Error("a block is seen before any look")
+		}
+		w.chain.mine()
+		if b, ok := look(); !ok || b.Height != 1 {
+			t.Errorf("seen %v, %v, want block 1", b, ok)
+		}
+		time.Sleep(3*r.cfg.Poll + r.cfg.Timeout)
+		if _, ok := r.Seen(); !ok {
+			t.Error("it is too old at the limit")
+		}
+		time.Sleep(1)
+		if b, ok := r.Seen(); ok {
+			t.Errorf("block %d is seen though the last look is long ago", b.Height)
+		}
+		if _, ok := look(); !ok {
+			t.Error("not seen after another look")
+		}
+		w.chain.fault = func(string) error { return ErrDown }
+		if b, ok := look(); ok {
+			t.Errorf("block %d is seen though the look failed", b.Height)
+		}
+		if r.Status().Latest.Height != 1 {
+			t.Error("the status forgot the newest block")
+		}
+	})
+}
+
+func TestFunds(t *testing.T) {
+	const perDay = 48 // anchors
+	tests := []struct {
+		name               string
+		balance, perAnchor Amount
+		monthly            Amount
+		ready              error
+		runway             float64
+		topUp              Amount
+	}{
+		{"plenty", 100 * perDay * 10, 10, 0, nil, 100, 0},
+		{"a week", 7 * perDay * 10, 10, 0, nil, 7, 0},
+		{"less than a week", 6 * perDay * 10, 10, 0, nil, 6, 24 * perDay * 10},
+		{"nothing", 0, 10, 0, ErrFunds, 0, 30 * perDay * 10},
+		{"the month allows less", 6 * perDay, 10, 30 * perDay, nil, 6, 24 * perDay},
+		{"the month allows next to nothing", 0, 1000, 30, nil, 0, 10_000},
+		{"the chain says it does not pay", 20 * perDay * 10, 10, 0, ErrFunds, 20, 10 * perDay * 10},
+		{"no price is known", 5, 0, 0, nil, -1, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.log.frozen = 1
+				w.cfg.Every, w.cfg.Monthly = 30*time.Minute, tt.monthly
+				w.chain.purse.Balance, w.chain.purse.PerAnchor = tt.balance, tt.perAnchor
+				if tt.ready != nil {
+					w.chain.ready = fmt.Errorf("%w: test", tt.ready)
+				}
+				r, err := w.run(16 * time.Minute)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := r.Status()
+				if s.Unit != "pebble" || s.Balance != tt.balance || s.PerAnchor != tt.perAnchor || fmt.Sprintf("%.3f", s.RunwayDays) != fmt.Sprintf("%.3f", tt.runway) {
+					t.Errorf("status = %+v, want a runway of %v", s, tt.runway)
+				}
+				if s.TopUp.Amount != tt.topUp || (s.TopUp.Address == "fake1") != (tt.topUp > 0) {
+					t.Errorf("top up %+v, want %d", s.TopUp, tt.topUp)
+				}
+				if n := w.chain.calls["funds"]; n != 4 {
+					t.Errorf("the purse was asked %d times in 16 minutes, want 4", n)
+				}
+			})
+		})
+	}
+}
+
+// bare is a chain without a purse.
+type bare struct{ Chain }
+
+func TestNoPurse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Chain = bare{w.chain}
+		r, err := w.run(time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := r.Status(); s.RunwayDays != -1 || s.Unit != "" || s.TopUp != (TopUp{}) || !s.Healthy || s.Deadline != 30*time.Minute {
+			t.Errorf("status = %+v", s)
+		}
+	})
+}
+
+// TestMonthTurns holds when the month's budget is spent, says so, and goes on
+// in the next month with the newest head.
+func TestMonthTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(31*day - 3*time.Hour)
+		w := newWorld(t)
+		w.chain.exact = true
+		w.cfg.Monthly = 75 // seven anchors of 10
+		r, err := w.run(2 * time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := r.Status()
+		if s.Healthy || !strings.Contains(s.Reason, ErrBudget.Error()) || s.SpentMonth != 70 || s.Monthly != 75 || s.Reserved != 0 || len(w.finals()) != 7 {
+			t.Errorf("status = %+v with %d finals, want the budget spent", s, len(w.finals()))
+		}
+		if r, err = w.run(80 * time.Minute); err != nil { // 20 minutes into the next month
+			t.Fatal(err)
+		}
+		w.check()
+		s = r.Status()
+		if n := len(w.finals()); !s.Healthy || s.SpentMonth == 0 || s.SpentMonth > 50 || n < 9 {
+			t.Errorf("status = %+v with %d finals, want it to go on", s, n)
+		}
+	})
+}
+
+// TestHoldAtBudget keeps what is out at the most that may be offered, is red,
+// and goes on when fees fall.
+func TestHoldAtBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.log.frozen, w.cfg.Budget = 3, 100
+		w.chain.after = func(op string) error {
+			if op == "sign" {
+				w.chain.floor = 5000
+			}
+			return nil
+		}
+		r, err := w.run(3 * time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := r.Status()
+		if s.Healthy || !strings.Contains(s.Reason, ErrFees.Error()) || s.Reserved > 100 || s.Reserved < 85 || s.Pending == nil {
+			t.Errorf("status = %+v, want it held at the budget", s)
+		}
+		signed := w.chain.signed
+		if signed > 24 {
+			t.Errorf("signed %d times", signed)
+		}
+		w.chain.floor, w.chain.after = 0, nil
+		if r, err = w.run(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		w.check()
+		if s = r.Status(); !s.Healthy || s.Reserved != 0 || w.chain.signed != signed {
+			t.Errorf("status = %+v after %d more signatures", s, w.chain.signed-signed)
+		}
+	})
+}
