@@ -79,7 +79,7 @@ func (r *Route) sign(ctx context.Context, e effect) evSigned {
 	at, err := call(ctx, r.cfg.SignTimeout, func(ctx context.Context) (Attempt, error) {
 		return r.cfg.Chain.Sign(ctx, Order{
 			Previous: e.previous, Root: m.head.root, Prior: m.a.Attempts,
-			Want: min(e.price.want, e.price.limit), Limit: e.price.limit, Deadline: r.cfg.Deadline,
+			Want: min(e.price.want, e.price.limit), Limit: e.price.limit, Deadline: e.price.deadline,
 		})
 	})
 	switch {

@@ -3,6 +3,7 @@ package anchor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -70,7 +71,17 @@ func TestDecisions(t *testing.T) {
 		{"chain without finality", Included, 1, []any{evProof{block: at(10).Block, data: []byte{1}}, evTips{}, evFound{found: at(10), ok: true}}, Included, []kind{wait}},
 		{"filed", Final, 1, []any{evFiled{}}, Final, []kind{done}},
 		{"not filed", Final, 1, []any{evFiled{errors.New("disk")}}, Final, []kind{file}},
+		{"fee too low, another was taken", Broadcast, 2, []any{evSent{attempt: 1, err: ErrPrice}}, Broadcast, []kind{askStored}},
+		{"refused for good, another was taken", Broadcast, 2, []any{evSent{attempt: 1, err: ErrRefused}}, Broadcast, []kind{askStored}},
+		{"no fee is right, another was taken", Broadcast, 2, []any{evSent{attempt: 1, err: ErrPrice}, evStored{known: true}, evSigned{err: ErrFees}}, Broadcast, []kind{send}},
+		{"no budget is left", Broadcast, 1, []any{evSent{err: ErrPrice}, evStored{known: true}, evSigned{err: ErrBudget}}, Broadcast, []kind{send}},
+		{"place taken thrice, the head is an attempt's", Broadcast, 2, []any{evSent{attempt: 1, err: ErrAsk}, evFound{}, evSent{attempt: 1, err: ErrAsk}, evFound{}, evSent{attempt: 1, err: ErrAsk}, evFound{}, evStored{root: rootOf(5), size: 5, known: true, newest: head{size: 6, root: rootOf(6)}}}, Broadcast, []kind{wait}},
+		{"… and still, and there is a newer one", Broadcast, 2, append(slices.Repeat([]any{evStored{root: rootOf(5), size: 5, known: true, newest: head{size: 6, root: rootOf(6)}}}, 3), evTips{}, evFound{}, evSent{attempt: 1, err: ErrAsk}, evFound{}, evSent{attempt: 1, err: ErrAsk}, evFound{}), Broadcast, []kind{sign}},
+		{"all reverted", Broadcast, 2, []any{evTips{}, evFound{found: Found{Which: 1, Reverted: true}, ok: true}}, Broadcast, []kind{askStored}},
+		{"reverted after it was included", Included, 1, []any{evFound{found: Found{Reverted: true}, ok: true}}, Orphaned, []kind{askStored}},
 		{"new", Queued, 0, nil, Queued, []kind{askStored}},
+		{"no head is kept", Queued, 0, []any{evStored{noHead: true}}, Queued, []kind{sign}},
+		{"a newer head there", Queued, 0, []any{evStored{root: rootOf(6), size: 6, known: true, newest: head{size: 6, root: rootOf(6)}}}, Queued, []kind{done}},
 		{"head known", Queued, 0, []any{evStored{root: rootOf(3), size: 3, known: true}}, Queued, []kind{sign}},
 		{"no head", Queued, 0, []any{evStored{known: true}}, Queued, []kind{sign}},
 		{"head unknown", Queued, 0, []any{evStored{root: rootOf(9)}}, Queued, []kind{askStored}},

@@ -13,6 +13,7 @@ type price struct {
 	want, limit Amount
 	month       month // to which the anchor is then charged
 	byMonth     bool  // it is the month's budget that makes the limit
+	deadline    time.Duration
 }
 
 // curve is the offer at a time: from the first attempt's fee in a line to the
@@ -66,7 +67,10 @@ func (m *machine) bumpDue(now time.Time) bool {
 // the budgets leave after what other places may still come to; the place
 // that it will take is, as far as can be told, that of the newest attempt.
 func (m *machine) price(now time.Time) price {
-	p := price{want: m.curve(now), limit: math.MaxUint64, month: monthOf(now)}
+	p := price{want: m.curve(now), limit: math.MaxUint64, month: monthOf(now), deadline: m.pace.deadline}
+	if len(m.a.Attempts) > 0 { // what is left of it
+		p.deadline = max(p.deadline-now.Sub(time.UnixMilli(m.a.Attempts[0].SignedAt)), m.pace.deadline/8)
+	}
 	others := Amount(0)
 	for _, pl := range m.a.places(m.closed) {
 		if pl.name != m.nextPlace() {

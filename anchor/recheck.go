@@ -13,8 +13,8 @@ import (
 // gone and no other is on its way, is taken up again: its own transaction is
 // sent first, and another is signed only if that has lost its place.
 func (r *Route) recheck(ctx context.Context, now time.Time, tips Tips) {
-	if !r.rechecked.IsZero() && now.Sub(r.rechecked) < r.cfg.Recheck {
-		return
+	if tips.Final.Height == Everything || !r.rechecked.IsZero() && now.Sub(r.rechecked) < r.cfg.Recheck {
+		return // what is final by somebody's word alone has no block to look for
 	}
 	recent := append([]uint64(nil), r.recent[max(0, len(r.recent)-recheckFinals):]...)
 	var gone *Anchor

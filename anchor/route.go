@@ -31,10 +31,10 @@ type Config struct {
 	Poll, Timeout, SignTimeout, ReceiptTimeout time.Duration
 
 	// Resend is how long a transaction may stay unmined before the same is sent
-	// again, default 1 minute; Reprice before one at a higher fee takes its
-	// place, default 10 minutes, negative for never, and no more than
-	// MaxPrices attempts are made like this, default 8. The chain's own ceiling
-	// holds for each.
+	// again, default 1 minute. Reprice is how long, once a block came without it,
+	// before one at a higher fee and with the newest head takes its place: default
+	// 10 minutes, with a Budget at most a sixth of Deadline; negative for never.
+	// No more than MaxPrices attempts are made like this, default 24.
 	Resend, Reprice time.Duration
 	MaxPrices       int
 
@@ -142,13 +142,17 @@ func New(cfg Config) (*Route, error) {
 	def(&cfg.SignTimeout, 2*time.Minute)
 	def(&cfg.ReceiptTimeout, 2*time.Minute)
 	def(&cfg.Resend, time.Minute)
-	def(&cfg.Reprice, 10*time.Minute)
 	def(&cfg.Check, 5*time.Minute)
 	def(&cfg.Recheck, 10*time.Minute)
 	def(&cfg.RedAfter, 4*cfg.Every+30*time.Minute)
 	def(&cfg.Deadline, max(cfg.Every, 30*time.Minute))
+	reprice := 10 * time.Minute
+	if cfg.Budget > 0 {
+		reprice = max(cfg.Poll, min(reprice, cfg.Deadline/6))
+	}
+	def(&cfg.Reprice, reprice)
 	if cfg.MaxPrices == 0 {
-		cfg.MaxPrices = 8
+		cfg.MaxPrices = 24
 	}
 	for _, d := range []time.Duration{cfg.Every, cfg.Poll, cfg.Timeout, cfg.SignTimeout, cfg.ReceiptTimeout, cfg.Resend, cfg.Check, cfg.Recheck, cfg.RedAfter, cfg.Deadline} {
 		if d < 0 {

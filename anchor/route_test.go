@@ -241,9 +241,10 @@ func TestCrashLoop(t *testing.T) {
 }
 
 // TestChaos lets everything fail at random, both before and after it was
-// carried out, forks the chain above its final blocks, and crashes. What must
-// hold: no root moved to twice, nothing called final that is not there, and
-// once the trouble ends the newest head gets home.
+// carried out, forks the chain above its final blocks, has fees spike, and
+// crashes. What must hold: no root moved to twice, nothing called final that is
+// not there, all that was paid is in the book, and once the trouble ends the
+// newest head gets home.
 func TestChaos(t *testing.T) {
 	for seed := range uint64(30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -261,6 +262,10 @@ func chaos(t *testing.T, seed uint64) {
 			return fmt.Errorf("%w: chaos", errs[rng.IntN(len(errs))])
 		}
 		return nil
+	}
+	w.chain.exact = seed%2 == 0
+	if seed%3 > 0 {
+		w.cfg.Budget, w.cfg.Monthly = 60*Amount(1+seed%5), 5000
 	}
 	w.chain.fault = func(string) error { return some(20) }
 	w.chain.after = func(string) error { return some(10) }
@@ -283,6 +288,9 @@ func chaos(t *testing.T, seed uint64) {
 			case 2:
 				w.chain.mu.Lock()
 				w.chain.floor = uint64(rng.IntN(40))
+				if rng.IntN(4) == 0 {
+					w.chain.floor *= 100
+				}
 				w.chain.mu.Unlock()
 			}
 		})
@@ -301,6 +309,9 @@ func chaos(t *testing.T, seed uint64) {
 	w.check()
 	if got := w.finals(); len(got) == 0 || got[len(got)-1] != size {
 		t.Errorf("finals end with %v, want %d; status %+v", got, size, r.Status())
+	}
+	if s := r.Status(); s.SpentMonth != w.chain.paid() || s.Monthly > 0 && s.SpentMonth > s.Monthly {
+		t.Errorf("spent %d of %d, but %d were paid", s.SpentMonth, s.Monthly, w.chain.paid())
 	}
 }
 

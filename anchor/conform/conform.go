@@ -6,7 +6,8 @@
 // A chain's package gives a Harness and calls Run in a test. The suite sleeps
 // nowhere: it waits for what the route or the node says, mines while it waits,
 // and gives up after Patience. Its groups run in parallel, each in a World of
-// its own.
+// its own. On a live chain, which belongs to others, they run one after another
+// without those that need blocks at will.
 package conform
 
 import (
@@ -31,6 +32,12 @@ type Harness struct {
 	Deep bool
 	// Tune, if not nil, changes the timing of every route of the suite.
 	Tune func(*anchor.Config)
+	// Live says that the chain is a public one: nobody mines it or reorganises
+	// it for the suite, all worlds may have one key, and that may have anchored
+	// before, as long as it was for this suite. Each anchor is told in the log.
+	Live bool
+	// Patience is how long the suite waits for anything, default Patience.
+	Patience time.Duration
 }
 
 // World is a chain and the place of one ledger on it. A test drives it from one
@@ -64,12 +71,15 @@ type Downer interface {
 	Up()
 }
 
-// Patience is how long the suite waits for anything.
+// Patience is how long the suite waits for anything on a chain of its own.
 const Patience = 60 * time.Second
 
 // Run runs the suite.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
+	if h.Patience == 0 {
+		h.Patience = Patience
+	}
 	groups := []struct {
 		name string
 		test func(*testing.T, Harness)
@@ -79,7 +89,9 @@ func Run(t *testing.T, h Harness) {
 	}
 	for _, g := range groups {
 		t.Run(g.name, func(t *testing.T) {
-			t.Parallel()
+			if !h.Live {
+				t.Parallel()
+			}
 			g.test(t, h)
 		})
 	}
@@ -94,7 +106,8 @@ type stage struct {
 	journal *journal
 	cfg     anchor.Config // of the next start; timing and Fault
 	hook    func(anchor.Chain, anchor.Attempt) error
-	route   *runner // the newest
+	route   *runner         // the newest
+	told    map[string]bool // records that the log has
 }
 
 func newStage(t *testing.T, h Harness) *stage {
@@ -107,6 +120,9 @@ func newStage(t *testing.T, h Harness) *stage {
 	}
 	if h.Tune != nil {
 		h.Tune(&s.cfg)
+	}
+	if h.Live {
+		s.goOnFromChain()
 	}
 	return s
 }
@@ -127,7 +143,7 @@ func (s *stage) until(what string, mine bool, ok func() bool) {
 	s.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	end := time.After(Patience)
+	end := time.After(s.h.Patience)
 	for !ok() {
 		if mine {
 			s.world.Mine(1)
@@ -163,6 +179,7 @@ func (s *stage) says() string {
 // its way either, so that all that was paid is known.
 func (s *stage) check(idle bool) {
 	s.t.Helper()
+	s.tell()
 	heads := s.world.Heads()
 	last := uint64(0)
 	for i, root := range heads {
