@@ -8,7 +8,7 @@ TIMEOUT ?= 15m
 FORGE    = .tools/bin/forge
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build test demo bench lint fuzz generate check
+.PHONY: help tools build test testnet demo bench lint fuzz generate check
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: tools build ## run every test: the contract's, then the code's and the sto
 	$(FORGE) test --offline --use $(CURDIR)/.tools/bin/solc --root contracts
 	$(GO) vet ./...
 	$(GO) test -timeout $(TIMEOUT) ./...
+
+testnet: ## run the anchoring suite on public chains named by CAIRN_TESTNET_… variables; alone it prints them
+	@scripts/testnet.sh
 
 demo: build ## a gateway, a chain and a few radio nodes: from a frame to a verified proof
 	bin/cairn-demo
