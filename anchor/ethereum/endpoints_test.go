@@ -96,7 +96,7 @@ func TestFailover(t *testing.T) {
 	ctx := testContext(t)
 	_, cfg := deployed(t, d, configOf(t, d))
 	bad := newProxy(t, d.url())
-	cfg.Timeout, cfg.MaxResponse = time.Second, 1<<20
+	cfg.Timeout, cfg.MaxResponse = 4*time.Second, 1<<20
 	cfg.URL = ""
 	previous := merkle.Hash{}
 	for i, tt := range faults {

@@ -323,7 +323,7 @@ func TestRouteLaggingIndex(t *testing.T) {
 	looks := 0
 	p.set(func(method string, params, result json.RawMessage) (json.RawMessage, *rpcFault) {
 		if method == "eth_getTransactionReceipt" && string(result) != "null" {
-			if looks++; looks < 9 {
+			if looks++; looks < 6 {
 				return json.RawMessage("null"), nil
 			}
 		}
@@ -338,7 +338,7 @@ func TestRouteLaggingIndex(t *testing.T) {
 	if n, err := usedNonces(t, c); err != nil || n != 2 {
 		t.Errorf("%d transactions for one deployment and one anchor, %v", n, err)
 	}
-	if _, calls := p.asked("eth_getTransactionReceipt"); calls < 9 {
+	if _, calls := p.asked("eth_getTransactionReceipt"); calls < 6 {
 		t.Errorf("the receipt was asked for %d times", calls)
 	}
 }
