@@ -238,6 +238,18 @@ func (c *Chain) FirstOutpoint(ctx context.Context) (proof.Outpoint, error) {
 	return proof.Outpoint{TxID: first.Tx, Index: first.Index}, nil
 }
 
+// BeginWith has the first anchor spend an output, as Config.First does from the
+// start: what was said of the line elsewhere holds at once. Once there is an
+// anchor it changes nothing.
+func (c *Chain) BeginWith(ctx context.Context, first proof.Outpoint) error {
+	if err := c.hold(ctx); err != nil {
+		return err
+	}
+	defer c.release()
+	c.scan.b.first, c.scan.dirty = outpoint{Tx: first.TxID, Index: first.Index}, true
+	return nil
+}
+
 // Send hands an attempt to the node, after asking whether it would take it.
 func (c *Chain) Send(ctx context.Context, a anchor.Attempt) error {
 	if err := c.node.CheckNetwork(ctx); err != nil {

@@ -6,7 +6,7 @@
 //
 //	version  2
 //	input 0  the previous anchor's change; for the first anchor the largest
-//	         output of the key, or the one that Config.First names
+//	         output of the key, or the one that Config.First or BeginWith names
 //	input 1  sometimes: a top-up that is swept
 //	output 0 the change, to the key again
 //	output 1 0 satoshi to 6a 20 ‖ root: OP_RETURN and the 32 bytes, verbatim

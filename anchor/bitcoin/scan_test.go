@@ -184,6 +184,37 @@ func TestFirstOutputCanBeNamed(t *testing.T) {
 	r.stored(rootOf(2))
 }
 
+// What was said of the line holds in the same run, and after it.
+func TestLineBeginsWithWhatWasSaid(t *testing.T) {
+	r := newRig(t, P2WPKH, 30_000)
+	said, err := r.FirstOutpoint(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.BeginWith(testContext(t), said); err != nil {
+		t.Fatal(err)
+	}
+	r.node.Fund(r.Script(), 90_000)
+	r.node.Mine(1)
+	want := outpoint{Tx: said.TxID, Index: said.Index}
+	if got := outpointOf(parsed(t, r.sign(order(anchor.Root{}, rootOf(1)))).TxIn[0].PreviousOutPoint); got != want {
+		t.Errorf("the first anchor would spend %s, want %s", got, want)
+	}
+	keep := r.cfg.Book.(*memoryBook)
+	r.cfg.First = said
+	r.again()
+	if keep.saves == 0 || !r.scan.unsure {
+		t.Error("the book is not taken over by a start that knows of it")
+	}
+	if got := outpointOf(parsed(t, r.anchor(anchor.Root{}, rootOf(1))).TxIn[0].PreviousOutPoint); got != want {
+		t.Errorf("the first anchor spends %s, want %s", got, want)
+	}
+	if err := r.BeginWith(testContext(t), proof.Outpoint{}); err != nil {
+		t.Fatal(err)
+	}
+	r.anchor(rootOf(1), rootOf(2))
+}
+
 // A stranger sends us a transaction in an anchor's form.
 func TestStrangersAnchorCountsForNothing(t *testing.T) {
 	r := newRig(t, P2WPKH, 200_000)
