@@ -40,7 +40,7 @@ func (l *openLedger) where() string {
 // close closes the store, and the routes' connections.
 func (l *openLedger) close() error {
 	for _, p := range l.places {
-		p.close()
+		p.shut()
 	}
 	if err := l.store.Close(); err != nil {
 		return fmt.Errorf("close the store%s: %w", l.where(), err)

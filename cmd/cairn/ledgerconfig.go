@@ -187,20 +187,17 @@ func (s *settings) texts(key string) []string {
 	return all
 }
 
-// need is how many of its routes, of which there are at least one, must hold a
-// batch before it counts as anchored.
+// need is how many of its routes must hold a batch before it counts as anchored:
+// at least one, also where there is none any more.
 func (l *LedgerConfig) need(routes int) int {
-	switch l.Quorum {
-	case "", "any":
-		return 1
-	case "all":
-		return routes
-	}
 	n, err := strconv.Atoi(l.Quorum)
-	if err != nil {
-		return routes
+	switch {
+	case l.Quorum == "" || l.Quorum == "any":
+		n = 1
+	case err != nil:
+		n = routes // all
 	}
-	return min(max(n, 1), routes)
+	return max(1, min(n, routes))
 }
 
 // checkQuorum checks how many of a ledger's routes must hold a batch.

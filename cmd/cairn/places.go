@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
+	"sync/atomic"
 
 	"github.com/ethereum/go-ethereum/common"
 
@@ -29,34 +29,72 @@ type place struct {
 	// wallet is what it pays from: two ledgers must not have one in common. It
 	// is empty if it costs nothing, or if the key cannot be read at all.
 	wallet string
-	// note is what an operator may want to know of it.
-	note string
+	// next is the successor that the configuration names, nil if there is none
+	// or if it is this one.
+	next *place
+	// said is what an operator may want to know of it.
+	said atomic.Pointer[string]
 	// named returns the statement that names the place; nil if the key cannot
-	// be read. It may ask a node.
+	// be read. If asks is set only a node can tell.
 	named func(context.Context) (*ledger.Statement, error)
+	asks  bool
 }
 
-// dial makes the chain of a route; next is the successor's instead. It needs
-// no node. A key that does not open is no error here: the route's status says
-// so, and readings are taken all the same.
-func (l *openLedger) dial(ctx context.Context, a *AnchorConfig, next bool) (*place, error) {
+func (p *place) say(format string, a ...any) {
+	text := fmt.Sprintf(format, a...)
+	p.said.Store(&text)
+}
+
+// notes are what an operator may want to know of the place: what the gateway
+// says of it, and the chain itself.
+func (p *place) notes() (all []string) {
+	if text := p.said.Load(); text != nil {
+		all = append(all, *text)
+	}
+	if c, ok := p.chain.(interface{ Notes() []string }); ok {
+		all = append(all, c.Notes()...)
+	}
+	return all
+}
+
+// shut ends the connections of the place, and of the successor that waits.
+func (p *place) shut() {
+	p.close()
+	if p.next != nil {
+		p.next.close()
+	}
+}
+
+// sameAs reports whether both are one place, as far as the keys can be read.
+func (p *place) sameAs(o *place) bool {
+	return p.id != nil && o.id != nil && p.id.String() == o.id.String()
+}
+
+// dial makes the chain of a route; with before, that of the successor to it. It
+// needs no node. A key that does not open is no error here: the route's status
+// says so, and readings are taken all the same.
+func (l *openLedger) dial(ctx context.Context, a *AnchorConfig, before *place) (*place, error) {
 	switch a.Type {
 	case typeBitcoin:
-		return l.dialBitcoin(ctx, a, next)
+		return l.dialBitcoin(ctx, a, before)
 	case typeOTS:
 		return l.dialOTS(a)
 	}
-	return l.dialEthereum(ctx, a, next)
+	return l.dialEthereum(ctx, a, before)
 }
 
 // journalOf names a place's journal: the route's name, with a number for each
-// place that the ledger has named before it on that chain.
-func (l *openLedger) journalOf(route string, id proof.Place) (string, error) {
+// place that the ledger has named before it on that chain, or will, as the one
+// that it succeeds.
+func (l *openLedger) journalOf(route string, id proof.Place, after *place) (string, error) {
 	stated, err := l.statedRoutes()
 	if err != nil {
 		return "", err
 	}
 	before := distinct(stated, route)
+	if after != nil && after.id != nil && !slices.ContainsFunc(before, func(p proof.Place) bool { return p.String() == after.id.String() }) {
+		before = append(before, after.id)
+	}
 	n := len(before)
 	if i := slices.IndexFunc(before, func(p proof.Place) bool { return id != nil && p.String() == id.String() }); i >= 0 {
 		n = i
@@ -94,9 +132,9 @@ func journalName(route string, n int) string {
 	return fmt.Sprintf("%s#%d", route, n)
 }
 
-func (l *openLedger) dialEthereum(ctx context.Context, a *AnchorConfig, next bool) (*place, error) {
+func (l *openLedger) dialEthereum(ctx context.Context, a *AnchorConfig, before *place) (*place, error) {
 	who := a.Ethereum.Account
-	if next {
+	if before != nil {
 		who = a.Ethereum.Next
 	}
 	cfg, err := ethereumConfig(a, who)
@@ -114,8 +152,11 @@ func (l *openLedger) dialEthereum(ctx context.Context, a *AnchorConfig, next boo
 		}.Statement(0)
 		p.named = func(context.Context) (*ledger.Statement, error) { return &s, nil }
 	}
-	p.journal, err = l.journalOf(c.Name(), p.id)
-	return p, err
+	if p.journal, err = l.journalOf(c.Name(), p.id, before); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return p, nil
 }
 
 // ethereumConfig is the chain's part of a route's configuration. Its error says
@@ -140,9 +181,9 @@ func ethereumConfig(a *AnchorConfig, who EthereumAccount) (ethereum.Config, erro
 	return cfg, nil
 }
 
-func (l *openLedger) dialBitcoin(ctx context.Context, a *AnchorConfig, next bool) (*place, error) {
+func (l *openLedger) dialBitcoin(ctx context.Context, a *AnchorConfig, before *place) (*place, error) {
 	key := a.Bitcoin.Key
-	if next {
+	if before != nil {
 		key = a.Bitcoin.Next
 	}
 	cfg, err := bitcoinConfig(a, key)
@@ -162,7 +203,7 @@ func (l *openLedger) dialBitcoin(ctx context.Context, a *AnchorConfig, next bool
 		p.id = proof.BitcoinRoute{Network: a.Bitcoin.Node.Network, Script: script}
 		p.wallet = fmt.Sprintf("key of %s on %s", c.Address(), c.Name())
 	}
-	if p.journal, err = l.journalOf(c.Name(), p.id); err != nil {
+	if p.journal, err = l.journalOf(c.Name(), p.id, before); err != nil {
 		return nil, err
 	}
 	cfg.Book = book{l.store.Journal(p.journal)}
@@ -180,31 +221,35 @@ func (l *openLedger) dialBitcoin(ctx context.Context, a *AnchorConfig, next bool
 	if c, err = bitcoin.Dial(ctx, cfg); err != nil {
 		return nil, err
 	}
-	p.chain, p.close = c, c.Close
+	p.chain, p.close, p.asks = c, c.Close, !named && len(script) > 0
 	p.named = func(ctx context.Context) (*ledger.Statement, error) {
 		if len(script) == 0 {
 			return nil, nil
 		}
-		first := cfg.First
 		if !named {
-			if first, err = c.FirstOutpoint(ctx); err != nil {
+			if cfg.First, err = c.FirstOutpoint(ctx); err != nil {
 				return nil, err
 			}
 		}
 		s := ledger.RouteBitcoin{
-			Name: c.Name(), Network: a.Bitcoin.Node.Network, Script: script, OutpointTx: first.TxID, OutpointIndex: first.Index,
+			Name: c.Name(), Network: a.Bitcoin.Node.Network, Script: script, OutpointTx: cfg.First.TxID, OutpointIndex: cfg.First.Index,
 		}.Statement(0)
 		return &s, nil
 	}
-	if !named {
-		p.chain = &unnamed{Chain: c, name: func(ctx context.Context) error { _, err := l.name(ctx, p); return err }}
+	if p.asks {
+		p.chain = &unnamed{Chain: c, name: func(ctx context.Context) error {
+			if _, err := l.name(ctx, p); err != nil {
+				return err
+			}
+			return c.BeginWith(ctx, cfg.First)
+		}}
 	}
 	return p, nil
 }
 
 // unnamed is a line of transactions that the ledger has not named yet: only
 // the node can tell which output it will begin with. The pre-flight comes
-// before any anchor.
+// before any anchor, which then begins with just that output.
 type unnamed struct {
 	*bitcoin.Chain
 	name func(context.Context) error
@@ -248,7 +293,8 @@ func bitcoinConfig(a *AnchorConfig, key BitcoinKey) (bitcoin.Config, error) {
 func checkRoute(a *AnchorConfig, ledger string, of wallets) error {
 	switch a.Type {
 	case typeEthereum:
-		for _, who := range []EthereumAccount{a.Ethereum.Account, a.Ethereum.Next} {
+		var first common.Address
+		for i, who := range []EthereumAccount{a.Ethereum.Account, a.Ethereum.Next} {
 			cfg, err := ethereumConfig(a, who)
 			sender := cfg.Sender
 			if err == nil && cfg.Keystore != "" {
@@ -257,11 +303,16 @@ func checkRoute(a *AnchorConfig, ledger string, of wallets) error {
 			if err == nil && sender != ([20]byte{}) {
 				err = of.claim(fmt.Sprintf("account %s on %s", sender, a.Route()), ledger)
 			}
+			if err == nil && i > 0 && sender == first && sender != ([20]byte{}) {
+				err = errSameKey
+			}
+			first = sender
 			if err != nil {
 				return err
 			}
 		}
 	case typeBitcoin:
+		first := ""
 		for _, key := range []BitcoinKey{a.Bitcoin.Key, a.Bitcoin.Next} {
 			if key.File == "" {
 				continue
@@ -274,6 +325,10 @@ func checkRoute(a *AnchorConfig, ledger string, of wallets) error {
 			if err != nil {
 				return err
 			}
+			if address == first {
+				return errSameKey
+			}
+			first = address
 			if err := of.claim(fmt.Sprintf("key of %s on %s", address, a.Route()), ledger); err != nil {
 				return err
 			}
@@ -461,30 +516,29 @@ func (l *openLedger) eachStatement(f func(n uint64, s ledger.Statement)) error {
 }
 
 // name records in the ledger where it is anchored from now on, unless its
-// newest statement about the route says so. It returns the statement's number,
-// or MaxUint64 if the place has no name yet.
-func (l *openLedger) name(ctx context.Context, p *place) (uint64, error) {
+// newest statement about the route says so. It is false if the key cannot be
+// read, so that there is nothing to record.
+func (l *openLedger) name(ctx context.Context, p *place) (bool, error) {
 	s, err := p.named(ctx)
 	if err != nil || s == nil {
-		return math.MaxUint64, err
+		return false, err
 	}
 	stated, err := l.statedRoutes()
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	for i := len(stated) - 1; i >= 0; i-- {
 		if stated[i].name != p.chain.Name() {
 			continue
 		}
 		if stated[i].same(*s) {
-			return stated[i].number, nil
+			return true, nil
 		}
 		l.log.Warn("the ledger is anchored at another place from now on: hand out a new policy", "route", p.chain.Name())
 		break
 	}
-	n, err := l.store.AddStatement(ctx, *s)
-	if err != nil {
-		return 0, fmt.Errorf("record the route: %w", err)
+	if _, err := l.store.AddStatement(ctx, *s); err != nil {
+		return false, fmt.Errorf("record the route: %w", err)
 	}
-	return n, nil
+	return true, nil
 }

@@ -14,10 +14,24 @@ import (
 // rollbackHelp is what to do when a chain knows more of a ledger than its log.
 const rollbackHelp = "this folder is older than what was anchored, or another gateway uses the same keys: put back the newest copy of the folder, or stop the other gateway; until then readings are kept, and nothing is signed or anchored"
 
-// makeRoutes makes the ledger's configured routes and has it name them.
+// dialPlaces dials the places of the configured routes. It asks no node, and the
+// ledger says nothing of them yet.
+func (l *openLedger) dialPlaces(ctx context.Context) error {
+	for i := range l.cfg.Anchors {
+		p, err := l.dialPlace(ctx, &l.cfg.Anchors[i])
+		if err != nil {
+			return l.routeError(i, err)
+		}
+		l.places = append(l.places, p)
+	}
+	return nil
+}
+
+// makeRoutes makes the routes of the places that were dialed, and has the ledger
+// name them.
 func (l *openLedger) makeRoutes(ctx context.Context) error {
 	for i := range l.cfg.Anchors {
-		if err := l.makeRoute(ctx, &l.cfg.Anchors[i]); err != nil {
+		if err := l.makeRoute(ctx, i); err != nil {
 			return l.routeError(i, err)
 		}
 	}
@@ -25,12 +39,17 @@ func (l *openLedger) makeRoutes(ctx context.Context) error {
 	return nil
 }
 
-func (l *openLedger) makeRoute(ctx context.Context, a *AnchorConfig) error {
-	p, covered, err := l.choosePlace(ctx, a)
+func (l *openLedger) makeRoute(ctx context.Context, i int) error {
+	a := &l.cfg.Anchors[i]
+	p, err := l.choosePlace(ctx, l.places[i])
 	if err != nil {
 		return err
 	}
-	l.places = append(l.places, p)
+	l.places[i] = p
+	covered, err := l.covered(p)
+	if err != nil {
+		return err
+	}
 	source := &routeSource{head: head{l.store}, covered: covered}
 	name := p.chain.Name()
 	r, err := anchor.New(anchor.Config{
@@ -86,12 +105,16 @@ func (w wallets) claim(wallet, ledger string) error {
 	return nil
 }
 
-// ownWallets checks that no two ledgers share one.
+// ownWallets checks that no two ledgers share one, not even a successor's.
 func (g *gateway) ownWallets() error {
 	of := wallets{}
 	for _, l := range g.ledgers {
 		for _, p := range l.places {
-			if err := of.claim(p.wallet, l.cfg.Name); err != nil {
+			err := of.claim(p.wallet, l.cfg.Name)
+			if err == nil && p.next != nil {
+				err = of.claim(p.next.wallet, l.cfg.Name)
+			}
+			if err != nil {
 				return err
 			}
 		}

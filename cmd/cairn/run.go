@@ -265,12 +265,7 @@ func (l *openLedger) seenBlocks() []ledger.Seen {
 func (s *service) serve(ctx context.Context, c *command) (clean bool, err error) {
 	v := &live{started: time.Now(), registry: ingest.NewRegistry()}
 	s.live = v
-	for _, l := range s.ledgers {
-		if err := l.makeRoutes(ctx); err != nil {
-			return true, err
-		}
-	}
-	if err := s.ownWallets(); err != nil {
+	if err := s.makeRoutes(ctx); err != nil {
 		return true, err
 	}
 	if err := s.makeSources(c); err != nil {
@@ -300,6 +295,9 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 			group.Go(func() error { return r.Run(ctx) })
 		}
 		group.Go(func() error { l.follow(ctx); return nil })
+		for i, p := range l.places {
+			group.Go(func() error { return l.nameSuccessor(ctx, p, l.cfg.Anchors[i].Poll) })
+		}
 	}
 	for _, srv := range servers {
 		group.Go(func() error { return srv.run(ctx) })
@@ -311,6 +309,25 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 		clean = srv.quiet() && clean
 	}
 	return clean, err
+}
+
+// makeRoutes makes all ledgers' routes. That no two share a wallet is known before
+// any ledger says where it is anchored: what it said stays.
+func (s *service) makeRoutes(ctx context.Context) error {
+	for _, l := range s.ledgers {
+		if err := l.dialPlaces(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.ownWallets(); err != nil {
+		return err
+	}
+	for _, l := range s.ledgers {
+		if err := l.makeRoutes(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // tellRunning logs what runs, a line for each ledger.

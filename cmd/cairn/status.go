@@ -145,9 +145,7 @@ func (l *openLedger) status() ledgerStatus {
 	}
 	for i, r := range l.routes {
 		of := routeOf(r.Status())
-		if note := l.places[i].note; note != "" {
-			of.Notes = append(of.Notes, note)
-		}
+		of.Notes = append(of.Notes, l.places[i].notes()...)
 		s.Routes = append(s.Routes, of)
 	}
 	return s

@@ -4,98 +4,171 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 	"sort"
 	"time"
 
 	"cairn/anchor"
+	"cairn/anchor/proof"
 	"cairn/merkle/ledger"
 )
 
-// namingTimeout is how long a start waits for a node that must say which output
-// a successor begins with.
-const namingTimeout = 15 * time.Second
+// namingTimeout is how long a node is waited for that must say which output a
+// successor begins with, before it is asked again.
+const namingTimeout = 30 * time.Second
 
-// choosePlace dials a route's place. If the configuration names a successor,
-// the ledger records it, and the place that is there goes on until one of its
-// own anchors, final, holds that statement: so whoever trusts the old place is
-// led to the new one. The first start after that takes the successor. covered
-// is how many batches the places before it hold.
-func (l *openLedger) choosePlace(ctx context.Context, a *AnchorConfig) (p *place, covered uint64, err error) {
-	if p, err = l.dial(ctx, a, false); err != nil {
-		return nil, 0, err
+var errSameKey = errors.New("the successor is the very key that anchors now: if it has taken over, take the keys that begin with next_ out")
+
+// dialPlace dials a route's place, and that of the successor which the
+// configuration names.
+func (l *openLedger) dialPlace(ctx context.Context, a *AnchorConfig) (*place, error) {
+	p, err := l.dial(ctx, a, nil)
+	if err != nil || !a.hasNext() {
+		return p, err
 	}
-	if _, waits := p.chain.(*unnamed); !waits {
-		if _, err := l.name(ctx, p); err != nil {
-			p.close()
-			return nil, 0, err
-		}
+	if p.next, err = l.dial(ctx, a, p); err != nil {
+		err = fmt.Errorf("successor: %w", err)
+	} else if p.sameAs(p.next) {
+		err = errSameKey
 	}
-	if !a.hasNext() {
-		covered, err = l.covered(p)
-		return p, covered, err
-	}
-	next, err := l.dial(ctx, a, true)
 	if err != nil {
-		p.close()
-		return nil, 0, fmt.Errorf("successor: %w", err)
+		p.shut()
+		return nil, err
 	}
-	state, taken, err := l.succeed(ctx, p, next)
-	if err != nil {
-		p.close()
-		next.close()
-		return nil, 0, err
-	}
-	if !taken {
-		next.close()
-		p.note = state
-		return p, 0, nil
-	}
-	p.close()
-	l.log.Info("the successor anchors from now on: make it the route's own key, and hand out a new policy", "route", next.chain.Name())
-	covered, err = l.covered(next)
-	return next, covered, err
+	return p, nil
 }
 
 func (a *AnchorConfig) hasNext() bool {
 	return a.Ethereum.Next != (EthereumAccount{}) || a.Bitcoin.Next != (BitcoinKey{})
 }
 
-// succeed has the ledger name the successor, and reports whether it may take
-// over, or what it waits for.
-func (l *openLedger) succeed(ctx context.Context, p, next *place) (state string, taken bool, err error) {
-	if p.id != nil && next.id != nil && p.id.String() == next.id.String() {
-		return "", false, errors.New("the successor is the very key that anchors now")
-	}
-	ask, cancel := context.WithTimeout(ctx, namingTimeout)
-	defer cancel()
-	n, err := l.name(ask, next)
-	switch {
-	case err != nil && ctx.Err() == nil:
-		return fmt.Sprintf("the successor has no name in the ledger yet: %v", err), false, nil
-	case err != nil:
-		return "", false, err
-	case n == math.MaxUint64:
-		return "the successor's key cannot be read", false, nil
-	}
-	batch, ok, err := l.firstWith(n)
+// choosePlace has the ledger name a route's place, and returns the one that
+// anchors from now on. If there is a successor, the ledger names that too, and
+// the place that is there goes on until an anchor of its own, final, holds the
+// statement: so whoever trusts the old place is led to the new one. The first
+// start after that takes the successor. Each is named once, in this order. What
+// only a node can tell is left to nameSuccessor and the route's pre-flight: a
+// start waits for no node.
+func (l *openLedger) choosePlace(ctx context.Context, p *place) (*place, error) {
+	taken, err := l.takenOver(p.next)
 	if err != nil {
-		return "", false, err
+		return nil, err
 	}
-	if ok {
-		r, err := anchor.New(anchor.Config{Chain: journalOnly{name: p.chain.Name()}, Source: head{l.store}, Journal: l.store.Journal(p.journal)})
-		if err != nil {
-			return "", false, err
-		}
-		if _, ok, err := r.Lookup(batch + 1); ok || err != nil {
-			return "", ok, err
+	if taken {
+		next := p.next
+		p.close()
+		l.log.Info("the successor anchors from now on: make it the route's own key, and hand out a new policy", "route", next.chain.Name())
+		_, err := l.name(ctx, next)
+		return next, err
+	}
+	stated, err := l.statedRoutes()
+	if err != nil {
+		return nil, err
+	}
+	if waits := names(stated, p.next) && names(stated, p); !waits && !p.asks {
+		if _, err := l.name(ctx, p); err != nil {
+			return nil, err
 		}
 	}
-	return "the successor is named in the ledger, and takes over at the first start after an anchor with that is final", false, nil
+	if p.next != nil {
+		p.say("the successor has no name in the ledger yet")
+		if !p.asks && !p.next.asks {
+			return p, l.nameNext(ctx, p)
+		}
+	}
+	return p, nil
 }
 
-// covered is how many batches the places that the ledger named before p on the
-// same chain hold.
+// names reports whether the ledger has named a place.
+func names(stated []statedRoute, p *place) bool {
+	return p != nil && p.id != nil && slices.ContainsFunc(distinct(stated, p.chain.Name()), func(have proof.Place) bool { return have.String() == p.id.String() })
+}
+
+// nameNext has the ledger name the successor of a place, once it has named the
+// place itself.
+func (l *openLedger) nameNext(ctx context.Context, p *place) error {
+	stated, err := l.statedRoutes()
+	if err != nil {
+		return err
+	}
+	if p.id != nil && !names(stated, p) {
+		return errors.New("the key that anchors now has none either")
+	}
+	named, err := l.name(ctx, p.next)
+	switch {
+	case err != nil:
+		return err
+	case named:
+		p.say("the successor is named in the ledger, and takes over at the first start after an anchor with that is final")
+	default:
+		p.say("the successor's key cannot be read")
+	}
+	return nil
+}
+
+// nameSuccessor has the ledger name a successor of which only a node can tell
+// where it begins, as soon as that answers.
+func (l *openLedger) nameSuccessor(ctx context.Context, p *place, poll time.Duration) error {
+	if p.next == nil || !p.asks && !p.next.asks {
+		return nil
+	}
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		ask, cancel := context.WithTimeout(ctx, namingTimeout)
+		err := l.nameNext(ask, p)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		p.say("the successor has no name in the ledger yet: %v", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// takenOver reports whether a place that the ledger named before next, on the
+// same chain, has a final anchor that holds a statement which names next.
+func (l *openLedger) takenOver(next *place) (bool, error) {
+	if next == nil || next.id == nil {
+		return false, nil
+	}
+	stated, err := l.statedRoutes()
+	if err != nil {
+		return false, err
+	}
+	route := next.chain.Name()
+	first := slices.IndexFunc(stated, func(s statedRoute) bool { return s.name == route && s.place.String() == next.id.String() })
+	if first < 0 {
+		return false, nil
+	}
+	batch, ok, err := l.firstWith(stated[first].number)
+	if err != nil || !ok {
+		return false, err
+	}
+	for n := range distinct(stated[:first], route) {
+		r, err := l.lookedUp(route, n)
+		if err != nil {
+			return false, err
+		}
+		if _, ok, err := r.Lookup(batch + 1); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// lookedUp is the n-th place of the ledger on a chain, whose anchors are looked
+// up and which does not run.
+func (l *openLedger) lookedUp(route string, n int) (*anchor.Route, error) {
+	return anchor.New(anchor.Config{Chain: journalOnly{name: route}, Source: head{l.store}, Journal: l.store.Journal(journalName(route, n))})
+}
+
+// covered is how many batches the other places that the ledger named on p's
+// chain hold.
 func (l *openLedger) covered(p *place) (uint64, error) {
 	stated, err := l.statedRoutes()
 	if err != nil {
@@ -105,9 +178,9 @@ func (l *openLedger) covered(p *place) (uint64, error) {
 	for n := range distinct(stated, p.chain.Name()) {
 		name := journalName(p.chain.Name(), n)
 		if name == p.journal {
-			break
+			continue
 		}
-		r, err := anchor.New(anchor.Config{Chain: journalOnly{name: p.chain.Name()}, Source: head{l.store}, Journal: l.store.Journal(name)})
+		r, err := l.lookedUp(p.chain.Name(), n)
 		if err != nil {
 			return 0, err
 		}
