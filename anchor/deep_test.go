@@ -127,7 +127,7 @@ func TestDeepReorgIsSeenBeforeASign(t *testing.T) {
 }
 
 // TestDeepChaos does what TestChaos does, with reorganisations of any depth,
-// budgets and fee spikes. While finals come and go nothing can hold; what must,
+// budgets, fee spikes and stolen places. While finals come and go nothing can hold; what must,
 // after some calm: each record that says final is right, no root was moved to
 // twice, all that was paid is in the book, and the newest head is anchored.
 func TestDeepChaos(t *testing.T) {
@@ -144,7 +144,6 @@ func deepChaos(t *testing.T, seed uint64) {
 	w.cfg.Budget, w.cfg.Monthly = 200, 100_000
 	w.chain.exact = seed%2 == 0
 	w.chain.depth = 3
-	w.cfg.Poll = 30 * time.Second
 	w.chain.fault = func(string) error {
 		if rng.IntN(12) == 0 {
 			return []error{ErrDown, ErrAgain, ErrBusy, ErrAsk, ErrPrice}[rng.IntN(5)]
@@ -158,7 +157,8 @@ func deepChaos(t *testing.T, seed uint64) {
 		return nil
 	}
 	for range 12 {
-		_, err := w.runWith(20*time.Minute, func() {
+		_, err := w.steps(20*time.Minute, 12*time.Second, func(*Route) {
+			w.chain.mine()
 			switch rng.IntN(60) {
 			case 0:
 				w.chain.reorg(1+rng.IntN(20), rng.IntN(2) == 0)
@@ -169,6 +169,11 @@ func deepChaos(t *testing.T, seed uint64) {
 			case 2:
 				w.chain.mu.Lock()
 				clear(w.chain.pool)
+				w.chain.mu.Unlock()
+			case 3: // another transaction of the same key takes the place
+				w.chain.mu.Lock()
+				foreign := fakeTx{nonce: w.chain.nonce(), fee: 1 << 20}
+				w.chain.pool[foreign.id()] = foreign
 				w.chain.mu.Unlock()
 			}
 		})

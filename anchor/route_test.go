@@ -57,6 +57,30 @@ func (w *world) runWith(d time.Duration, each func()) (*Route, error) {
 	}
 }
 
+// steps does what runWith does, but a look and a block follow each other in one
+// goroutine, so that a seed always gives the same run. It returns the error with
+// which Fault ended the route.
+func (w *world) steps(d, every time.Duration, each func(*Route)) (*Route, error) {
+	w.t.Helper()
+	r, err := New(w.cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := r.load(); err != nil {
+		w.t.Fatal(err)
+	}
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(every) {
+		err := r.round(w.t.Context())
+		r.publish()
+		if err != nil {
+			time.Sleep(every)
+			return r, err
+		}
+		each(r)
+	}
+	return r, nil
+}
+
 // check holds what must be true after anything.
 func (w *world) check() {
 	w.t.Helper()
@@ -277,7 +301,8 @@ func chaos(t *testing.T, seed uint64) {
 		return nil
 	}
 	for range 40 {
-		_, err := w.runWith(20*time.Minute, func() {
+		_, err := w.steps(20*time.Minute, 12*time.Second, func(*Route) {
+			w.chain.mine()
 			switch rng.IntN(40) {
 			case 0:
 				w.chain.reorg(1+rng.IntN(5), rng.IntN(2) == 0)
@@ -291,6 +316,11 @@ func chaos(t *testing.T, seed uint64) {
 				if rng.IntN(4) == 0 {
 					w.chain.floor *= 100
 				}
+				w.chain.mu.Unlock()
+			case 3: // another transaction of the same key takes the place
+				w.chain.mu.Lock()
+				foreign := fakeTx{nonce: w.chain.nonce(), fee: 1 << 20}
+				w.chain.pool[foreign.id()] = foreign
 				w.chain.mu.Unlock()
 			}
 		})
@@ -309,6 +339,11 @@ func chaos(t *testing.T, seed uint64) {
 	w.check()
 	if got := w.finals(); len(got) == 0 || got[len(got)-1] != size {
 		t.Errorf("finals end with %v, want %d; status %+v", got, size, r.Status())
+	}
+	for _, at := range w.finals() {
+		if a, _, _ := r.final(at); w.cfg.Budget > 0 && a.cost() > w.cfg.Budget {
+			t.Errorf("size %d cost %d, its budget is %d", at, a.cost(), w.cfg.Budget)
+		}
 	}
 	if s := r.Status(); s.SpentMonth != w.chain.paid() || s.Monthly > 0 && s.SpentMonth > s.Monthly {
 		t.Errorf("spent %d of %d, but %d were paid", s.SpentMonth, s.Monthly, w.chain.paid())

@@ -148,35 +148,12 @@ func (f *feeRun) run() {
 func (f *feeRun) until(end time.Time, each func()) {
 	for time.Now().Before(end) {
 		f.starts++
-		r, err := f.feeRoute(time.Until(end), each)
+		r, err := f.steps(time.Until(end), f.cfg.Poll, func(r *Route) { f.checkBudget(r); each() })
 		if err != nil && !errors.Is(err, errCrash) {
 			f.t.Fatal(err)
 		}
 		f.route = r
 	}
-}
-
-// feeRoute runs one route step by step, without a ticker of its own: a look,
-// then a block.
-func (f *feeRun) feeRoute(d time.Duration, each func()) (*Route, error) {
-	r, err := New(f.cfg)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	if err := r.load(); err != nil {
-		return r, err
-	}
-	ctx := f.t.Context()
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(f.cfg.Poll) {
-		if err := r.round(ctx); err != nil {
-			time.Sleep(f.cfg.Poll)
-			return r, err
-		}
-		r.publish()
-		f.checkBudget(r)
-		each()
-	}
-	return r, nil
 }
 
 // checkBudget: whatever is mined from here on, the budgets hold.
