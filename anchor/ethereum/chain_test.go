@@ -40,11 +40,26 @@ func mustSign(t *testing.T, c *Chain, previous, root merkle.Hash, prior ...ancho
 	return a
 }
 
+// mustSend sends, and waits until the nodes count the transaction among those
+// that wait, which go-ethereum does a moment after it took it.
 func mustSend(t *testing.T, c *Chain, a anchor.Attempt) {
 	t.Helper()
-	if err := c.Send(testContext(t), a); err != nil {
+	ctx := testContext(t)
+	if err := c.Send(ctx, a); err != nil {
 		t.Fatalf("Send: %v", err)
 	}
+	tx, err := parseAttempt(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the node to count "+a.Place, func() bool {
+		v, err := c.nodes.look(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.nonce(ctx, v, "pending")
+		return err == nil && n > tx.Nonce()
+	})
 }
 
 // mustFind mines until one of the attempts is in the chain.
