@@ -6,8 +6,8 @@
 // A chain's package gives a Harness and calls Run in a test. The suite sleeps
 // nowhere: it waits for what the route or the node says, mines while it waits,
 // and gives up after Patience. Its groups run in parallel, each in a World of
-// its own. On a live chain, which belongs to others, they run one after another
-// without those that need blocks at will.
+// its own. On a live chain, which belongs to others, they run one after another,
+// without those that take blocks or the node away.
 package conform
 
 import (
@@ -88,6 +88,9 @@ func Run(t *testing.T, h Harness) {
 		{"Replaced", testReplaced}, {"Down", testDown}, {"Rollback", testRollback}, {"Budget", testBudget},
 	}
 	for _, g := range groups {
+		if h.Live && slices.Contains([]string{"Reorg", "Deep", "Down"}, g.name) {
+			continue
+		}
 		t.Run(g.name, func(t *testing.T) {
 			if !h.Live {
 				t.Parallel()
