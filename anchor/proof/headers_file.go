@@ -152,9 +152,11 @@ func (h *BitcoinHeaders) Len() int { return len(h.headers) }
 
 // Connected tells in words what ties these headers to the network's chain, or
 // why nothing does. It is ok if the newest block that this program knows is
-// among them, or is the one before the first. An older one would not do: work
-// of its time is cheap today, so that a false chain could branch off there.
-// Where only the genesis block is known, they begin with it or just after it.
+// among them. An older one would not do: work of its time is cheap today, so
+// that a false chain could branch off there. Nor would it do that they begin
+// just after it: of the first header the difficulty cannot be checked, and the
+// easiest is for all. Only on the genesis block, which has the easiest itself,
+// they may stand so.
 func (h *BitcoinHeaders) Connected() (how string, ok bool) {
 	c := h.p.newest()
 	name := fmt.Sprintf("the known block %d", c.height)
@@ -164,12 +166,12 @@ func (h *BitcoinHeaders) Connected() (how string, ok bool) {
 	switch {
 	case h.first <= c.height && c.height <= h.Tip():
 		return "contains " + name, true
-	case uint64(h.first) == uint64(c.height)+1 && h.headers[0].Prev() == c.hash:
+	case h.first == 1 && c.height == 0 && h.headers[0].Prev() == c.hash:
 		return "follows " + name, true
 	case h.Tip() < c.height:
 		return fmt.Sprintf("ends at block %d, before %s", h.Tip(), name), false
 	}
-	return fmt.Sprintf("begins at block %d, after %s: nothing ties it to that", h.first, name), false
+	return fmt.Sprintf("begins at block %d, after %s, and so shows nothing of the difficulty there", h.first, name), false
 }
 
 // At returns the header at a height.

@@ -100,8 +100,8 @@ func TestConnected(t *testing.T) {
 		{0, 60, true, "contains the known block 40"},
 		{24, 60, true, "contains the known block 40"},
 		{40, 41, true, "contains the known block 40"},
-		{41, 60, true, "follows the known block 40"},
-		{42, 60, false, "begins at block 42, after the known block 40: nothing ties it to that"},
+		{41, 60, false, "begins at block 41, after the known block 40, and so shows nothing of the difficulty there"},
+		{42, 60, false, "begins at block 42, after the known block 40, and so shows nothing of the difficulty there"},
 		{0, 40, false, "ends at block 39, before the known block 40"},
 		{12, 30, false, "ends at block 29, before the known block 40"},
 	} {
@@ -122,6 +122,44 @@ func TestConnected(t *testing.T) {
 	}
 	if how, ok := h.Connected(); ok {
 		t.Errorf("a branch is connected: %s", how)
+	}
+}
+
+// TestEasyBranch: who begins just after the newest known block could give the
+// first header the easiest bits, and have a branch of no cost. On genesis that
+// is the difficulty there is.
+func TestEasyBranch(t *testing.T) {
+	p := tinyNet(false, false)
+	chain := steady(t, p, 40)
+	known := after(&chain[28], chain[29].seconds(), fraction(chain[28].Bits(), 64))
+	branch := func(on *BitcoinHeader) []BitcoinHeader {
+		headers := []BitcoinHeader{*on}
+		for range 6 {
+			last := &headers[len(headers)-1]
+			headers = append(headers, after(last, last.seconds()+600, p.easiest))
+		}
+		return headers
+	}
+	easy, genesis := branch(&known), branch(&chain[0])
+	h, err := newBitcoinHeaders(p, 1, genesis[1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if how, ok := h.Connected(); !ok || how != "follows the genesis block" {
+		t.Errorf("on genesis: connected %v: %s", ok, how)
+	}
+	p.known = append(p.known, bitcoinCheckpoint{29, known.Hash()})
+	if h, err = newBitcoinHeaders(p, 30, easy[1:]); err != nil {
+		t.Fatal(err)
+	}
+	if how, ok := h.Connected(); ok {
+		t.Errorf("a branch with work %d on a block of %d is connected: %s", h.WorkFrom(30), known.Work(), how)
+	}
+	if _, ok, _ := h.TrustedDeep(bitcoinRoute(p.name), 30, easy[1].Hash(), 6); ok {
+		t.Error("a block of it is trusted")
+	}
+	if _, err = newBitcoinHeaders(p, 29, easy); !errors.Is(err, ErrBitcoinBits) {
+		t.Errorf("with the known block: %v", err)
 	}
 }
 
