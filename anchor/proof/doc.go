@@ -107,9 +107,10 @@
 //
 // A Bitcoin block is as final as a header that the receipt shows to follow it,
 // with the depth that the policy's route asks for counted from the block; a
-// hash that is given by hand is final as it is. A receipt's own headers are
-// reported and vouch for nothing. What a calendar promises leaves a reading
-// pending at most.
+// hash that is given by hand is final as it is, and its height is then the
+// receipt's word. A receipt's own headers are reported and vouch for nothing.
+// What a calendar promises leaves a reading pending at most; a timestamp with
+// neither a Bitcoin block nor a promise leaves it logged.
 //
 // Not after: the latest time that the block may be of, for a quorum of several
 // the last of these. A Bitcoin block may be of two hours before or after the
@@ -117,7 +118,8 @@
 // before: the earliest time that the newest block may be of which the header
 // names as seen when the window opened; the batch was closed after it, which
 // says nothing about when a reading was made. It is confirmed only if that
-// block, too, is trusted and has that time, and one that is goes before all that
+// block, too, is trusted, on Bitcoin as deep as the policy's routes there ask
+// for, and has that time, and one that is goes before all that
 // are not. A block that is newer than the anchor's own, or not below it on the
 // same chain, is passed over.
 //
@@ -202,8 +204,9 @@
 //
 // # Policy
 //
-// UTF-8 text; blank lines and lines that begin with # do not count; words are
-// parted by spaces. Version 2 has the first line "cairn-policy 2", then
+// UTF-8 text of characters that can be seen; blank lines and lines that begin
+// with # do not count; words are parted by spaces and tabs. Version 2 has the
+// first line "cairn-policy 2", then
 //
 //	ledger <id, 64 hexadecimal digits> <verifier key of the log>
 //	route <name> ethereum chain=<id> contract=0x<20 bytes> code=0x<32 bytes> sender=0x<20 bytes>
@@ -224,7 +227,8 @@
 // there is one route and no group: then it is that.
 //
 // A Bitcoin anchor can be written as an OpenTimestamps proof of the same network
-// too, so that a group of both asks for no more than either.
+// too, so that a group of both asks for no more than either. The verdict says so
+// where two routes rest on one block.
 //
 // Version 1 has the first line "cairn-policy 1", the lines ledger and late, and
 // routes of the form
@@ -248,8 +252,8 @@
 //	SHA-256 of all before it (32)
 //
 // Its headers are checked against the network's rules as [ParseBitcoinHeaders]
-// does, and vouch for a block only if they hold or follow the newest block that
-// this program knows ([BitcoinHeaders.Connected]) and as many stand upon it as
-// the policy's depth asks for. Their work keeps others from making such on
+// does, and vouch for a block only if they hold the newest block that this
+// program knows ([BitcoinHeaders.Connected]) and as many stand upon it as the
+// policy's depth asks for. Their work keeps others from making such on
 // mainnet alone; on signet the signatures in blocks are not checked.
 package proof

@@ -163,4 +163,3 @@ func (t *Timestamp) Only(keep func(OTSAttestation) bool) *Timestamp {
 	}
 	return c
 }
-

@@ -17,6 +17,7 @@ package proof
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -188,11 +189,12 @@ func VerifyOTS(r OTSReceipt, root [32]byte) ([]OTSFacts, error) {
 		return nil, fmt.Errorf("%w: %w", ErrOTSFormat, err)
 	}
 	var facts []OTSFacts
+	works := make([]*big.Int, len(r.Blocks)) // many paths may lead to one block: its headers are checked once
 	for _, leaf := range t.Leaves() {
 		if leaf.Kind != OTSBitcoin {
 			continue
 		}
-		f, err := r.verify(leaf)
+		f, err := r.verify(leaf, works)
 		if err != nil {
 			return nil, err
 		}
@@ -201,7 +203,7 @@ func VerifyOTS(r OTSReceipt, root [32]byte) ([]OTSFacts, error) {
 	return facts, nil
 }
 
-func (r *OTSReceipt) verify(leaf OTSLeaf) (f OTSFacts, err error) {
+func (r *OTSReceipt) verify(leaf OTSLeaf, works []*big.Int) (f OTSFacts, err error) {
 	value := leaf.Node.Message()
 	if len(value) != 32 {
 		return f, fmt.Errorf("%w: %d bytes at the attestation of block %d", ErrOTSBlock, len(value), leaf.Height)
@@ -210,20 +212,27 @@ func (r *OTSReceipt) verify(leaf OTSLeaf) (f OTSFacts, err error) {
 		return f, fmt.Errorf("%w: block %d", ErrOTSBlock, leaf.Height)
 	}
 	f = OTSFacts{Network: r.Network, Height: uint32(leaf.Height), Merkle: [32]byte(value)}
-	for _, b := range r.Blocks {
-		if b.Height != f.Height {
-			continue
-		}
-		if f.Merkle != b.Header.Merkle() {
-			return f, fmt.Errorf("%w: it leads to %x, the header of block %d has %x", ErrOTSBlock,
-				reversed(f.Merkle), b.Height, reversed(b.Header.Merkle()))
-		}
-		if f.Work, err = checkBlock(r.Network, b.Height, b.Header, b.Following); err != nil {
+	i, ok := r.block(f.Height)
+	if !ok {
+		return f, nil
+	}
+	b := &r.Blocks[i]
+	if f.Merkle != b.Header.Merkle() {
+		return f, fmt.Errorf("%w: it leads to %x, the header of block %d has %x", ErrOTSBlock,
+			reversed(f.Merkle), b.Height, reversed(b.Header.Merkle()))
+	}
+	if works[i] == nil {
+		if works[i], err = checkBlock(r.Network, b.Height, b.Header, b.Following); err != nil {
 			return f, err
 		}
-		f.Shown, f.Hash, f.Time, f.Depth = true, b.Header.Hash(), b.Header.Time(), 1+len(b.Following)
 	}
+	f.Shown, f.Hash, f.Time, f.Depth, f.Work = true, b.Header.Hash(), b.Header.Time(), 1+len(b.Following), works[i]
 	return f, nil
+}
+
+// block returns the position of the block of a height.
+func (r *OTSReceipt) block(height uint32) (int, bool) {
+	return slices.BinarySearchFunc(r.Blocks, height, func(b OTSBlock, h uint32) int { return cmp.Compare(b.Height, h) })
 }
 
 // Pending returns the calendars that promised more, each once, ascending. Their

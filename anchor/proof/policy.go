@@ -118,6 +118,11 @@ func ParsePolicy(b []byte) (*Policy, error) {
 	}
 	r := policyReader{known: make(map[string]bool), member: make(map[string]string)}
 	for n, line := range bytes.Split(b, []byte("\n")) {
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		// In an editor what looks like a line of its own may stand in a comment.
+		if bytes.ContainsFunc(line, func(r rune) bool { return r != '\t' && !strconv.IsPrint(r) }) {
+			return nil, fmt.Errorf("%w: line %d: it has a character that cannot be seen", ErrPolicy, n+1)
+		}
 		words := strings.Fields(string(line))
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue

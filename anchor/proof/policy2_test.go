@@ -98,6 +98,10 @@ func TestPolicy2Refuses(t *testing.T) {
 		{"words after", head + "route x ots depth=6 really", "line 3: \"really\" is too much"},
 		{"group in version 1", strings.Replace(head, policyMagic2, policyMagic1, 1) + "group g any x", `line 3: unknown word "group"`},
 		{"quorum in version 1", strings.Replace(head, policyMagic2, policyMagic1, 1) + "quorum none", `line 3: unknown word "quorum"`},
+		{"what looks like a line of its own in a comment", all + "# so\rquorum eth\n", "line 6: it has a character that cannot be seen"},
+		{"another end of line in a comment", all + "# so\u2028quorum eth\n", "line 6: it has a character that cannot be seen"},
+		{"a comment that runs backwards", all + "# \u202equorum eth\n", "line 6: it has a character that cannot be seen"},
+		{"a name with nothing in it", all + "quorum e\u200bth\n", "line 6: it has a character that cannot be seen"},
 		{"many groups", all + groups(maxGroups+1), fmt.Sprintf("over %d groups", maxGroups)},
 	}
 	for _, c := range cases {

@@ -65,6 +65,7 @@ type standing struct {
 	block *anchorBlock  // the one that decides, or that would have to be trusted
 	by    *receiptState // that has the block, or promises one
 	bound *anchorBlock  // from LevelLate on: the latest of those that it rests on
+	cheap string        // of those, one on a network where work is worth nothing
 }
 
 // weigh returns a node's standing, given those of the routes: of a group that
@@ -87,6 +88,7 @@ func (q *quorum) weigh(routes []standing) standing {
 			if s.bound.latest() > best.bound.latest() {
 				best.bound = s.bound
 			}
+			best.cheap = cmp.Or(best.cheap, s.cheap)
 		}
 	}
 	return best
@@ -170,7 +172,7 @@ func (c *checker) byHead() []anchorsOfHead {
 			at = len(h.routes)
 			h.routes = append(h.routes, headAnchors{route: s.route})
 		}
-		if len(s.blocks) == 0 {
+		if len(s.blocks) == 0 && len(s.pending) != 0 { // with neither it says nothing
 			h.routes[at].add(&anchored{by: s})
 		}
 		for k := range s.blocks {
@@ -238,13 +240,21 @@ func (c *checker) standings(batch int, heads []anchorsOfHead) []standing {
 func (c *checker) standing(a *headAnchors, batch int, elsewhere bool) standing {
 	switch p := c.o.Policy; {
 	case a.best != nil && p != nil && p.Late != 0 && a.best.block.time-c.batches[batch].header.To > p.Late.Milliseconds():
-		return standing{LevelLate, CodeLate, a.best.block, a.best.by, a.best.block}
+		return standing{LevelLate, CodeLate, a.best.block, a.best.by, a.best.block, cheapWork(a.best.block.route)}
 	case a.best != nil:
-		return standing{LevelAnchored, "", a.best.block, a.best.by, a.best.block}
+		return standing{LevelAnchored, "", a.best.block, a.best.by, a.best.block, cheapWork(a.best.block.route)}
 	case a.other != nil:
-		return standing{LevelPending, a.other.code(), a.other.block, a.other.by, nil}
+		return standing{level: LevelPending, code: a.other.code(), block: a.other.block, by: a.other.by}
 	case elsewhere:
 		return standing{level: LevelLogged, code: CodeNoRoute}
 	}
 	return standing{level: LevelLogged, code: CodeNoReceipt}
+}
+
+// cheapWork returns the route if it is a Bitcoin network other than mainnet.
+func cheapWork(route string) string {
+	if isBitcoin(route) && route != bitcoinRoute(BitcoinMainnet) {
+		return route
+	}
+	return ""
 }

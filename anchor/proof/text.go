@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"cairn/merkle/ledger"
 )
 
 // maxTextReadings is how many readings the text shows; the JSON has them all.
@@ -13,6 +15,10 @@ const maxTextReadings = 2
 
 // maxTextRoutes is how many of the policy's routes it shows.
 const maxTextRoutes = 8
+
+// maxTextScript is how many digits of a script it shows: all of one that a
+// policy can name.
+const maxTextScript = 2 * ledger.MaxScript
 
 // Text returns the verdict for people, about one screen. Its first line is the
 // answer: VERIFIED, REFUSED or COULD NOT CHECK.
@@ -75,6 +81,9 @@ func (v *Verdict) headline() string {
 	if !v.Identity {
 		note = " (IDENTITY NOT CHECKED)"
 	}
+	if v.CheapWork != "" && v.Level >= LevelLate {
+		note += fmt.Sprintf(" (BY %s, WHOSE WORK IS WORTH NOTHING)", v.CheapWork)
+	}
 	switch {
 	case v.Outcome == Verified && v.Code == "":
 		return fmt.Sprintf("VERIFIED %v: %s%s", v.Level, what, note)
@@ -119,13 +128,7 @@ func (v *Verdict) boundsText(b *strings.Builder) {
 	if len(v.Routes) > 1 {
 		v.routesText(b)
 	}
-	for i := range v.Anchors {
-		if i == maxTextReadings {
-			line(b, "… and %s more, see --json", count(len(v.Anchors)-i, "anchor"))
-			break
-		}
-		v.Anchors[i].text(b, v.Identity)
-	}
+	v.anchorsText(b)
 	for i, s := range v.Succession {
 		if i == maxTextReadings {
 			line(b, "… and %s more, see --json", count(len(v.Succession)-i, "successor"))
@@ -136,6 +139,25 @@ func (v *Verdict) boundsText(b *strings.Builder) {
 			followed = "NOT FOLLOWED: " + s.Why
 		}
 		line(b, "successor   statement %d names %s; %s", s.Statement, s.What, followed)
+	}
+}
+
+// anchorsText shows some anchors, those first that are trusted: a file may hold
+// others before them.
+func (v *Verdict) anchorsText(b *strings.Builder) {
+	told := 0
+	for _, trusted := range []bool{true, false} {
+		for i := range v.Anchors {
+			if v.Anchors[i].Trusted != trusted {
+				continue
+			}
+			if told == maxTextReadings {
+				line(b, "… and %s more, see --json", count(len(v.Anchors)-told, "anchor"))
+				return
+			}
+			v.Anchors[i].text(b, v.Identity)
+			told++
+		}
 	}
 }
 
@@ -168,6 +190,8 @@ func (a *AnchorVerdict) text(b *strings.Builder, identity bool) {
 		route += " in " + bitcoinRoute(a.Network)
 	}
 	switch {
+	case a.Merkle == "" && a.Hash == "" && len(a.Pending) == 0:
+		line(b, "anchor      %s: neither a block nor a promise of one", route)
 	case a.Hash == "" && a.Merkle == "":
 		line(b, "anchor      %s: no block yet", route)
 	case a.Hash == "":
@@ -179,13 +203,17 @@ func (a *AnchorVerdict) text(b *strings.Builder, identity bool) {
 		line(b, "            contract %s sender %s", a.Contract, a.Sender)
 	}
 	if a.TxID != "" {
-		line(b, "            transaction %s to script %s", a.TxID, a.Script)
+		script := a.Script
+		if len(script) > maxTextScript {
+			script = script[:maxTextScript] + "…"
+		}
+		line(b, "            transaction %s to script %s", a.TxID, script)
 	}
 	if a.Depth != 0 {
-		line(b, "            the receipt shows %s, work %s", count(a.Depth, "block"), a.workText())
+		line(b, "            the receipt itself shows %s in a row, work %s", count(a.Depth, "block"), a.workText())
 	}
 	if len(a.Pending) != 0 {
-		line(b, "            promised by %s", strings.Join(a.Pending, ", "))
+		line(b, "            promised by %s, whose word proves nothing", strings.Join(a.Pending, ", "))
 	}
 }
 

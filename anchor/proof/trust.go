@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"cairn/merkle/ledger"
 )
 
 // HeaderTrust knows which blocks are final on a chain. Nothing in a proof can
@@ -61,12 +59,14 @@ type Pinned [][32]byte
 
 // Trusted implements HeaderTrust.
 func (p Pinned) Trusted(route string, _ uint64, hash [32]byte) (string, bool, error) {
-	if strings.HasPrefix(route, ledger.BitcoinRoutes) {
+	how := "its hash was given with the question"
+	if isBitcoin(route) {
 		slices.Reverse(hash[:])
+		how += ", its height is the receipt's word"
 	}
 	for _, h := range p {
 		if h == hash {
-			return "its hash was given with the question", true, nil
+			return how, true, nil
 		}
 	}
 	return "", false, nil
@@ -104,16 +104,29 @@ func (a AnyTrust) any(ask func(HeaderTrust) (string, bool, error)) (string, bool
 	return why, false, errors.Join(errs...)
 }
 
-// BlockAt implements BlockFinder by those sources that do.
+// BlockAt implements BlockFinder by the first source that has the block. Others
+// may have another of that height.
 func (a AnyTrust) BlockAt(route string, height uint64) (BitcoinHeader, bool) {
-	for _, t := range a {
-		if f, ok := t.(BlockFinder); ok {
-			if h, ok := f.BlockAt(route, height); ok {
-				return h, true
-			}
-		}
+	if all := blocksAt(a, route, height); len(all) != 0 {
+		return all[0], true
 	}
 	return BitcoinHeader{}, false
+}
+
+// blocksAt returns the headers of a height that the sources have.
+func blocksAt(t HeaderTrust, route string, height uint64) (all []BitcoinHeader) {
+	if any, ok := t.(AnyTrust); ok {
+		for _, one := range any {
+			all = append(all, blocksAt(one, route, height)...)
+		}
+		return all
+	}
+	if f, ok := t.(BlockFinder); ok {
+		if h, ok := f.BlockAt(route, height); ok {
+			all = append(all, h)
+		}
+	}
+	return all
 }
 
 // BlockTime implements BlockTimer by those sources that do.

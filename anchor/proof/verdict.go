@@ -42,6 +42,10 @@ type Verdict struct {
 	Anchors    []AnchorVerdict    `json:"anchors,omitempty"`
 	Statements []StatementVerdict `json:"statements,omitempty"`
 
+	// CheapWork is a Bitcoin network that the level rests on, of several one,
+	// and whose work is worth nothing: such a level is for trying things out.
+	CheapWork string `json:"cheapWork,omitempty"`
+
 	Quorum     string              `json:"quorum,omitempty"` // the policy's, if it names one
 	Routes     []RouteVerdict      `json:"routes,omitempty"` // the policy's
 	Succession []SuccessionVerdict `json:"succession,omitempty"`

@@ -104,7 +104,8 @@ type checker struct {
 	asked   map[askedBlock]blockAnswer
 	seen    seenBlocks
 
-	delay  int64 // ms, the longest from a window's end to its anchor
+	delay  int64  // ms, the longest from a window's end to its anchor
+	shared string // two routes that rest on one block, in words
 	clocks map[string]*clock
 }
 

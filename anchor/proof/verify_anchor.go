@@ -172,7 +172,7 @@ func readOTS(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
 			route: route, height: uint64(f.Height), known: f.Shown, hash: f.Hash,
 			time: f.Time, slack: slackOf(route), merkle: f.Merkle, work: f.Work,
 		}
-		if at := slices.IndexFunc(o.Blocks, func(x OTSBlock) bool { return x.Height == f.Height }); at >= 0 {
+		if at, ok := o.block(f.Height); ok {
 			b.following = o.Blocks[at].Following
 		}
 		s.blocks = append(s.blocks, b)
@@ -273,8 +273,16 @@ func (c *checker) askAll() {
 			continue
 		}
 		s.asked = true
+		told := make(map[[32]byte]*anchorBlock) // a receipt has one block of a hash, and may have many paths to it
 		for k := range s.blocks {
-			c.ask(&s.blocks[k], c.depthOf(s))
+			b := &s.blocks[k]
+			if same := told[b.hash]; b.known && same != nil {
+				b.how, b.trusted, b.err = same.how, same.trusted, same.err
+				continue
+			}
+			if c.ask(b, c.depthOf(s)); b.known {
+				told[b.hash] = b
+			}
 		}
 	}
 }
@@ -296,7 +304,7 @@ func (c *checker) depthOf(s *receiptState) uint64 {
 
 // ask finds out whether a block is final.
 func (c *checker) ask(b *anchorBlock, depth uint64) {
-	if !b.known && !c.find(b) {
+	if !b.known && !c.find(b, depth) {
 		return
 	}
 	a := c.answer(askedBlock{b.route, b.height, b.hash, depth})
@@ -312,24 +320,21 @@ func (c *checker) ask(b *anchorBlock, depth uint64) {
 }
 
 // find looks for the header of a block of which the receipt knows only height
-// and root, where the trusted headers are. It tells whether it is that block's.
-func (c *checker) find(b *anchorBlock) bool {
-	finder, ok := c.o.Trust.(BlockFinder)
-	if !ok {
-		b.how = noHeader
-		return false
+// and root, where the trusted headers are, and tells whether there is one with
+// that root. Of several it takes one that is trusted.
+func (c *checker) find(b *anchorBlock, depth uint64) bool {
+	b.how = noHeader
+	for _, h := range blocksAt(c.o.Trust, b.route, b.height) {
+		if h.Merkle() != b.merkle {
+			b.how = "the block of that height in the headers file has other transactions"
+			continue
+		}
+		b.known, b.hash, b.time = true, h.Hash(), h.Time()
+		if c.answer(askedBlock{b.route, b.height, b.hash, depth}).trusted {
+			break
+		}
 	}
-	h, ok := finder.BlockAt(b.route, b.height)
-	if !ok {
-		b.how = noHeader
-		return false
-	}
-	if h.Merkle() != b.merkle {
-		b.how = "the block of that height in the headers file has other transactions"
-		return false
-	}
-	b.known, b.hash, b.time = true, h.Hash(), h.Time()
-	return true
+	return b.known
 }
 
 const noHeader = "the receipt does not hold the block's header, and no headers file does"

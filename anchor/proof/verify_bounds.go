@@ -71,12 +71,32 @@ func (c *checker) seenTime(b seenBlock) *int64 {
 		c.seen = make(seenBlocks)
 	}
 	c.seen[b] = nil
-	if _, ok, err := c.o.Trust.Trusted(b.route, b.height, b.hash); ok && err == nil {
+	if _, ok, err := trusted(c.o.Trust, b.route, b.height, b.hash, c.seenDepth(b.route)); ok && err == nil {
 		if t, ok := timer.BlockTime(b.route, b.hash); ok {
 			c.seen[b] = &t
 		}
 	}
 	return c.seen[b]
+}
+
+// seenDepth returns how deep a block of a Bitcoin network must be that a header
+// names: as deep as the policy's anchors there, where it has any.
+func (c *checker) seenDepth(route string) (depth uint64) {
+	if p := c.o.Policy; p != nil {
+		for _, r := range p.Routes {
+			switch at := r.Place.(type) {
+			case BitcoinRoute:
+				if bitcoinRoute(at.Network) == route {
+					depth = max(depth, depthOf(at.Depth))
+				}
+			case OTSRoute:
+				if bitcoinRoute(at.Network) == route {
+					depth = max(depth, depthOf(at.Depth))
+				}
+			}
+		}
+	}
+	return depthOf(depth)
 }
 
 // bounds sets the file's bounds from its readings': the widest.

@@ -1,8 +1,11 @@
 package proof
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"slices"
 
@@ -18,6 +21,7 @@ const maxLogKeys = 256
 type logKey struct {
 	key       [32]byte
 	statement uint64 // number of the log-key statement that names it; 0 for the first
+	id        [4]byte
 }
 
 // logKeys finds the log's keys: the first, which the ledger's id is made of,
@@ -69,7 +73,7 @@ func (c *checker) logKeys() *fault {
 			return faultf(CodeLogKey, "statement number %d hands over a key that number %d only brings", h.statement, last.statement)
 		}
 		seen[h.to] = true
-		c.keys = append(c.keys, logKey{h.to, h.statement})
+		c.keys = append(c.keys, logKey{h.to, h.statement, keyID(ledger.Origin(c.id), h.to)})
 	}
 }
 
@@ -77,7 +81,11 @@ func (c *checker) logKeys() *fault {
 // that key's position.
 func (c *checker) openHead(note []byte, origin string) (merkle.Checkpoint, int, error) {
 	var first error
+	ids := noteKeyIDs(note)
 	for i := range c.keys {
+		if i > 0 && !ids[c.keys[i].id] {
+			continue // a file may have many heads and many keys
+		}
 		cp, err := merkle.OpenCheckpoint(note, origin, ed25519.PublicKey(c.keys[i].key[:]))
 		if err == nil {
 			return cp, i, nil
@@ -88,6 +96,26 @@ func (c *checker) openHead(note []byte, origin string) (merkle.Checkpoint, int, 
 		}
 	}
 	return merkle.Checkpoint{}, 0, first
+}
+
+// keyID returns the first four bytes of SHA256(name ‖ 0A ‖ 01 ‖ key), which a
+// signature line of the signed note format begins with.
+func keyID(name string, key [32]byte) [4]byte {
+	h := sha256.Sum256(append([]byte(name+"\n\x01"), key[:]...))
+	return [4]byte(h[:])
+}
+
+// noteKeyIDs returns the keys that a note's signature lines name.
+func noteKeyIDs(note []byte) map[[4]byte]bool {
+	ids := make(map[[4]byte]bool)
+	lines := note[bytes.LastIndex(note, []byte("\n\n"))+1:]
+	for line := range bytes.Lines(lines) {
+		sig := bytes.TrimSuffix(line[bytes.LastIndexByte(line, ' ')+1:], []byte("\n"))
+		if b, err := base64.StdEncoding.DecodeString(string(sig)); err == nil && len(b) > 4 {
+			ids[[4]byte(b)] = true
+		}
+	}
+	return ids
 }
 
 // keyOrder holds that each head is signed by the key that the log had then: a

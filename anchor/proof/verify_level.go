@@ -53,6 +53,8 @@ func (l *leveller) anchorOf(batch int) *batchAnchor {
 	best := l.quorum.weigh(routes)
 	a := &batchAnchor{level: best.level, notBefore: c.notBefore(batch, cmp.Or(best.bound, best.block))}
 	if best.level >= LevelLate {
+		c.v.CheapWork = cmp.Or(c.v.CheapWork, best.cheap)
+		c.oneBlock(routes)
 		a.notAfter = c.notAfter(best.bound)
 		c.delay = max(c.delay, best.block.time-c.batches[batch].header.To)
 	}
@@ -64,6 +66,24 @@ func (l *leveller) anchorOf(batch int) *batchAnchor {
 	}
 	l.known[batch] = a
 	return a
+}
+
+// oneBlock notes two routes that rest on one Bitcoin block: there one anchor may
+// have been shown as both.
+func (c *checker) oneBlock(routes []standing) {
+	first := make(map[[32]byte]int)
+	for i := range routes {
+		b := routes[i].bound
+		if b == nil || !isBitcoin(b.route) || c.shared != "" {
+			continue
+		}
+		if k, ok := first[b.hash]; ok {
+			r := c.o.Policy.Routes
+			c.shared = fmt.Sprintf("that %s and %s stand for two anchors: both rest on block %d of %s, and one transaction can be shown as either",
+				placeName(r[k].Name, r[k].Place.Chain()), placeName(r[i].Name, r[i].Place.Chain()), b.height, b.route)
+		}
+		first[b.hash] = i
+	}
 }
 
 // lower keeps the worst standing of each route.

@@ -3,6 +3,8 @@ package proof
 import (
 	"fmt"
 	"strings"
+
+	"cairn/merkle/ledger"
 )
 
 const notIdentity = "IDENTITY: whose ledger this is, and whether it is anchored where its owner says. No policy was given, and anyone can make a ledger, a contract and an anchor of their own"
@@ -49,6 +51,9 @@ func (c *checker) notChecked() {
 		}
 	}
 	c.chainsNotChecked(add)
+	if c.shared != "" {
+		add(c.shared)
+	}
 	if len(c.receipts) != 0 {
 		add("that what was anchored extends those that were anchored before it: the chain orders roots, and compares none")
 	}
@@ -89,7 +94,10 @@ func (c *checker) chainsNotChecked(add func(string)) {
 			once("code", "what the contract does: an anchor's is not the registry that this program knows, so a head may have changed without a log")
 		}
 		if a.TxID != "" && counts {
-			once("payer", "who made a Bitcoin anchor: anyone can pay to the policy's script, so it proves a time; one line of anchors, and no second, only the transactions before it would show")
+			once("payer", "who made a Bitcoin anchor: anyone can pay to a script, so it proves a time and no sender; that there is no second line of anchors, only the transactions before it would show")
+		}
+		if a.Route == ledger.RouteNameOTS && counts {
+			once("stamp", "who had a root stamped: calendars take any from anyone, so it proves a time, and nothing of a second history")
 		}
 		if a.Network != "" && a.Network != BitcoinMainnet {
 			once("work "+a.Network, fmt.Sprintf("work: that of %s's blocks is worth nothing, on mainnet alone it keeps others from making such", bitcoinRoute(a.Network)))

@@ -117,8 +117,8 @@ func TestChains(t *testing.T) {
 		code int
 		want string
 	}{
-		{"both", []string{"--headers", eth, "--headers", btc}, 0, "VERIFIED anchored: 1 reading\n"},
-		{"the other way round", []string{"--headers", btc, "--headers", eth}, 0, "VERIFIED anchored: 1 reading\n"},
+		{"both", []string{"--headers", eth, "--headers", btc}, 0, "VERIFIED anchored: 1 reading (BY bitcoin:regtest, WHOSE WORK IS WORTH NOTHING)\n"},
+		{"the other way round", []string{"--headers", btc, "--headers", eth}, 0, "VERIFIED anchored: 1 reading (BY bitcoin:regtest, WHOSE WORK IS WORTH NOTHING)\n"},
 		{"Ethereum's alone", []string{"--headers", eth}, 1, "statement 4 names another place, and is not followed: nothing that the policy trusts already vouches"},
 		{"Bitcoin's alone", []string{"--headers", btc}, 1, "REFUSED: logged is less than anchored"},
 		{"Bitcoin's damaged", []string{"--headers", eth, "--headers", cut}, 2, "malformed bitcoin headers file: "},
