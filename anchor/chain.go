@@ -89,7 +89,7 @@ type Found struct {
 type Order struct {
 	Previous Root      // the head to move from, zero for none
 	Root     Root      // the head to move to
-	Prior    []Attempt // the anchor's attempts before this one, oldest first
+	Prior    []Attempt // the anchor's attempts before this one that a node may have, oldest first
 	// Want is what a replacement should offer in all; 0 for the least that
 	// replaces. A first attempt offers what the chain itself estimates.
 	Want Amount

@@ -30,7 +30,8 @@
 // block is kept as height and hash and looked at again until it is final; if
 // it went away, the same transaction is sent again. Another is signed only to
 // take the place of one that stays unmined, at a higher fee, or when a foreign
-// transaction took that place. The receipt is taken at inclusion, so that no
+// transaction took that place; or, on a chain that costs nothing and may take
+// hours, once in the cadence for the newest head. The receipt is taken at inclusion, so that no
 // node can have forgotten it, and completed when its block is final.
 //
 // # Money

@@ -76,12 +76,11 @@ func (r *Route) perform(ctx context.Context, e effect) (any, Point) {
 // the attempts before.
 func (r *Route) sign(ctx context.Context, e effect) evSigned {
 	m := r.m
-	at, err := call(ctx, r.cfg.SignTimeout, func(ctx context.Context) (Attempt, error) {
-		return r.cfg.Chain.Sign(ctx, Order{
-			Previous: e.previous, Root: m.head.root, Prior: m.a.Attempts,
-			Want: min(e.price.want, e.price.limit), Limit: e.price.limit, Deadline: e.price.deadline,
-		})
-	})
+	o := Order{Previous: e.previous, Root: m.head.root, Prior: m.a.standing(), Limit: e.price.limit, Deadline: e.price.deadline}
+	if len(o.Prior) > 0 {
+		o.Want = min(e.price.want, o.Limit)
+	}
+	at, err := call(ctx, r.cfg.SignTimeout, func(ctx context.Context) (Attempt, error) { return r.cfg.Chain.Sign(ctx, o) })
 	switch {
 	case err != nil:
 	case at.Root != m.head.root:
@@ -211,9 +210,9 @@ func (r *Route) askStored(ctx context.Context) (ev evStored) {
 		}
 		r.tellGuard(ev.known, ev.root)
 	}
-	if final := r.anchored(); ev.known && ev.size < final && r.behind != ev.root {
+	if final := r.anchored(); ev.known && ev.size < final && (r.behind == nil || *r.behind != ev.root) {
 		// The chain may have undone that one: look at it before anything is put on top.
-		r.behind, r.rechecked = ev.root, time.Time{}
+		r.behind, r.rechecked = &ev.root, time.Time{}
 		ev.err = fmt.Errorf("%w: the chain's head is of size %d, though %d was final", ErrAgain, ev.size, final)
 	}
 	return ev

@@ -88,9 +88,10 @@ type pace struct {
 	reprice  time.Duration // … and, this long after it was signed, signed again at a higher fee
 	prices   int           // attempts that reprice may make in all
 	deadline time.Duration
-	budget   Amount // for an anchor, 0 for none
-	monthly  Amount // for a month, 0 for none
-	free     bool   // the chain has no purse: nothing costs anything
+	budget   Amount        // for an anchor, 0 for none
+	monthly  Amount        // for a month, 0 for none
+	free     bool          // the chain has no purse: nothing costs anything
+	every    time.Duration // the cadence
 }
 
 const (

@@ -47,7 +47,10 @@ func step(fee Amount) Amount { return fee.plus(fee/8 + 1) }
 // helps nothing.
 func (m *machine) bumpDue(now time.Time) bool {
 	last := &m.a.Attempts[len(m.a.Attempts)-1]
-	if m.pace.reprice <= 0 || len(m.a.Attempts) >= m.pace.prices || m.pace.free && last.Fee == 0 {
+	if m.pace.free && last.Fee == 0 {
+		return m.freshDue(now, last)
+	}
+	if m.pace.reprice <= 0 || len(m.a.Attempts) >= m.pace.prices {
 		return false
 	}
 	if !last.Sent || last.Dead || !m.missed || now.Before(m.signAt) {
@@ -61,6 +64,20 @@ func (m *machine) bumpDue(now time.Time) bool {
 		return false
 	}
 	return m.pace.budget == 0 || m.curve(now) >= step(last.Fee)
+}
+
+// freshDue reports whether a chain that costs nothing, and may take hours, gets
+// the newest head as well: once in the cadence, and while there is room for more
+// attempts.
+func (m *machine) freshDue(now time.Time, last *Attempt) bool {
+	if m.pace.every <= 0 || !last.Sent || last.Dead || len(m.a.Attempts) >= maxAttempts || now.Before(m.signAt) {
+		return false
+	}
+	from := m.priceAt
+	if from.IsZero() {
+		from = time.UnixMilli(last.SignedAt)
+	}
+	return !now.Before(from.Add(m.pace.every))
 }
 
 // price returns what the next attempt should and may cost. The limit is what
@@ -166,14 +183,13 @@ func (m *machine) spent(now time.Time) error {
 
 // usedUp reports whether what the anchor paid for nothing leaves too little for
 // another attempt, and none that is out can be mined any more.
-func (m *machine) usedUp() bool {
-	if m.pace.budget == 0 || len(m.a.Attempts) == 0 {
-		return false
-	}
+func (m *machine) usedUp() bool { return m.pace.budget > 0 && m.a.cost() > 0 && m.allClosed() }
+
+func (m *machine) allClosed() bool {
 	for _, p := range m.a.places(m.closed) {
 		if p.open {
 			return false
 		}
 	}
-	return m.a.cost() > 0
+	return len(m.a.Attempts) > 0
 }

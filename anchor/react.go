@@ -71,6 +71,8 @@ func (m *machine) onStored(now time.Time, e evStored) {
 		m.a.Size, m.a.Root, m.a.Note = m.head.size, m.head.root, m.head.note
 	}
 	switch {
+	case e.noHead && m.nothingNew():
+		m.priceAt = now
 	case e.noHead:
 		m.stored = new(Root)
 	case e.root == m.head.root && len(m.a.Attempts) == 0:
@@ -86,6 +88,13 @@ func (m *machine) onStored(now time.Time, e evStored) {
 	default:
 		m.stored = &e.root
 	}
+}
+
+// nothingNew reports whether the newest attempt is of the newest head and still
+// good, so that another would say nothing more.
+func (m *machine) nothingNew() bool {
+	n := len(m.a.Attempts)
+	return n > 0 && !m.resign && !m.a.Attempts[n-1].Dead && m.a.Attempts[n-1].Size >= m.head.size
 }
 
 // anchors reports whether an attempt carries the root.
@@ -140,16 +149,16 @@ func (m *machine) onSigned(now time.Time, e evSigned) {
 func (m *machine) notSigned(now time.Time, p price, err error) {
 	err, dear := m.tooDear(p, err)
 	err = fmt.Errorf("sign: %w", err)
-	m.priceAt = now
+	m.priceAt, m.low = now, nil
 	m.holdSign(now, err)
-	if !dear {
-		return
-	}
-	if m.usedUp() {
+	if dear && m.usedUp() || len(m.a.Attempts) >= maxAttempts && m.allClosed() {
 		m.ended = true
 		return
 	}
-	m.ceiling, m.low = err, nil
+	if !dear {
+		return
+	}
+	m.ceiling = err
 	if !m.taken && m.target() >= 0 {
 		m.resign = false
 	}

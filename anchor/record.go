@@ -179,6 +179,18 @@ func (a *Anchor) carry(attempt int) {
 	a.Size, a.Root, a.Note = at.Size, at.Root, at.Note
 }
 
+// standing returns the attempts that a node may have. One that was refused for
+// good and that none took needs no replacement: another may well cost the same.
+func (a *Anchor) standing() []Attempt {
+	as := make([]Attempt, 0, len(a.Attempts))
+	for i := range a.Attempts {
+		if a.Attempts[i].Sent || !a.Attempts[i].Dead || a.Attempts[i].Cost > 0 {
+			as = append(as, a.Attempts[i])
+		}
+	}
+	return as
+}
+
 // cost is what the anchor's transactions did cost, as far as they are in blocks.
 func (a *Anchor) cost() (sum Amount) {
 	for i := range a.Attempts {

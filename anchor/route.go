@@ -107,7 +107,7 @@ type Route struct {
 	recent    []uint64  // sizes of the newest records, oldest first, at most maxRecent
 	checked   time.Time // last good pre-flight
 	rechecked time.Time
-	behind    Root      // the chain's head that made the newest finals be looked at again
+	behind    *Root     // the chain's head for which the newest finals were looked at again
 	book      book      // what the anchors cost, apart from the one in m
 	fundsAt   time.Time // last good answer of the purse
 	guarded   bool      // Guard was told
@@ -177,7 +177,7 @@ func (r *Route) pace() pace {
 	_, purse := r.cfg.Chain.(Purse)
 	return pace{
 		poll: r.cfg.Poll, resend: r.cfg.Resend, reprice: r.cfg.Reprice, prices: r.cfg.MaxPrices,
-		deadline: r.cfg.Deadline, budget: r.cfg.Budget, monthly: r.cfg.Monthly, free: !purse,
+		deadline: r.cfg.Deadline, budget: r.cfg.Budget, monthly: r.cfg.Monthly, free: !purse, every: r.cfg.Every,
 	}
 }
 
