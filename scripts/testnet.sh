@@ -11,7 +11,7 @@ help() {
 make testnet runs the anchoring suite on public chains and prints block, time and cost of each anchor.
 No variable is set, so nothing was run. Set those of one chain or of several:
 
-Ethereum: Sepolia, Hoodi or another testnet; some 25 anchors, an hour with 4 blocks of finality
+Ethereum: Sepolia, Hoodi or another testnet; 23 anchors or a few more, an hour with 4 blocks of finality
   CAIRN_TESTNET_ETH_RPC                  URLs of nodes of one chain, with commas between
   CAIRN_TESTNET_ETH_KEYSTORE             keystore file of a funded account
   CAIRN_TESTNET_ETH_PASSPHRASE_FILE      file whose first line opens it
@@ -20,7 +20,7 @@ Ethereum: Sepolia, Hoodi or another testnet; some 25 anchors, an hour with 4 blo
   CAIRN_TESTNET_ETH_GAS_RULE             optional: eip1559, legacy or op-stack
   CAIRN_TESTNET_ETH_WAIT_FINAL           optional: yes waits for the last anchor of the first part
 
-Bitcoin: testnet4 or signet; some 25 anchors, 8 hours where blocks take ten minutes
+Bitcoin: testnet4 or signet; 21 anchors or a few more, 8 hours where blocks take ten minutes
   CAIRN_TESTNET_BTC_RPC                  URL of a node (btcd or Bitcoin Core), without user and password
   CAIRN_TESTNET_BTC_NETWORK              testnet4, signet or regtest
   CAIRN_TESTNET_BTC_USER                 the node's user, and
@@ -34,6 +34,7 @@ Bitcoin: testnet4 or signet; some 25 anchors, 8 hours where blocks take ten minu
 
 OpenTimestamps: any calendars; two stamps, free
   CAIRN_TESTNET_OTS_CALENDARS            URLs, with commas between
+  CAIRN_TESTNET_OTS_ALSO                 optional: URLs of the calendars behind them, if they are pools
   CAIRN_TESTNET_OTS_NETWORK              optional: their Bitcoin network (default mainnet)
   CAIRN_TESTNET_OTS_WAIT                 optional: wait so long for the blocks, such as 12h (default: not at all)
   CAIRN_TESTNET_OTS_RPC                  optional: a Bitcoin node that checks the blocks, with

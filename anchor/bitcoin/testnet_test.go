@@ -29,7 +29,7 @@ import (
 //	CAIRN_TESTNET_BTC_BIRTHDAY             height of a block before the key's first money
 //	CAIRN_TESTNET_BTC_DEPTH                optional: confirmations that make a block final, default 2
 //
-// It makes some 25 anchors, one after another.
+// It makes 21 anchors or a few more, one after another.
 const (
 	livePoll     = 5 * time.Second
 	livePatience = 4 * time.Hour // 24 blocks of ten minutes

@@ -21,6 +21,7 @@ import (
 // The live suite takes its calendars from the environment. It costs nothing.
 //
 //	CAIRN_TESTNET_OTS_CALENDARS  URLs, with commas between
+//	CAIRN_TESTNET_OTS_ALSO       optional: URLs of the calendars behind them, if they are pools
 //	CAIRN_TESTNET_OTS_NETWORK    optional: Bitcoin network of the calendars, default mainnet
 //	CAIRN_TESTNET_OTS_WAIT       optional: wait this long for the calendars' blocks, such as 12h; 0s, the
 //	                             default, ends with their promises
@@ -96,6 +97,9 @@ func live(t *testing.T) Config {
 		t.Fatal("CAIRN_TESTNET_OTS_CALENDARS is not set")
 	}
 	cfg := Config{Calendars: strings.Split(urls, ","), Network: os.Getenv("CAIRN_TESTNET_OTS_NETWORK"), Book: &mapBook{}, Pause: time.Minute}
+	if also := os.Getenv("CAIRN_TESTNET_OTS_ALSO"); also != "" {
+		cfg.Also = strings.Split(also, ",")
+	}
 	if cfg.Network == "" {
 		cfg.Network = proof.BitcoinMainnet
 	}
