@@ -205,3 +205,105 @@ func deepChaos(t *testing.T, seed uint64) {
 		t.Errorf("spent %d by the book, but %d were paid", s.SpentMonth, w.chain.paid())
 	}
 }
+
+// TestDeepReorgToOtherVersion has the version that was replaced confirm after
+// the newer one was final: the record of the newer is taken back, and nothing
+// is written again at each look.
+func TestDeepReorgToOtherVersion(t *testing.T) {
+	for _, running := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.log.frozen, w.cfg.Budget = 3, 1000
+			var old fakeTx
+			w.chain.after = func(op string) error {
+				if op == "send" && old == (fakeTx{}) {
+					w.chain.floor, w.log.frozen = 200, 9
+					for _, tx := range w.chain.pool {
+						old = tx
+					}
+				}
+				return nil
+			}
+			if running { // the final record is written, "current" is not
+				w.cfg.Fault = func(p Point) error {
+					if p == PointFiled {
+						return errCrash
+					}
+					return nil
+				}
+			}
+			if _, err := w.run(time.Hour); running != errors.Is(err, errCrash) {
+				t.Fatal(err)
+			}
+			if got := w.finals(); !slices.Equal(got, []uint64{9}) {
+				t.Fatalf("finals %v, want [9]", got)
+			}
+			w.cfg.Fault = nil
+			w.chain.floor = 0
+			w.cut(rootOf(9), false)
+			w.chain.pool[old.id()] = old
+			w.log.frozen = 3 // so that nothing newer is anchored
+			w.cfg.Recheck = time.Minute
+			for range 10 {
+				w.chain.mine()
+			}
+			r, err := w.run(30 * time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.check()
+			a, ok, err := r.Lookup(1)
+			if err != nil || !ok || a.Size != 3 || a.IncludedBy != 0 || a.Number != 0 {
+				t.Errorf("first final = %s, %v, %v, want size 3", describe(&a), ok, err)
+			}
+			if b, ok, _ := r.final(9); !ok || b.State != Orphaned || b.Number != 0 {
+				t.Errorf("record of size 9 = %s, want it taken back", describe(&b))
+			}
+			if s := r.Status(); s.SpentMonth != w.chain.paid() {
+				t.Errorf("spent %d, paid %d", s.SpentMonth, w.chain.paid())
+			}
+			puts := w.journal.puts
+			if _, err := w.run(30 * time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			if w.journal.puts != puts {
+				t.Errorf("%d writes with nothing to do", w.journal.puts-puts)
+			}
+		})
+	}
+}
+
+// TestOldFinalGone: one that a later final covers is not taken up again.
+func TestOldFinalGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for _, n := range []uint64{2, 5} {
+			w.log.frozen = n
+			if _, err := w.run(20 * time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.chain.mu.Lock()
+		for id, h := range w.chain.at {
+			if w.chain.blocks[h].raw[0].root == rootOf(2) {
+				delete(w.chain.at, id)
+			}
+		}
+		w.chain.mu.Unlock()
+		sent := w.chain.calls["send"]
+		r, err := w.run(time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := r.Status()
+		if s.Pending != nil || s.State != Final || w.chain.calls["send"] != sent || w.chain.signed != 2 {
+			t.Errorf("status = %+v, %d more sent", s, w.chain.calls["send"]-sent)
+		}
+		if len(s.Alarms) != 1 || s.Alarms[0].From != 1 || s.Alarms[0].To != 2 || s.Alarms[0].Covered || s.Healthy {
+			t.Errorf("alarms = %+v, want one", s.Alarms)
+		}
+		if a, ok, err := r.Lookup(1); err != nil || !ok || a.Size != 5 {
+			t.Errorf("Lookup(1) = %s, %v, %v, want size 5", describe(&a), ok, err)
+		}
+	})
+}

@@ -220,3 +220,28 @@ func TestMonthOf(t *testing.T) {
 		t.Errorf("months %d, %d, %d", a, b, c)
 	}
 }
+
+// TestCostFollowsVersion: of the attempts of one place only the one that is in
+// a block costs anything.
+func TestCostFollowsVersion(t *testing.T) {
+	m := flying(Broadcast, 3)
+	m.a.Attempts[1].Place = "0"
+	found := func(which int, cost Amount, reverted bool) {
+		m.on(at(0), evFound{ok: true, found: Found{Which: which, Block: Block{Height: uint64(which) + 1}, Cost: cost, Reverted: reverted}})
+	}
+	for _, step := range []struct {
+		do   func()
+		want Amount
+	}{
+		{func() { found(0, 10, false) }, 10},
+		{func() { found(1, 20, false) }, 20},
+		{func() { found(0, 11, true) }, 11},
+		{func() { found(2, 5, false) }, 16},
+		{func() { found(1, 7, false) }, 12},
+		{func() { m.on(at(0), evFound{}) }, 0},
+	} {
+		if step.do(); m.a.cost() != step.want {
+			t.Errorf("cost = %d, want %d", m.a.cost(), step.want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -310,7 +311,14 @@ func (r *Route) load() error {
 		if ok {
 			r.remember(f)
 			r.number = max(r.number, f.Number+1)
+			err = r.rememberOthers(&f)
 		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := r.rememberOthers(&a); err != nil {
+		return err
 	}
 	if a.State == Final {
 		r.book.set(&a)
@@ -319,6 +327,25 @@ func (r *Route) load() error {
 		r.log.Info("resuming anchor", "size", a.Size, "state", string(a.State))
 	}
 	r.publish()
+	return nil
+}
+
+// rememberOthers adds the records that an anchor has under the sizes of its other
+// attempts: "current" may be older than they are.
+func (r *Route) rememberOthers(a *Anchor) error {
+	for i := range a.Attempts {
+		size := a.Attempts[i].Size
+		if slices.Contains(r.recent, size) {
+			continue
+		}
+		f, ok, err := r.final(size)
+		if err != nil {
+			return err
+		}
+		if ok && f.Number == a.Number {
+			r.remember(f)
+		}
+	}
 	return nil
 }
 

@@ -144,6 +144,19 @@ func (t *Timestamp) leaves(path []OTSOp, to *[]OTSLeaf) {
 	}
 }
 
+// each calls f for every attestation, in the order in which they are written,
+// and returns how many bytes the messages of all nodes have.
+func (t *Timestamp) each(f func(OTSAttestation, *Timestamp)) (size int) {
+	for _, a := range t.atts {
+		f(a, t)
+	}
+	size = len(t.msg)
+	for _, e := range t.ops {
+		size += e.node.each(f)
+	}
+	return size
+}
+
 // Only returns a copy with those attestations that keep accepts and what leads
 // to them; nil if there are none.
 func (t *Timestamp) Only(keep func(OTSAttestation) bool) *Timestamp {

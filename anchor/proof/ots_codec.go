@@ -190,7 +190,7 @@ func (r *otsReader) attestation(t *Timestamp) error {
 	if err != nil {
 		return err
 	}
-	a := OTSAttestation{Kind: otsTags[[8]byte(tag)]}
+	a := OTSAttestation{Kind: kindOf([8]byte(tag))}
 	p := otsReader{b: payload}
 	switch a.Kind {
 	case OTSUnknown:

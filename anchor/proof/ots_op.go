@@ -158,11 +158,17 @@ const (
 	OTSEthereum         // it is the transactions root of the Ethereum block at Height
 )
 
-var otsTags = map[[8]byte]OTSKind{
-	{0x83, 0xdf, 0xe3, 0x0d, 0x2e, 0xf9, 0x0c, 0x8e}: OTSPending,
-	{0x05, 0x88, 0x96, 0x0d, 0x73, 0xd7, 0x19, 0x01}: OTSBitcoin,
-	{0x06, 0x86, 0x9a, 0x0d, 0x73, 0xd7, 0x1b, 0x45}: OTSLitecoin,
-	{0x30, 0xfe, 0x80, 0x87, 0xb5, 0xc7, 0xea, 0xd7}: OTSEthereum,
+// otsKinds are the tags of the known kinds, by kind.
+var otsKinds = [...][8]byte{
+	OTSPending:  {0x83, 0xdf, 0xe3, 0x0d, 0x2e, 0xf9, 0x0c, 0x8e},
+	OTSBitcoin:  {0x05, 0x88, 0x96, 0x0d, 0x73, 0xd7, 0x19, 0x01},
+	OTSLitecoin: {0x06, 0x86, 0x9a, 0x0d, 0x73, 0xd7, 0x1b, 0x45},
+	OTSEthereum: {0x30, 0xfe, 0x80, 0x87, 0xb5, 0xc7, 0xea, 0xd7},
+}
+
+// kindOf returns the kind with this tag; OTSUnknown if there is none.
+func kindOf(tag [8]byte) OTSKind {
+	return OTSKind(max(slices.Index(otsKinds[1:], tag)+1, int(OTSUnknown)))
 }
 
 // OTSAttestation stands at the end of a path.
@@ -204,10 +210,10 @@ func (a OTSAttestation) String() string {
 }
 
 func (a OTSAttestation) check() error {
-	switch _, known := otsTags[a.Tag]; {
+	switch {
 	case a.Kind < OTSUnknown || a.Kind > OTSEthereum:
 		return fmt.Errorf("%w: attestation of kind %d", ErrOTS, a.Kind)
-	case a.Kind == OTSUnknown && known:
+	case a.Kind == OTSUnknown && kindOf(a.Tag) != OTSUnknown:
 		return fmt.Errorf("%w: attestation with the known tag %x as unknown", ErrOTS, a.Tag)
 	case a.Kind == OTSPending:
 		return checkOTSURI(a.URI)
@@ -229,17 +235,19 @@ func checkOTSURI(uri string) error {
 	return nil
 }
 
-// tag returns the tag and the payload that the attestation is written with.
-func (a OTSAttestation) wire() (tag [8]byte, payload []byte) {
+func (a OTSAttestation) tag() [8]byte {
 	if a.Kind == OTSUnknown {
-		return a.Tag, a.Payload
+		return a.Tag
 	}
-	for t, kind := range otsTags {
-		if kind == a.Kind {
-			tag = t
-		}
-	}
-	if a.Kind == OTSPending {
+	return otsKinds[a.Kind]
+}
+
+// wire returns the tag and the payload that the attestation is written with.
+func (a OTSAttestation) wire() (tag [8]byte, payload []byte) {
+	switch tag = a.tag(); a.Kind {
+	case OTSUnknown:
+		return tag, a.Payload
+	case OTSPending:
 		return tag, append(appendVaruint(nil, uint64(len(a.URI))), a.URI...)
 	}
 	return tag, appendVaruint(nil, a.Height)
@@ -248,8 +256,7 @@ func (a OTSAttestation) wire() (tag [8]byte, payload []byte) {
 // compare is the reference's order: by tag; of one tag by height, URI or
 // payload.
 func (a OTSAttestation) compare(b OTSAttestation) int {
-	at, _ := a.wire()
-	bt, _ := b.wire()
+	at, bt := a.tag(), b.tag()
 	return cmp.Or(bytes.Compare(at[:], bt[:]), cmp.Compare(a.Height, b.Height),
 		cmp.Compare(a.URI, b.URI), bytes.Compare(a.Payload, b.Payload))
 }

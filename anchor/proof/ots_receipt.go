@@ -88,7 +88,7 @@ type otsBlockWire struct {
 // MarshalBinary returns the receipt's CBOR, as above, and refuses what
 // ParseOTSReceipt would.
 func (r OTSReceipt) MarshalBinary() ([]byte, error) {
-	if err := r.check(); err != nil {
+	if _, err := r.check([32]byte{}); err != nil { // the form is the same for every root
 		return nil, err
 	}
 	w := otsWire{Type: otsType, Network: r.Network, Timestamp: r.Timestamp}
@@ -126,35 +126,39 @@ func ParseOTSReceipt(b []byte) (OTSReceipt, error) {
 		}
 		r.Blocks = append(r.Blocks, OTSBlock{wb.Height, wb.Header, following})
 	}
-	if err := r.check(); err != nil {
+	if _, err := r.check([32]byte{}); err != nil {
 		return OTSReceipt{}, err
 	}
 	return r, nil
 }
 
-func (r *OTSReceipt) check() error {
-	t, err := r.tree([32]byte{}) // the form is the same for every root
+// check checks the form, and returns the timestamp for a root.
+func (r *OTSReceipt) check(root [32]byte) (*Timestamp, error) {
+	t, err := r.tree(root)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrOTSFormat, err)
+		return nil, fmt.Errorf("%w: %w", ErrOTSFormat, err)
 	}
 	if len(r.Blocks) > maxOTSBlocks {
-		return fmt.Errorf("%w: %d blocks, at most %d", ErrOTSFormat, len(r.Blocks), maxOTSBlocks)
+		return nil, fmt.Errorf("%w: %d blocks, at most %d", ErrOTSFormat, len(r.Blocks), maxOTSBlocks)
 	}
-	leaves := t.Leaves()
+	attested := make(map[uint64]bool)
+	t.each(func(a OTSAttestation, _ *Timestamp) {
+		if a.Kind == OTSBitcoin {
+			attested[a.Height] = true
+		}
+	})
 	for i, b := range r.Blocks {
 		if err := checkSegment(ErrOTSFormat, r.Network, b.Height, len(b.Following)); err != nil {
-			return err
+			return nil, err
 		}
 		if i > 0 && b.Height <= r.Blocks[i-1].Height {
-			return fmt.Errorf("%w: block %d after %d", ErrOTSFormat, b.Height, r.Blocks[i-1].Height)
+			return nil, fmt.Errorf("%w: block %d after %d", ErrOTSFormat, b.Height, r.Blocks[i-1].Height)
 		}
-		if !slices.ContainsFunc(leaves, func(l OTSLeaf) bool {
-			return l.Kind == OTSBitcoin && l.Height == uint64(b.Height)
-		}) {
-			return fmt.Errorf("%w: no attestation is of block %d", ErrOTSFormat, b.Height)
+		if !attested[uint64(b.Height)] {
+			return nil, fmt.Errorf("%w: no attestation is of block %d", ErrOTSFormat, b.Height)
 		}
 	}
-	return checkSegment(ErrOTSFormat, r.Network, 0, 0)
+	return t, checkSegment(ErrOTSFormat, r.Network, 0, 0)
 }
 
 // tree reads the timestamp for a root; it must be as it would be written.
@@ -178,33 +182,43 @@ func (r *OTSReceipt) tree(root [32]byte) (*Timestamp, error) {
 // all that there is are promises. Errors are ErrOTSFormat, ErrOTSBlock and the
 // ErrBitcoin… of headers.
 func VerifyOTS(r OTSReceipt, root [32]byte) ([]OTSFacts, error) {
-	if err := r.check(); err != nil {
-		return nil, err
-	}
-	if _, err := bitcoinParamsOf(r.Network); err != nil {
-		return nil, err
-	}
-	t, err := r.tree(root)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrOTSFormat, err)
-	}
-	var facts []OTSFacts
-	works := make([]*big.Int, len(r.Blocks)) // many paths may lead to one block: its headers are checked once
-	for _, leaf := range t.Leaves() {
-		if leaf.Kind != OTSBitcoin {
-			continue
-		}
-		f, err := r.verify(leaf, works)
-		if err != nil {
-			return nil, err
-		}
-		facts = append(facts, f)
-	}
-	return facts, nil
+	p, err := r.prove(root)
+	return p.facts, err
 }
 
-func (r *OTSReceipt) verify(leaf OTSLeaf, works []*big.Int) (f OTSFacts, err error) {
-	value := leaf.Node.Message()
+// otsProof is what a receipt proves.
+type otsProof struct {
+	facts   []OTSFacts
+	pending []string // as Pending gives them
+	size    int      // bytes of all messages
+}
+
+func (r *OTSReceipt) prove(root [32]byte) (p otsProof, err error) {
+	t, err := r.check(root)
+	if err != nil {
+		return p, err
+	}
+	if _, err := bitcoinParamsOf(r.Network); err != nil {
+		return p, err
+	}
+	works := make([]*big.Int, len(r.Blocks)) // many paths may lead to one block: its headers are checked once
+	p.size = t.each(func(a OTSAttestation, node *Timestamp) {
+		if a.Kind != OTSBitcoin || err != nil {
+			return
+		}
+		var f OTSFacts
+		if f, err = r.verify(a, node.msg, works); err == nil {
+			p.facts = append(p.facts, f)
+		}
+	})
+	if err != nil {
+		return otsProof{}, err
+	}
+	p.pending = t.promises()
+	return p, nil
+}
+
+func (r *OTSReceipt) verify(leaf OTSAttestation, value []byte, works []*big.Int) (f OTSFacts, err error) {
 	if len(value) != 32 {
 		return f, fmt.Errorf("%w: %d bytes at the attestation of block %d", ErrOTSBlock, len(value), leaf.Height)
 	}
@@ -242,12 +256,15 @@ func (r *OTSReceipt) Pending() []string {
 	if err != nil {
 		return nil
 	}
-	var uris []string
-	for _, leaf := range t.Leaves() {
-		if leaf.Kind == OTSPending {
-			uris = append(uris, leaf.URI)
+	return t.promises()
+}
+
+func (t *Timestamp) promises() (uris []string) {
+	t.each(func(a OTSAttestation, _ *Timestamp) {
+		if a.Kind == OTSPending {
+			uris = append(uris, a.URI)
 		}
-	}
+	})
 	slices.Sort(uris)
 	return slices.Compact(uris)
 }

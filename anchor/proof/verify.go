@@ -104,9 +104,10 @@ type checker struct {
 	asked   map[askedBlock]blockAnswer
 	seen    seenBlocks
 
-	delay  int64  // ms, the longest from a window's end to its anchor
-	shared string // two routes that rest on one block, in words
-	clocks map[string]*clock
+	messages int    // bytes of all timestamps' messages
+	delay    int64  // ms, the longest from a window's end to its anchor
+	shared   string // two routes that rest on one block, in words
+	clocks   map[string]*clock
 }
 
 type batchState struct {

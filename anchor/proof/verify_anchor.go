@@ -14,6 +14,11 @@ const (
 	maxHows    = 8       // ways of trust that are told of
 	maxBlocks  = 1 << 16 // of all receipts
 	maxPending = 16      // calendars of a receipt that are named
+
+	// An operation in an OpenTimestamps proof costs a byte, and makes a message of
+	// up to 4096. This is of all receipts' messages; an honest one has some 10,000
+	// bytes of them.
+	maxMessages = 1 << 30
 )
 
 // receiptState is a receipt whose own proofs hold.
@@ -87,7 +92,7 @@ func (c *checker) receipt(r *Receipt) (receiptState, *fault) {
 	case KindBitcoin:
 		return readBitcoin(r, root)
 	case KindOTS:
-		return readOTS(r, root)
+		return c.readOTS(r, root)
 	}
 	return receiptState{}, faultf(CodeReceiptKind, "kind %.40q is not known; a newer program may know it", r.Kind)
 }
@@ -153,7 +158,7 @@ func readBitcoin(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
 // readOTS has a block for each of a proof's Bitcoin attestations. Whether
 // any of them is one of the chain, and not just what somebody wrote into the
 // proof, a trusted header must say.
-func readOTS(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
+func (c *checker) readOTS(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
 	o, err := ParseOTSReceipt(r.Data)
 	if err != nil {
 		return s, &fault{CodeReceipt, err}
@@ -162,12 +167,15 @@ func readOTS(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
 	if r.Route != s.place.Chain() {
 		return s, faultf(CodeReceiptRoute, "route %.80q, of its kind is %q", r.Route, s.place.Chain())
 	}
-	facts, err := VerifyOTS(o, root)
+	proven, err := o.prove(root)
 	if err != nil {
 		return s, &fault{bitcoinCode(err), err}
 	}
+	if c.messages += proven.size; c.messages > maxMessages {
+		return s, faultf(CodeReceipt, "the file's timestamps have messages of more than %d bytes", maxMessages)
+	}
 	route := bitcoinRoute(o.Network)
-	for _, f := range facts {
+	for _, f := range proven.facts {
 		b := anchorBlock{
 			route: route, height: uint64(f.Height), known: f.Shown, hash: f.Hash,
 			time: f.Time, slack: slackOf(route), merkle: f.Merkle, work: f.Work,
@@ -177,8 +185,7 @@ func readOTS(r *Receipt, root [32]byte) (s receiptState, _ *fault) {
 		}
 		s.blocks = append(s.blocks, b)
 	}
-	s.pending = o.Pending()
-	s.pending = s.pending[:min(len(s.pending), maxPending)]
+	s.pending = proven.pending[:min(len(proven.pending), maxPending)]
 	return s, nil
 }
 
