@@ -303,3 +303,32 @@ func TestNoteKeys(t *testing.T) {
 	f.Heads[0].Note[len(f.Heads[0].Note)-10] ^= 1 // of the signature
 	wantRefused(t, Verify(f, s.options(t, 5)), CodeSignature)
 }
+
+// TestManyMessages: a reversal costs a byte of the file and 4096 of memory. So
+// many are no proof.
+func TestManyMessages(t *testing.T) {
+	s := newSite("a").build(5)
+	stamp := NewTimestamp(s.root(5))
+	long, err := stamp.Path(OTSOp{OTSAppend, make([]byte, 4000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 15 {
+		end, err := long.Path(append([]OTSOp{{OTSAppend, []byte{byte(i)}}}, slices.Repeat([]OTSOp{{Tag: OTSReverse}}, 250)...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := end.Attest(OTSAttestation{Kind: OTSPending, URI: "https://a.example"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := Receipt{Route: "ots", Kind: KindOTS, Data: mustMarshal(t, OTSReceipt{Network: BitcoinRegtest, Timestamp: mustMarshal(t, stamp)})}
+	f := with(s.file(t, 5, pick{window: 3, slot: 2, at: 1}), r)
+	if v := Verify(f, Options{}); v.Level != LevelPending {
+		t.Errorf("one such: %v: %s", v.Level, v.Reason)
+	}
+	for len(f.Receipts) < maxMessages/(15*250*4000) {
+		f.Receipts = append(f.Receipts, r)
+	}
+	wantRefused(t, Verify(f, Options{}), CodeReceipt)
+}
