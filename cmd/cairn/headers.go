@@ -63,7 +63,11 @@ func (c *command) fetchHeaders(ctx context.Context, f headersFlags) error {
 	if _, err := os.Lstat(f.out); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s is there already, and is not overwritten", f.out)
 	}
-	node, err := dialNode(f.node)
+	password, err := f.node.password()
+	if err != nil {
+		return err
+	}
+	node, err := dialNode(f.node, password)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (c *command) bitcoinCommand() *cobra.Command {
 		RunE: with(func(path string, pass []byte) (string, error) {
 			return bitcoin.NewKey(path, network, bitcoin.Kind(kind), pass)
 		}),
-	}).Flags().StringVar(&kind, "type", string(bitcoin.P2WPKH), "type of its output: p2wpkh or p2tr")
+	}).Flags().StringVar(&kind, "type", string(bitcoin.P2WPKH), "type of its output: wpkh (P2WPKH) or tr (P2TR)")
 	flags(&cobra.Command{
 		Use: "import-key --network NAME --passphrase-file F FILE", Short: "Read a key from standard input and write it, encrypted, to a new file",
 		Long: "Reads one line from standard input: a WIF, or a descriptor wpkh(KEY) or tr(KEY), with or without\n" +

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
@@ -155,6 +156,40 @@ func TestHubDevice(t *testing.T) {
 		}
 		if got, err := s.hubNumber(&c.Lines[0]); err != nil || got != want {
 			t.Errorf("%s: got %d, %v, want %d", text, got, err, want)
+		}
+	}
+}
+
+// What a policy allows fits every route that stands in it, also those that are
+// configured no more.
+func TestLateFitsAllRoutesOfThePolicy(t *testing.T) {
+	eth := AnchorConfig{Type: typeEthereum, Every: 10 * time.Minute, Ethereum: EthereumConfig{ChainID: 1}}
+	ots := AnchorConfig{Type: typeOTS, Every: 2 * time.Hour}
+	both := []string{"ethereum:1", "ots"}
+	for name, c := range map[string]struct {
+		anchors []AnchorConfig
+		quorum  string
+		text    string
+		want    time.Duration
+	}{
+		"both":               {[]AnchorConfig{eth, ots}, "any", "", 28 * time.Hour},
+		"one is gone":        {[]AnchorConfig{eth}, "any", "", 26 * time.Hour},
+		"all are gone":       {nil, "all", "", 26 * time.Hour},
+		"gone, and needless": {[]AnchorConfig{eth, {Type: typeBitcoin, Every: time.Hour}}, "all", "", 50 * time.Minute},
+		"asked for":          {[]AnchorConfig{eth, ots}, "any", "90m", 90 * time.Minute},
+	} {
+		l := LedgerConfig{Anchors: c.anchors, Quorum: c.quorum}
+		if got, err := l.lateOf(c.text, both); err != nil || got != c.want {
+			t.Errorf("%s: got %v, %v; want %v", name, got, err, c.want)
+		}
+	}
+}
+
+func TestNeedIsNeverNothing(t *testing.T) {
+	for quorum, want := range map[string][3]int{"any": {1, 1, 1}, "": {1, 1, 1}, "all": {1, 1, 3}, "2": {1, 1, 2}, "9": {1, 1, 3}} {
+		l := LedgerConfig{Quorum: quorum}
+		if got := [3]int{l.need(0), l.need(1), l.need(3)}; got != want {
+			t.Errorf("quorum %q of 0, 1 and 3 routes: got %v, want %v", quorum, got, want)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -30,8 +31,9 @@ type place struct {
 	// is empty if it costs nothing, or if the key cannot be read at all.
 	wallet string
 	// next is the successor that the configuration names, nil if there is none
-	// or if it is this one.
+	// or if it is this one; heir says that this is a successor that waits.
 	next *place
+	heir bool
 	// said is what an operator may want to know of it.
 	said atomic.Pointer[string]
 	// named returns the statement that names the place; nil if the key cannot
@@ -186,8 +188,8 @@ func (l *openLedger) dialBitcoin(ctx context.Context, a *AnchorConfig, before *p
 	if before != nil {
 		key = a.Bitcoin.Next
 	}
-	cfg, err := bitcoinConfig(a, key)
-	cfg.Locked = err
+	cfg, locked := bitcoinConfig(a, key)
+	cfg.Locked = locked
 	// The key file tells its script in the clear. What the ledger has said of
 	// it is needed before the key is opened, which takes a while.
 	closed := cfg
@@ -198,6 +200,9 @@ func (l *openLedger) dialBitcoin(ctx context.Context, a *AnchorConfig, before *p
 	}
 	c.Close()
 	p := &place{}
+	if locked != nil {
+		p.say("%v", locked)
+	}
 	script := c.Script()
 	if len(script) > 0 {
 		p.id = proof.BitcoinRoute{Network: a.Bitcoin.Node.Network, Script: script}
@@ -248,23 +253,43 @@ func (l *openLedger) dialBitcoin(ctx context.Context, a *AnchorConfig, before *p
 }
 
 // unnamed is a line of transactions that the ledger has not named yet: only
-// the node can tell which output it will begin with. The pre-flight comes
-// before any anchor, which then begins with just that output.
+// the node can tell which output it will begin with. It is named by the
+// pre-flight or, if the money comes right after that, before the first anchor is
+// signed, which then begins with just that output.
 type unnamed struct {
 	*bitcoin.Chain
 	name func(context.Context) error
 	done bool
 }
 
-// Ready implements anchor.Chain.
+// Ready implements anchor.Chain. A key that does not open is told before the
+// money that it lacks: nobody shall pay to it.
 func (u *unnamed) Ready(ctx context.Context) error {
-	if !u.done {
-		if err := u.name(ctx); err != nil {
-			return err
-		}
-		u.done = true
+	err := u.Chain.Ready(ctx)
+	if errors.Is(err, anchor.ErrLocked) {
+		return err
 	}
-	return u.Chain.Ready(ctx)
+	if err := u.begin(ctx); err != nil {
+		return err
+	}
+	return err
+}
+
+// Sign implements anchor.Chain.
+func (u *unnamed) Sign(ctx context.Context, o anchor.Order) (anchor.Attempt, error) {
+	if err := u.begin(ctx); err != nil {
+		return anchor.Attempt{}, err
+	}
+	return u.Chain.Sign(ctx, o)
+}
+
+func (u *unnamed) begin(ctx context.Context) error {
+	if u.done {
+		return nil
+	}
+	err := u.name(ctx)
+	u.done = err == nil
+	return err
 }
 
 // bitcoinConfig is to bitcoin what ethereumConfig is to ethereum.
@@ -274,12 +299,9 @@ func bitcoinConfig(a *AnchorConfig, key BitcoinKey) (bitcoin.Config, error) {
 		Network: b.Node.Network, URL: b.Node.RPC, User: b.Node.User, CookieFile: b.Node.CookieFile, CAFile: b.Node.CAFile,
 		Key: key.File, Birthday: b.Birthday, Depth: a.Depth, MaxSatPerVB: b.MaxSatPerVB,
 	}
-	if b.Node.PasswordFile != "" {
-		p, err := readSecretFile(b.Node.PasswordFile)
-		if err != nil {
-			return cfg, fmt.Errorf("rpc_password_file: %w", err)
-		}
-		cfg.Password = string(p)
+	var err error
+	if cfg.Password, err = b.Node.password(); err != nil {
+		return cfg, err
 	}
 	p, err := readSecretFile(key.Passphrase)
 	if err != nil {
@@ -334,26 +356,30 @@ func checkRoute(a *AnchorConfig, ledger string, of wallets) error {
 			}
 		}
 	case typeOTS:
-		if a.OTS.Node.PasswordFile != "" {
-			if _, err := readSecretFile(a.OTS.Node.PasswordFile); err != nil {
-				return fmt.Errorf("rpc_password_file: %w", err)
-			}
+		if _, err := a.OTS.Node.password(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// dialNode makes a Bitcoin node that no key belongs to.
-func dialNode(n BitcoinNode) (*bitcoin.Node, error) {
-	cfg := bitcoin.NodeConfig{Network: n.Network, URL: n.RPC, User: n.User, CookieFile: n.CookieFile, CAFile: n.CAFile}
-	if n.PasswordFile != "" {
-		p, err := readSecretFile(n.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("rpc_password_file: %w", err)
-		}
-		cfg.Password = string(p)
+// password reads the password of a node, "" if it has none.
+func (n BitcoinNode) password() (string, error) {
+	if n.PasswordFile == "" {
+		return "", nil
 	}
-	return bitcoin.NewNode(cfg)
+	p, err := readSecretFile(n.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("rpc_password_file: %w", err)
+	}
+	return string(p), nil
+}
+
+// dialNode makes a Bitcoin node that no key belongs to.
+func dialNode(n BitcoinNode, password string) (*bitcoin.Node, error) {
+	return bitcoin.NewNode(bitcoin.NodeConfig{
+		Network: n.Network, URL: n.RPC, User: n.User, Password: password, CookieFile: n.CookieFile, CAFile: n.CAFile,
+	})
 }
 
 func (l *openLedger) dialOTS(a *AnchorConfig) (*place, error) {
@@ -363,19 +389,23 @@ func (l *openLedger) dialOTS(a *AnchorConfig) (*place, error) {
 		Network: o.Node.Network, Depth: uint32(a.Depth), Book: book{l.store.Journal(typeOTS)},
 	}
 	var node *bitcoin.Node
+	password, locked := o.Node.password() // the node will say that it lacks, and readings are taken all the same
 	if o.Node.RPC != "" {
 		var err error
-		if node, err = dialNode(o.Node); err != nil {
+		if node, err = dialNode(o.Node, password); err != nil {
 			return nil, err
 		}
 		cfg.Headers = headerSource{node}
 	}
 	c, err := ots.New(cfg)
 	if err != nil {
+		if node != nil {
+			node.Close()
+		}
 		return nil, err
 	}
 	s := ledger.RouteOTS{Name: c.Name(), Calendars: o.Calendars, Need: uint32(o.Need)}.Statement(0)
-	return &place{
+	p := &place{
 		chain: c,
 		close: func() {
 			c.Close()
@@ -385,7 +415,11 @@ func (l *openLedger) dialOTS(a *AnchorConfig) (*place, error) {
 		},
 		id: proof.OTSRoute{Network: o.Node.Network}, journal: typeOTS,
 		named: func(context.Context) (*ledger.Statement, error) { return &s, nil },
-	}, nil
+	}
+	if locked != nil {
+		p.say("%v", locked)
+	}
+	return p, nil
 }
 
 // publicCalendars is what `cairn init --anchor ots` writes: the pools of the
@@ -534,7 +568,11 @@ func (l *openLedger) name(ctx context.Context, p *place) (bool, error) {
 		if stated[i].same(*s) {
 			return true, nil
 		}
-		l.log.Warn("the ledger is anchored at another place from now on: hand out a new policy", "route", p.chain.Name())
+		if p.heir {
+			l.log.Info("the ledger names the successor", "route", p.chain.Name())
+		} else {
+			l.log.Warn("the ledger is anchored at another place from now on: hand out a new policy", "route", p.chain.Name())
+		}
 		break
 	}
 	if _, err := l.store.AddStatement(ctx, *s); err != nil {

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,11 +48,11 @@ func (c *command) policyCommand() *cobra.Command {
 }
 
 func (l *openLedger) policy(_ context.Context, q policyRequest) (policyAnswer, error) {
-	late, err := l.lateOf(q.Late)
+	stated, err := l.statedRoutes()
 	if err != nil {
 		return policyAnswer{}, err
 	}
-	stated, err := l.statedRoutes()
+	late, err := l.cfg.lateOf(q.Late, routeNames(stated))
 	if err != nil {
 		return policyAnswer{}, err
 	}
@@ -75,8 +75,7 @@ func (l *openLedger) policy(_ context.Context, q policyRequest) (policyAnswer, e
 func (l *openLedger) policyRoutes(p *proof.Policy, stated []statedRoute) {
 	var members []string
 	for _, name := range routeNames(stated) {
-		configured := slices.ContainsFunc(l.cfg.Anchors, func(a AnchorConfig) bool { return a.Route() == name })
-		if !configured && l.cfg.need(len(l.cfg.Anchors)) > 1 {
+		if !l.cfg.counts(name) {
 			continue
 		}
 		var names []string
@@ -127,10 +126,25 @@ func (l *openLedger) asConfigured(place proof.Place) proof.Place {
 	return place
 }
 
+// configured finds a route by name, nil if it is no more.
+func (l *LedgerConfig) configured(route string) *AnchorConfig {
+	for i := range l.Anchors {
+		if l.Anchors[i].Route() == route {
+			return &l.Anchors[i]
+		}
+	}
+	return nil
+}
+
+// counts reports whether a route that the ledger has named stands in the policy.
+func (l *LedgerConfig) counts(route string) bool {
+	return l.configured(route) != nil || l.need(len(l.Anchors)) == 1
+}
+
 // lateOf is the longest delay that the policy allows. By default an anchor may
-// miss one slot of the slowest route, and its block may wait for half an hour, or
-// longer where blocks are rare.
-func (l *openLedger) lateOf(text string) (time.Duration, error) {
+// miss one slot of the slowest of its routes, and its block may wait for half an
+// hour, or longer where blocks are rare.
+func (l *LedgerConfig) lateOf(text string, routes []string) (late time.Duration, err error) {
 	if text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil || d < 0 {
@@ -138,19 +152,22 @@ func (l *openLedger) lateOf(text string) (time.Duration, error) {
 		}
 		return d, nil
 	}
-	late := 2*defaultEvery + blockPatience
-	for i := range l.cfg.Anchors {
-		a := &l.cfg.Anchors[i]
-		patience := blockPatience
-		switch a.Type {
+	for _, name := range routes {
+		if !l.counts(name) {
+			continue
+		}
+		is, _, _ := strings.Cut(name, ":")
+		every, patience := everyOf[is], blockPatience
+		if a := l.configured(name); a != nil {
+			every = a.Every
+		}
+		switch is {
 		case typeBitcoin:
 			patience = bitcoinPatience
 		case typeOTS:
 			patience = otsPatience
 		}
-		if d := 2*a.Every + patience; i == 0 || d > late {
-			late = d
-		}
+		late = max(late, 2*every+patience)
 	}
 	return late, nil
 }

@@ -42,7 +42,7 @@ const (
 type proveAnswer struct {
 	File     []byte        `json:"file"`
 	State    string        `json:"state"`
-	Routes   int           `json:"routes"` // routes of the ledger, so whether waiting has a purpose
+	Routes   int           `json:"routes"` // that are configured, so whether waiting has a purpose
 	Readings []provenShort `json:"readings"`
 }
 
@@ -71,7 +71,7 @@ func (l *openLedger) prove(ctx context.Context, q proveRequest) (proveAnswer, er
 	p := &prover{
 		l: l, routes: routes, fields: q.Fields, state: stateFinal, batches: map[uint64]*provenBatch{},
 		b:      proof.NewBuilder([32]byte(l.store.FirstLogKey()), l.keyring.Nonce()),
-		answer: proveAnswer{Routes: len(routes)},
+		answer: proveAnswer{Routes: len(l.cfg.Anchors)},
 	}
 	for _, id := range ids {
 		if err := ctx.Err(); err != nil {

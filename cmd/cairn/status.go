@@ -219,9 +219,6 @@ func (m *moneyStatus) text() string {
 	if m.RunwayDays != nil {
 		text += fmt.Sprintf(", good for %.0f days", *m.RunwayDays)
 	}
-	if m.TopUp != nil {
-		text += fmt.Sprintf("; TOP UP: send %s to %s", m.TopUp.Text, m.TopUp.Address)
-	}
 	return text
 }
 
@@ -307,35 +304,52 @@ func (l *ledgerStatus) anchoring(line func(name, format string, v ...any)) {
 		line("anchoring", "none: no route is configured, so nobody outside can check anything, and a rollback goes unnoticed")
 	}
 	for _, r := range l.Routes {
-		line("anchoring", "%s", r.text())
+		for i, text := range r.lines() {
+			if i == 0 {
+				line("anchoring", "%s", text)
+			} else {
+				line("", "- %s", text)
+			}
+		}
 	}
 }
 
-func (r *routeStatus) text() string {
+// lines says in words how a route does: first which it is, then a line for each
+// thing worth knowing.
+func (r *routeStatus) lines() []string {
 	state := "healthy"
 	if !r.Healthy {
 		state = "UNHEALTHY"
 	}
-	text := fmt.Sprintf("%s %s, at block %d", r.Route, state, r.Block)
+	all := []string{fmt.Sprintf("%s %s, at block %d", r.Route, state, r.Block)}
+	say := func(format string, a ...any) { all = append(all, fmt.Sprintf(format, a...)) }
 	if r.Reason != "" {
-		text += ", " + r.Reason
+		say("%s", r.Reason)
 	}
 	if r.Final != nil {
-		text += fmt.Sprintf("; %d batches final in block %d of %s", r.Final.Batches, r.Final.Block, r.Final.Time)
+		say("%d batches final in block %d of %s", r.Final.Batches, r.Final.Block, r.Final.Time)
 	}
+	var when []string
 	if r.Oldest != "" {
-		text += "; oldest unanchored window from " + r.Oldest
+		age := time.Duration(r.OldestAge * float64(time.Second)).Round(time.Second)
+		when = append(when, fmt.Sprintf("oldest unanchored window from %s, %v ago", r.Oldest, age))
 	}
 	if r.Next != "" {
-		text += "; next anchor from " + r.Next
+		when = append(when, "next anchor from "+r.Next)
+	}
+	if len(when) > 0 {
+		say("%s", strings.Join(when, "; "))
 	}
 	if r.Money != nil {
-		text += "; " + r.Money.text()
+		say("%s", r.Money.text())
+		if t := r.Money.TopUp; t != nil {
+			say("TOP UP: send %s to %s", t.Text, t.Address)
+		}
 	}
 	for _, n := range r.Notes {
-		text += "; note: " + n
+		say("note: %s", n)
 	}
-	return text
+	return all
 }
 
 func counts(m map[string]uint64) string {

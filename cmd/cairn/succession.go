@@ -35,6 +35,7 @@ func (l *openLedger) dialPlace(ctx context.Context, a *AnchorConfig) (*place, er
 		p.shut()
 		return nil, err
 	}
+	p.next.heir = true
 	return p, nil
 }
 
@@ -56,6 +57,7 @@ func (l *openLedger) choosePlace(ctx context.Context, p *place) (*place, error) 
 	}
 	if taken {
 		next := p.next
+		next.heir = false
 		p.close()
 		l.log.Info("the successor anchors from now on: make it the route's own key, and hand out a new policy", "route", next.chain.Name())
 		_, err := l.name(ctx, next)
