@@ -171,7 +171,8 @@ func (h *BitcoinHeaders) Connected() (how string, ok bool) {
 	case h.Tip() < c.height:
 		return fmt.Sprintf("ends at block %d, before %s", h.Tip(), name), false
 	}
-	return fmt.Sprintf("begins at block %d, after %s, and so shows nothing of the difficulty there", h.first, name), false
+	return fmt.Sprintf("begins at block %d, after %s, and so shows nothing of the difficulty there; it should begin at block %d",
+		h.first, name, c.height/h.p.interval*h.p.interval), false
 }
 
 // At returns the header at a height.

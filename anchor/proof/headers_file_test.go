@@ -100,8 +100,8 @@ func TestConnected(t *testing.T) {
 		{0, 60, true, "contains the known block 40"},
 		{24, 60, true, "contains the known block 40"},
 		{40, 41, true, "contains the known block 40"},
-		{41, 60, false, "begins at block 41, after the known block 40, and so shows nothing of the difficulty there"},
-		{42, 60, false, "begins at block 42, after the known block 40, and so shows nothing of the difficulty there"},
+		{41, 60, false, "begins at block 41, after the known block 40, and so shows nothing of the difficulty there; it should begin at block 36"},
+		{42, 60, false, "begins at block 42, after the known block 40, and so shows nothing of the difficulty there; it should begin at block 36"},
 		{0, 40, false, "ends at block 39, before the known block 40"},
 		{12, 30, false, "ends at block 29, before the known block 40"},
 	} {

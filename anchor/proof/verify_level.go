@@ -165,9 +165,11 @@ func (c *checker) explain(s standing, batch int, missing string) {
 		v.Next = "look that block up and give its hash by --block, or a headers file by --headers"
 		switch {
 		case !s.block.known:
-			v.Next = "give a headers file that has that block by --headers"
+			v.Next = "give a headers file that has that block by --headers (cairn headers fetch writes one from any node)"
 		case isEthereum(s.block.route):
 			v.Next += ", or nodes to ask by --rpc"
+		default:
+			v.Next += " (cairn headers fetch writes one from any node)"
 		}
 	case CodeTrustFailed:
 		v.Reason = fmt.Sprintf("block %d of %s could not be checked: %s", s.block.height, s.block.route, strings.ReplaceAll(s.block.err.Error(), "\n", "; "))

@@ -93,6 +93,9 @@ func (c *checker) chainsNotChecked(add func(string)) {
 		if a.Contract != "" && counts && !a.Registry {
 			once("code", "what the contract does: an anchor's is not the registry that this program knows, so a head may have changed without a log")
 		}
+		if a.Trusted && a.Network != "" {
+			once("time", "that Bitcoin's miners set their clocks: by the rules a block's time is two hours ahead at most, but that it is no more behind is just what most of them do")
+		}
 		if a.TxID != "" && counts {
 			once("payer", "who made a Bitcoin anchor: anyone can pay to a script, so it proves a time and no sender; that there is no second line of anchors, only the transactions before it would show")
 		}
