@@ -34,7 +34,8 @@
 // subtrees of the record tree without a shown leaf, left to right. Every
 // summary, batch and head is used by something below it, and a batch shows its
 // statements only for a statement, so no byte of a file is without a check. A
-// file has at most 64 MiB, a part of it 2 MiB.
+// file has at most 64 MiB, a part of it 2 MiB; its receipts are about at most
+// 65,536 blocks, and the messages of its timestamps have at most 1 GiB in all.
 //
 // Items, entries and leaves are those of the packages reading and ledger, the
 // hashes of trees and the signed note those of package merkle.
