@@ -46,7 +46,7 @@ type EthereumConfig struct {
 	Account  EthereumAccount
 	Next     EthereumAccount // that shall take over; empty: none
 	FinalTag string          // "finalized" or "safe"; "" with a depth
-	Gas      string          // "eip1559" or "legacy"
+	Gas      string          // "eip1559", "legacy" or "op-stack"
 
 	MaxFeeGwei uint64
 }
@@ -221,10 +221,10 @@ func (s *settings) ethereum(dir string, a *AnchorConfig) {
 	e := &a.Ethereum
 	*e = EthereumConfig{
 		RPC: s.oneOrMore("rpc"), ChainID: s.number("chain_id", 1<<62), Contract: s.hexAddress("contract"), Gas: "eip1559",
-		MaxFeeGwei: cmp.Or(s.number("max_fee_gwei", 1<<40), defaultMaxFee),
+		MaxFeeGwei: cmp.Or(s.number("max_fee_gwei", 1e6), defaultMaxFee),
 	}
 	if s.text("gas") != "" {
-		e.Gas = s.oneOf("gas", "eip1559", "legacy")
+		e.Gas = s.oneOf("gas", "eip1559", "legacy", "op-stack")
 	}
 	a.Depth, e.FinalTag = s.finality("finality", "finalized", "safe")
 	for _, u := range e.RPC {
@@ -236,6 +236,8 @@ func (s *settings) ethereum(dir string, a *AnchorConfig) {
 	e.Account = s.account(dir, "")
 	if s.text("next_keystore") != "" || s.text("next_account") != "" {
 		e.Next = s.account(dir, "next_")
+	} else if s.text("next_keystore_passphrase_file") != "" {
+		s.fail("next_keystore", "is missing: next_keystore_passphrase_file belongs to it")
 	}
 }
 
@@ -283,6 +285,8 @@ func (s *settings) bitcoin(dir string, a *AnchorConfig) {
 	}
 	if s.text("next_key") != "" {
 		b.Next = BitcoinKey{within(dir, s.text("next_key")), within(dir, s.required("next_key_passphrase_file"))}
+	} else if s.text("next_key_passphrase_file") != "" {
+		s.fail("next_key", "is missing: next_key_passphrase_file belongs to it")
 	}
 	a.Depth, _ = s.finality("finality")
 }
@@ -298,7 +302,9 @@ func (s *settings) ots(dir string, a *AnchorConfig) {
 		s.fail("calendars", "are %d, at most %d", len(o.Calendars), maxCalendars)
 	}
 	for _, c := range o.Calendars {
-		if u, err := url.Parse(c); err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(net.JoinHostPort(u.Hostname(), "0"))) {
+		if u, err := url.Parse(c); err == nil && u.User != nil {
+			s.fail("calendars", "one holds a user or password: they are public, and their URLs become part of the proofs")
+		} else if err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !isLoopback(net.JoinHostPort(u.Hostname(), "0"))) {
 			s.fail("calendars", "%.80q is no URL such as https://a.pool.opentimestamps.org (http on this machine alone)", c)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cairn/anchor/ethereum"
 )
 
 func writeConfig(t *testing.T, text string) string {
@@ -88,6 +90,17 @@ func TestWrittenExamplesAreValid(t *testing.T) {
 	}
 }
 
+func TestEveryGasRuleCanBeConfigured(t *testing.T) {
+	for _, rule := range []ethereum.GasRule{ethereum.GasEIP1559, ethereum.GasLegacy, ethereum.GasOPStack} {
+		c, err := loadConfig(writeConfig(t, "anchors: [{type: ethereum, rpc: http://h:1, chain_id: 1, contract: "+testAccount+", signer_url: http://h:2, account: "+testAccount+", gas: "+string(rule)+"}]"), nil, nil)
+		if err != nil {
+			t.Errorf("%s: %v", rule, err)
+		} else if got := c.Ledgers[0].Anchors[0].Ethereum.Gas; got != string(rule) {
+			t.Errorf("got %q, want %q", got, rule)
+		}
+	}
+}
+
 func TestConfigRefuses(t *testing.T) {
 	route := "anchors:\n  - type: ethereum\n    rpc: http://h:1\n    chain_id: 1\n    contract: \"0x0000000000000000000000000000000000000001\"\n"
 	signed := route + "    signer_url: http://h:2\n    account: \"0x0000000000000000000000000000000000000001\"\n"
@@ -113,6 +126,8 @@ func TestConfigRefuses(t *testing.T) {
 		{"account without signer", route + "    keystore: k\n    keystore_passphrase_file: p\n    account: x\n", "belongs to signer_url"},
 		{"ots without calendars", "anchors: [{type: ots}]", "calendars: is missing"},
 		{"calendar in the clear", "anchors: [{type: ots, calendars: [http://example.org]}]", "is no URL such as https"},
+		{"calendar with a password", "anchors: [{type: ots, calendars: [\"https://u:p@example.org\"]}]", "holds a user or password"},
+		{"successor by halves", signed + "    next_keystore_passphrase_file: p\n", "next_keystore: is missing"},
 		{"too many calendars needed", "anchors: [{type: ots, calendars: [https://h], need: 2}]", "2 of 1 calendars"},
 		{"budget of a free route", "anchors: [{type: ots, calendars: [https://h], budget: 5 sat}]", "is no key of a route of type ots"},
 		{"depth without a node", "anchors: [{type: ots, calendars: [https://h], finality: 3}]", "needs a node"},

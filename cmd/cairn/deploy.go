@@ -47,7 +47,7 @@ func (c *command) contractCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.signer, "signer-url", "", "external signer (account_signTransaction)")
 	cmd.Flags().StringVar(&f.account, "account", "", "the external signer's account")
 	cmd.Flags().Uint64Var(&f.maxFee, "max-fee-gwei", defaultMaxFee, "do nothing while fees stand above this")
-	cmd.Flags().StringVar(&f.gas, "gas", "eip1559", "how the chain charges: eip1559, or legacy where blocks have no base fee")
+	cmd.Flags().StringVar(&f.gas, "gas", "eip1559", "how the chain charges: eip1559, legacy where blocks have no base fee, or op-stack")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "give up waiting for the block after this long")
 	for _, name := range []string{"rpc", "chain-id"} {
 		_ = cmd.MarkFlagRequired(name)

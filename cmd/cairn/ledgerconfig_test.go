@@ -193,3 +193,19 @@ func TestNeedIsNeverNothing(t *testing.T) {
 		}
 	}
 }
+
+// What a start would refuse --check refuses too.
+func TestCheckMakesTheChain(t *testing.T) {
+	for name, a := range map[string]AnchorConfig{
+		"a calendar's URL that no proof can hold": {Type: typeOTS, OTS: OTSConfig{Calendars: []string{"https://a.example/x,y z"}, Need: 1, Node: BitcoinNode{Network: "mainnet"}}},
+		"a calendar twice":                        {Type: typeOTS, OTS: OTSConfig{Calendars: []string{"https://a.example", "https://a.example/"}, Need: 1, Node: BitcoinNode{Network: "mainnet"}}},
+		"a depth out of reach":                    {Type: typeOTS, Depth: 1 << 20, OTS: OTSConfig{Calendars: []string{"https://a.example"}, Need: 1, Node: BitcoinNode{Network: "mainnet"}}},
+		"a node twice": {Type: typeEthereum, Ethereum: EthereumConfig{
+			RPC: []string{"http://127.0.0.1:1", "http://127.0.0.1:1"}, ChainID: 1, Account: EthereumAccount{SignerURL: "http://127.0.0.1:1", Account: "0x0000000000000000000000000000000000000001"},
+		}},
+	} {
+		if err := checkRoute(t.Context(), &a, siteLedger, wallets{}); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+}

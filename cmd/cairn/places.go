@@ -311,58 +311,6 @@ func bitcoinConfig(a *AnchorConfig, key BitcoinKey) (bitcoin.Config, error) {
 	return cfg, nil
 }
 
-// checkRoute opens a route's keys, and nothing that a running service uses.
-func checkRoute(a *AnchorConfig, ledger string, of wallets) error {
-	switch a.Type {
-	case typeEthereum:
-		var first common.Address
-		for i, who := range []EthereumAccount{a.Ethereum.Account, a.Ethereum.Next} {
-			cfg, err := ethereumConfig(a, who)
-			sender := cfg.Sender
-			if err == nil && cfg.Keystore != "" {
-				sender, err = ethereum.CheckKeystore(cfg.Keystore, cfg.Passphrase)
-			}
-			if err == nil && sender != ([20]byte{}) {
-				err = of.claim(fmt.Sprintf("account %s on %s", sender, a.Route()), ledger)
-			}
-			if err == nil && i > 0 && sender == first && sender != ([20]byte{}) {
-				err = errSameKey
-			}
-			first = sender
-			if err != nil {
-				return err
-			}
-		}
-	case typeBitcoin:
-		first := ""
-		for _, key := range []BitcoinKey{a.Bitcoin.Key, a.Bitcoin.Next} {
-			if key.File == "" {
-				continue
-			}
-			cfg, err := bitcoinConfig(a, key)
-			if err != nil {
-				return err
-			}
-			address, err := bitcoin.CheckKey(cfg.Key, cfg.Network, cfg.Passphrase)
-			if err != nil {
-				return err
-			}
-			if address == first {
-				return errSameKey
-			}
-			first = address
-			if err := of.claim(fmt.Sprintf("key of %s on %s", address, a.Route()), ledger); err != nil {
-				return err
-			}
-		}
-	case typeOTS:
-		if _, err := a.OTS.Node.password(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // password reads the password of a node, "" if it has none.
 func (n BitcoinNode) password() (string, error) {
 	if n.PasswordFile == "" {
@@ -383,11 +331,8 @@ func dialNode(n BitcoinNode, password string) (*bitcoin.Node, error) {
 }
 
 func (l *openLedger) dialOTS(a *AnchorConfig) (*place, error) {
-	o := &a.OTS
-	cfg := ots.Config{
-		Calendars: o.Calendars, Also: behindPools(o.Calendars), Need: o.Need,
-		Network: o.Node.Network, Depth: uint32(a.Depth), Book: book{l.store.Journal(typeOTS)},
-	}
+	o, cfg := &a.OTS, otsConfig(a)
+	cfg.Book = book{l.store.Journal(typeOTS)}
 	var node *bitcoin.Node
 	password, locked := o.Node.password() // the node will say that it lacks, and readings are taken all the same
 	if o.Node.RPC != "" {
@@ -420,6 +365,14 @@ func (l *openLedger) dialOTS(a *AnchorConfig) (*place, error) {
 		p.say("%v", locked)
 	}
 	return p, nil
+}
+
+// otsConfig is the chain's part of a route's configuration.
+func otsConfig(a *AnchorConfig) ots.Config {
+	o := &a.OTS
+	return ots.Config{
+		Calendars: o.Calendars, Also: behindPools(o.Calendars), Need: o.Need, Network: o.Node.Network, Depth: uint32(a.Depth),
+	}
 }
 
 // publicCalendars is what `cairn init --anchor ots` writes: the pools of the

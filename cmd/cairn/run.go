@@ -63,7 +63,7 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 	defer clear(w.Passphrase)
 	routes, of := 0, wallets{}
 	for i := range cfg.Ledgers {
-		if err := checkLedger(cfg, &cfg.Ledgers[i], w, of); err != nil {
+		if err := checkLedger(ctx, cfg, &cfg.Ledgers[i], w, of); err != nil {
 			return err
 		}
 		routes += len(cfg.Ledgers[i].Anchors)
@@ -88,7 +88,7 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 	return nil
 }
 
-func checkLedger(cfg *Config, l *LedgerConfig, w share.Wrap, of wallets) error {
+func checkLedger(ctx context.Context, cfg *Config, l *LedgerConfig, w share.Wrap, of wallets) error {
 	k, err := openKeyring(cfg, l, w)
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func checkLedger(cfg *Config, l *LedgerConfig, w share.Wrap, of wallets) error {
 		return fmt.Errorf("%sthe keyring has no compartments", l.prefix())
 	}
 	for i := range l.Anchors {
-		if err := checkRoute(&l.Anchors[i], l.Name, of); err != nil {
+		if err := checkRoute(ctx, &l.Anchors[i], l.Name, of); err != nil {
 			return fmt.Errorf("%sanchors[%d]: %w", l.prefix(), i, err)
 		}
 	}
