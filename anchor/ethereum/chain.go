@@ -26,6 +26,7 @@ type Chain struct {
 
 	mu      sync.Mutex // covers what follows
 	next    uint64     // the nonce after the newest of ours that was seen in a block, 0 for none
+	retaken retaken    // by Complete
 	foreign []string   // transactions of the sender that are not ours, newest last, at most maxForeign
 }
 
@@ -137,16 +138,10 @@ func (c *Chain) Tips(ctx context.Context) (anchor.Tips, error) {
 		return anchor.Tips{}, err
 	}
 	t := anchor.Tips{Latest: block(latest), Rule: c.cfg.FinalTag}
-	var final *types.Header
 	if c.cfg.Depth > 0 {
 		t.Rule = fmt.Sprintf("depth %d", c.cfg.Depth)
-		if t.Latest.Height < c.cfg.Depth {
-			return t, nil
-		}
-		final, err = v.sameHeader(ctx, t.Latest.Height-c.cfg.Depth)
-	} else {
-		final, err = v.tagged(ctx, c.cfg.FinalTag)
 	}
+	final, err := c.final(ctx, v, latest)
 	if err != nil {
 		return anchor.Tips{}, err
 	}
@@ -154,6 +149,17 @@ func (c *Chain) Tips(ctx context.Context) (anchor.Tips, error) {
 		t.Final = block(final)
 	}
 	return t, nil
+}
+
+// final returns the newest final block by the rule of Config, nil for none.
+func (c *Chain) final(ctx context.Context, v view, latest *types.Header) (*types.Header, error) {
+	if c.cfg.Depth == 0 {
+		return v.tagged(ctx, c.cfg.FinalTag)
+	}
+	if latest.Number.Uint64() < c.cfg.Depth {
+		return nil, nil
+	}
+	return v.sameHeader(ctx, latest.Number.Uint64()-c.cfg.Depth)
 }
 
 // tagged returns the lowest block that a node gives the tag, if the others have

@@ -68,6 +68,13 @@
 // transaction types of its own has no receipt proof here, and a head that was
 // overwritten in its own block has no storage proof.
 //
+// The state of a block is kept for a while only (geth: 128 blocks, some 25
+// minutes), and some nodes give proofs of their newest block alone. If no node
+// has that of the inclusion block any more, as after an outage, the receipt is
+// the storage proof of a later block, which still holds the head: the newest
+// final one, or else the newest, and then the anchor waits until that is final.
+// It proves the later time.
+//
 // # Cost
 //
 // Gas of a whole transaction by the rules of Osaka (Ethereum's main network):

@@ -34,7 +34,8 @@ import (
 //	                  have the same block there
 //	head of the       what all fresh nodes say; if they differ, ErrAgain
 //	registry, code
-//	nonces            the highest: a node that lags, or has another pool, says less
+//	nonces            the highest that a fresh node says: one with another pool says
+//	                  less
 //	found             what a fresh node shows, unless another has that block and
 //	                  not the transaction in it: ErrAgain that names both
 //	not found         all fresh nodes that answer say so
@@ -395,7 +396,8 @@ func (v view) tip(ctx context.Context) (*types.Header, error) {
 	return h, err
 }
 
-// highest returns the highest of the numbers that the nodes answer with.
+// highest returns the highest of the numbers that the nodes answer with, which
+// must not be far apart.
 func highest(v view, what string, f func(sight) (uint64, error)) (uint64, error) {
 	var low, high *reply[uint64]
 	var err error

@@ -275,7 +275,7 @@ func TestLaggingNode(t *testing.T) {
 	a := mustSign(t, c, merkle.Hash{}, rootOf(1))
 	mustSend(t, c, a)
 	d.mine(lagTime + lagBlocks + 2) // a second each at least, by their own time
-	later = time.Minute
+	later = time.Hour
 	f, ok, err := c.Find(ctx, []anchor.Attempt{a})
 	if err != nil || !ok {
 		t.Fatalf("Find = %v, %v", ok, err)

@@ -71,7 +71,7 @@ func parseAttempt(a anchor.Attempt) (*types.Transaction, error) {
 // nonce returns the sender's next nonce, by the chain ("latest") or with what
 // waits in a node's pool ("pending").
 func (c *Chain) nonce(ctx context.Context, v view, at string) (uint64, error) {
-	return highest(v, "the sender's next nonce", func(s sight) (uint64, error) {
+	return highest(v.best(), "the sender's next nonce", func(s sight) (uint64, error) {
 		var n hexutil.Uint64
 		err := s.ask(ctx, &n, "eth_getTransactionCount", c.Sender(), at)
 		return uint64(n), err

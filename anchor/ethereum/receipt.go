@@ -20,15 +20,74 @@ import (
 // maxBlockTxs bounds the transactions of a block whose receipts are asked for.
 const maxBlockTxs = 1 << 16
 
+// errNoState says that a node does not have a block's state any more, or not
+// for proofs: geth keeps that of 128 blocks, Reth as it comes gives proofs of
+// its newest block alone.
+var errNoState = fmt.Errorf("%w: no proof of the state", anchor.ErrAgain)
+
 // Receipt takes the proof.EthereumReceipt of an attempt in a block, verified,
-// from the first node whose proofs hold. That must still have the block's
-// state: an ordinary one keeps that of some 128 blocks.
+// from the first node whose proofs hold. Where no node has the block's state any
+// more, as after a long outage, it is of a later block, which holds the head as
+// well: the newest final one or, failing that, the newest. Complete then waits
+// until that is final.
 func (c *Chain) Receipt(ctx context.Context, a anchor.Attempt, b anchor.Block) ([]byte, error) {
 	v, err := c.nodes.look(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return first(v, func(s sight) ([]byte, error) { return c.receiptFrom(ctx, s, a, b) })
+	data, err := first(v, func(s sight) ([]byte, error) { return c.receiptFrom(ctx, s, a, b) })
+	if !errors.Is(err, errNoState) {
+		return data, err
+	}
+	if later, bad := c.laterReceipt(ctx, v.best(), a, b); bad == nil {
+		return later, nil
+	}
+	return nil, err
+}
+
+// laterReceipt takes the receipt at a block after b.
+func (c *Chain) laterReceipt(ctx context.Context, v view, a anchor.Attempt, b anchor.Block) ([]byte, error) {
+	latest, err := v.tip(ctx)
+	if err != nil {
+		return nil, err
+	}
+	final, err := c.final(ctx, v, latest)
+	if err != nil {
+		return nil, err
+	}
+	err = errNoState
+	for _, h := range []*types.Header{final, latest} {
+		if h == nil || h.Number.Uint64() < b.Height {
+			continue
+		}
+		var data []byte
+		data, err = first(v, func(s sight) ([]byte, error) {
+			r, err := c.stateReceipt(ctx, s, a, h)
+			if err != nil {
+				return nil, err
+			}
+			return c.verified(r, block(h), nil)
+		})
+		if err == nil {
+			return data, nil
+		}
+	}
+	return nil, err
+}
+
+// stateReceipt returns a receipt with the storage proof alone, not verified.
+func (c *Chain) stateReceipt(ctx context.Context, s sight, a anchor.Attempt, h *types.Header) (r proof.EthereumReceipt, err error) {
+	raw, err := rlp.EncodeToBytes(h)
+	if err != nil {
+		return r, fmt.Errorf("encode header: %w", err)
+	}
+	r = proof.EthereumReceipt{
+		ChainID: c.cfg.ChainID, Contract: c.cfg.Contract, Sender: c.Sender(),
+		Ledger: c.cfg.Ledger, Root: a.Root, Header: raw, TxHash: common.BytesToHash(a.ID),
+	}
+	slot := contracts.Slot(c.Sender(), c.cfg.Ledger)
+	r.AccountProof, r.StorageProof, err = s.stateProof(ctx, c.cfg.Contract, slot, h.Number.Uint64())
+	return r, err
 }
 
 func (c *Chain) receiptFrom(ctx context.Context, s sight, a anchor.Attempt, b anchor.Block) ([]byte, error) {
@@ -39,16 +98,8 @@ func (c *Chain) receiptFrom(ctx context.Context, s sight, a anchor.Attempt, b an
 	if h.Hash() != b.Hash {
 		return nil, fmt.Errorf("%w: block %d is another for the %s now", anchor.ErrAgain, b.Height, s.name())
 	}
-	raw, err := rlp.EncodeToBytes(h)
+	r, err := c.stateReceipt(ctx, s, a, h)
 	if err != nil {
-		return nil, fmt.Errorf("encode header: %w", err)
-	}
-	r := proof.EthereumReceipt{
-		ChainID: c.cfg.ChainID, Contract: c.cfg.Contract, Sender: c.Sender(),
-		Ledger: c.cfg.Ledger, Root: a.Root, Header: raw, TxHash: common.BytesToHash(a.ID),
-	}
-	slot := contracts.Slot(c.Sender(), c.cfg.Ledger)
-	if r.AccountProof, r.StorageProof, err = s.stateProof(ctx, c.cfg.Contract, slot, b.Height); err != nil {
 		return nil, err
 	}
 	var noReceipt error
@@ -58,9 +109,86 @@ func (c *Chain) receiptFrom(ctx context.Context, s sight, a anchor.Attempt, b an
 	return c.verified(r, b, noReceipt)
 }
 
-// Complete returns the receipt as it is: all of it is taken at inclusion.
-func (c *Chain) Complete(_ context.Context, _ anchor.Attempt, _ anchor.Block, receipt []byte) ([]byte, error) {
-	return receipt, nil
+// retaken is a receipt of a later block that took the place of one whose block
+// went away.
+type retaken struct {
+	id   string // of the attempt
+	data []byte
+}
+
+// Complete returns the receipt as it is: all of it is taken at inclusion. One
+// that is of a later block is good once that is final: until then Complete says
+// ErrAgain, and if the block went away it takes another.
+func (c *Chain) Complete(ctx context.Context, a anchor.Attempt, b anchor.Block, receipt []byte) ([]byte, error) {
+	at, err := blockOf(receipt)
+	if err != nil || at.Hash == b.Hash {
+		return receipt, err
+	}
+	c.mu.Lock()
+	if c.retaken.id == string(a.ID) {
+		receipt = c.retaken.data
+	}
+	c.mu.Unlock()
+	if at, err = blockOf(receipt); err != nil {
+		return nil, err
+	}
+	ok, err := c.isFinal(ctx, at)
+	switch {
+	case err != nil:
+		return nil, err
+	case ok:
+		return receipt, nil
+	}
+	if receipt, err = c.Receipt(ctx, a, b); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.retaken = retaken{string(a.ID), receipt}
+	c.mu.Unlock()
+	if at, err = blockOf(receipt); err != nil || at.Hash == b.Hash {
+		return receipt, err
+	}
+	if ok, err = c.isFinal(ctx, at); err == nil && !ok {
+		err = fmt.Errorf("%w: block %d is another now", anchor.ErrAgain, at.Height)
+	}
+	return receipt, err
+}
+
+func blockOf(receipt []byte) (anchor.Block, error) {
+	r, err := proof.ParseEthereumReceipt(receipt)
+	if err != nil {
+		return anchor.Block{}, fmt.Errorf("%w: %w", anchor.ErrAgain, err)
+	}
+	facts, err := proof.VerifyEthereum(r)
+	if err != nil {
+		return anchor.Block{}, fmt.Errorf("%w: %w", anchor.ErrAgain, err)
+	}
+	return anchor.Block{Height: facts.Number, Hash: facts.BlockHash, Time: facts.Time}, nil
+}
+
+// isFinal reports whether the chain has the block, and it is final. If it is
+// still to become final the error is an ErrAgain.
+func (c *Chain) isFinal(ctx context.Context, at anchor.Block) (bool, error) {
+	v, err := c.nodes.look(ctx)
+	if err != nil {
+		return false, err
+	}
+	v = v.best()
+	latest, err := v.tip(ctx)
+	if err != nil {
+		return false, err
+	}
+	if latest.Number.Uint64() >= at.Height {
+		h, err := v.sameHeader(ctx, at.Height)
+		if err != nil || h.Hash() != at.Hash {
+			return false, err
+		}
+	}
+	final, err := c.final(ctx, v, latest)
+	if err == nil && (final == nil || final.Number.Uint64() < at.Height) {
+		err = fmt.Errorf("%w: the receipt is of block %d, which is not final yet", anchor.ErrAgain, at.Height)
+	}
+	return err == nil, err
 }
 
 // verified returns the fullest receipt that holds: with both proofs, else with
@@ -102,7 +230,12 @@ type stateAnswer struct {
 // as the node gives them.
 func (s sight) stateProof(ctx context.Context, contract common.Address, slot common.Hash, height uint64) (account, storage [][]byte, err error) {
 	var res *stateAnswer
-	if err := s.ask(ctx, &res, "eth_getProof", contract, []common.Hash{slot}, hexutil.Uint64(height)); err != nil {
+	err = s.ask(ctx, &res, "eth_getProof", contract, []common.Hash{slot}, hexutil.Uint64(height))
+	var answer *serverError
+	switch {
+	case errors.As(err, &answer) && !limited(err):
+		return nil, nil, fmt.Errorf("%w: %w", errNoState, answer)
+	case err != nil:
 		return nil, nil, err
 	}
 	if res == nil || len(res.StorageProof) != 1 {
