@@ -75,6 +75,39 @@ func TestManyPaths(t *testing.T) {
 	}
 }
 
+// TestTwoHeights: a block that is shown at its height and at another is trusted
+// at its own.
+func TestTwoHeights(t *testing.T) {
+	s := newSite("a").build(5)
+	chain := newBTCChain(t)
+	r := chain.anchor(s.root(5), btcScript, siteStart+20*60_000)
+	chain.bury(2, &r)
+	other := r
+	other.Height = 1
+	stamp, err := BitcoinTimestamp(r, [32]byte(s.root(5)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim, err := BitcoinTimestamp(other, [32]byte(s.root(5)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stamp.Merge(claim); err != nil {
+		t.Fatal(err)
+	}
+	o := OTSReceipt{Network: BitcoinRegtest, Timestamp: mustMarshal(t, stamp), Blocks: []OTSBlock{{1, r.Header, r.Following}, {r.Height, r.Header, r.Following}}}
+	f := with(s.file(t, 5, pick{window: 3, slot: 2, at: 1}), Receipt{Route: "ots", Kind: KindOTS, Data: mustMarshal(t, o)})
+	v := Verify(f, Options{Policy: s.only(OTSRoute{Network: BitcoinRegtest, Depth: 3}), Trust: chain.file()})
+	if len(v.Anchors) != 2 || v.Level != LevelAnchored || v.NotAfter.Block != uint64(r.Height) {
+		t.Fatal(v.Text())
+	}
+	for _, a := range v.Anchors {
+		if a.Trusted != (a.Block == uint64(r.Height)) {
+			t.Errorf("block %d: trusted %v", a.Block, a.Trusted)
+		}
+	}
+}
+
 // TestSaysNothing: a timestamp with neither a Bitcoin block nor a promise is no
 // anchor to wait for.
 func TestSaysNothing(t *testing.T) {

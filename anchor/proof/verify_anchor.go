@@ -280,15 +280,17 @@ func (c *checker) askAll() {
 			continue
 		}
 		s.asked = true
-		told := make(map[[32]byte]*anchorBlock) // a receipt has one block of a hash, and may have many paths to it
+		told := make(map[askedBlock]*anchorBlock) // a receipt may have many paths to one block
 		for k := range s.blocks {
 			b := &s.blocks[k]
-			if same := told[b.hash]; b.known && same != nil {
+			q := askedBlock{b.route, b.height, b.hash, 0}
+			if same := told[q]; b.known && same != nil {
 				b.how, b.trusted, b.err = same.how, same.trusted, same.err
 				continue
 			}
-			if c.ask(b, c.depthOf(s)); b.known {
-				told[b.hash] = b
+			known := b.known
+			if c.ask(b, c.depthOf(s)); known {
+				told[q] = b
 			}
 		}
 	}
