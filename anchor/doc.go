@@ -42,9 +42,11 @@
 // replacement is made when the line is an eighth above what is offered. If it
 // cannot be made, or is refused, the newest attempt that a node took is sent
 // again. Attempts of one place exclude one another, so a place may come to the
-// largest of their fees; the places together to the sum of that, until it is
-// final that a place is lost. Whatever is mined, this stays within the budget of
-// the anchor and what is left of the month's, as long as nothing final is undone. A month is one of the calendar in
+// largest of their fees, and the places together to the sum of that. Whatever is
+// mined, this stays within the budget of the anchor and what is left of the
+// month's. If it leaves too little for another attempt, and it is final that none
+// which is out can be mined, the anchor is given up for another with a budget of
+// its own. A month is one of the calendar in
 // UTC; an anchor is charged to that in which it was begun, or to a later one in
 // which it was replaced if that has more left. What is at a bound is held: the
 // status is red and says ErrFees or ErrBudget, newer heads are merged by the next

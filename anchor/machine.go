@@ -85,7 +85,7 @@ type head struct {
 type pace struct {
 	poll     time.Duration // between looks; also the first back-off
 	resend   time.Duration // a transaction that is not mined is sent again
-	reprice  time.Duration // … and, this long after it was signed, signed again at a higher fee
+	reprice  time.Duration // … and, this long after a node took it, signed again at a higher fee
 	prices   int           // attempts that reprice may make in all
 	deadline time.Duration
 	budget   Amount        // for an anchor, 0 for none
@@ -134,11 +134,12 @@ type machine struct {
 	sentAt   time.Time
 	sentIn   uint64 // newest block when the newest attempt was first taken by a node, if sentOnce
 	sentOnce bool
-	missed   bool // a block came since then, without it
+	since    time.Time // when that was
+	missed   bool      // a block came since then, without it
 	gone     map[string]uint64
 	sealing  bool // the block is final, and the attempt was found in it once more
 
-	priceAt time.Time // start of the wait before the next reprice
+	priceAt time.Time // of the last sign that failed
 	signAt  time.Time // after an error of a sign: no other before this
 	retry   time.Time // after another error: no chain effect before this
 	fails   int

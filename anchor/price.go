@@ -42,8 +42,8 @@ func (m *machine) curve(now time.Time) Amount {
 func step(fee Amount) Amount { return fee.plus(fee/8 + 1) }
 
 // bumpDue reports whether the newest attempt is to be replaced by one that
-// offers more. It must have been with a node while a block came that did not
-// take it: as long as the chain stands still or nobody answers, a higher fee
+// offers more. It must have been with a node for a while, and a block have come
+// that did not take it: as long as the chain stands still or nobody answers, a higher fee
 // helps nothing.
 func (m *machine) bumpDue(now time.Time) bool {
 	last := &m.a.Attempts[len(m.a.Attempts)-1]
@@ -56,9 +56,9 @@ func (m *machine) bumpDue(now time.Time) bool {
 	if !last.Sent || last.Dead || !m.missed || now.Before(m.signAt) {
 		return false
 	}
-	from := m.priceAt
-	if from.IsZero() {
-		from = time.UnixMilli(last.SignedAt)
+	from := m.since
+	if m.priceAt.After(from) {
+		from = m.priceAt
 	}
 	if now.Before(from.Add(m.pace.reprice)) {
 		return false
@@ -89,7 +89,7 @@ func (m *machine) price(now time.Time) price {
 		p.deadline = max(p.deadline-now.Sub(time.UnixMilli(m.a.Attempts[0].SignedAt)), m.pace.deadline/8)
 	}
 	others := Amount(0)
-	for _, pl := range m.a.places(m.closed) {
+	for _, pl := range m.a.places(nil) {
 		if pl.name != m.nextPlace() {
 			others = others.plus(pl.bound())
 		}
@@ -135,7 +135,7 @@ func (m *machine) affordable(at Attempt, p price) error {
 	a := m.a
 	a.Attempts = append(m.a.Attempts[:len(m.a.Attempts):len(m.a.Attempts)], at)
 	most := Amount(0)
-	for _, pl := range a.places(func(name string) bool { return name != at.Place && m.closed(name) }) {
+	for _, pl := range a.places(nil) {
 		most = most.plus(pl.bound())
 	}
 	switch {
@@ -181,9 +181,10 @@ func (m *machine) spent(now time.Time) error {
 	return fmt.Errorf("%w: %d are offered, which is all that may be, and no block takes it", what, last.Fee)
 }
 
-// usedUp reports whether what the anchor paid for nothing leaves too little for
-// another attempt, and none that is out can be mined any more.
-func (m *machine) usedUp() bool { return m.pace.budget > 0 && m.a.cost() > 0 && m.allClosed() }
+// usedUp reports whether the anchor is to be given up for another, with a budget
+// of its own: what it may still come to leaves too little for another attempt,
+// and none that is out can be mined any more.
+func (m *machine) usedUp() bool { return m.pace.budget > 0 && m.allClosed() }
 
 func (m *machine) allClosed() bool {
 	for _, p := range m.a.places(m.closed) {

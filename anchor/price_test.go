@@ -13,7 +13,7 @@ func priced(fee Amount, p pace) *machine {
 	m := flying(Broadcast, 1)
 	m.pace = p
 	m.a.Attempts[0].Fee, m.a.Attempts[0].SignedAt = fee, time.UnixMilli(0).UnixMilli()
-	m.sentOnce, m.missed = true, true
+	m.sentOnce, m.missed, m.since = true, true, at(0)
 	return m
 }
 
@@ -102,14 +102,9 @@ func TestLimit(t *testing.T) {
 		{"not its own entry", 1000, 900, func(m *machine) { m.book.Paid = []paid{{0, here, 300}} }, 900, here, true},
 		{"more spent than there was", 1000, 900, func(m *machine) { m.book.Paid = []paid{{9, here, 3000}} }, 0, here, true},
 		{"another place lost for now", 1000, 0, func(m *machine) { m.taken = true }, 900, here, false},
-		{"another place lost for good", 1000, 0, func(m *machine) {
-			m.taken, m.gone["0"] = true, 4
-			m.tips = Tips{Final: Block{Height: 4}, Rule: "depth 1"}
-		}, 1000, here, false},
 		{"paid for nothing", 1000, 0, func(m *machine) {
-			m.a.Attempts[0].Dead, m.a.Attempts[0].Cost, m.gone["0"] = true, 70, 4
-			m.tips = Tips{Final: Block{Height: 4}, Rule: "depth 1"}
-		}, 930, here, false},
+			m.a.Attempts[0].Dead, m.a.Attempts[0].Cost = true, 70
+		}, 900, here, false},
 		{"the month has turned and gives more", 0, 900, func(m *machine) {
 			m.a.Month = here - 1
 			m.book.Paid = []paid{{9, here - 1, 300}}

@@ -90,11 +90,11 @@ func (m *machine) onStored(now time.Time, e evStored) {
 	}
 }
 
-// nothingNew reports whether the newest attempt is of the newest head and still
-// good, so that another would say nothing more.
+// nothingNew reports whether the newest attempt cost nothing, is of the newest
+// head and still good, so that another would say nothing more.
 func (m *machine) nothingNew() bool {
-	n := len(m.a.Attempts)
-	return n > 0 && !m.resign && !m.a.Attempts[n-1].Dead && m.a.Attempts[n-1].Size >= m.head.size
+	n := len(m.a.Attempts) - 1
+	return n >= 0 && m.pace.free && m.a.Attempts[n].Fee == 0 && !m.resign && m.target() == n && m.a.Attempts[n].Size >= m.head.size
 }
 
 // anchors reports whether an attempt carries the root.
@@ -173,7 +173,7 @@ func (m *machine) onSent(now time.Time, e evSent) {
 		}
 		m.sentAt, m.lows = now, 0
 		if e.attempt == newest && !m.sentOnce {
-			m.sentOnce, m.sentIn = true, m.tips.Latest.Height
+			m.sentOnce, m.sentIn, m.since = true, m.tips.Latest.Height, now
 		}
 		if !a.Sent {
 			a.Sent, m.dirty = true, true
