@@ -365,3 +365,38 @@ func TestManyMessages(t *testing.T) {
 	}
 	wantRefused(t, Verify(f, Options{}), CodeReceipt)
 }
+
+// TestSeenByCalendars: the block that a header names as seen on the route of the
+// calendars is Bitcoin's, with its slack, its byte order and whoever knows it.
+func TestSeenByCalendars(t *testing.T) {
+	chain := newBTCChain(t)
+	at := chain.mine(siteStart-60_000, [32]byte{5})
+	block := &chain.headers[at]
+	s := newSite("a")
+	s.header = func(h *ledger.Header) {
+		h.Seen = []ledger.Seen{{Route: "ots", Height: uint64(at), Hash: block.Hash(), Time: block.Time()}}
+	}
+	s.build(5)
+	r := chain.anchor(s.root(5), btcScript, siteStart+20*60_000)
+	chain.bury(6)
+	calendars := s.only(OTSRoute{Network: BitcoinRegtest})
+	for _, c := range []struct {
+		name   string
+		policy *Policy
+		route  string
+		ok     bool
+	}{
+		{"the policy's calendars", calendars, "bitcoin:regtest", true},
+		{"the file's calendars", nil, "bitcoin:regtest", true},
+		{"another network's", s.only(OTSRoute{Network: BitcoinSignet}), "bitcoin:signet", false},
+	} {
+		f := with(s.file(t, 5, pick{window: 3, slot: 2, at: 0}), viaCalendar(t, r, s.root(5), false, ""))
+		b := Verify(f, Options{Policy: c.policy, Trust: AnyTrust{chain.file()}}).NotBefore
+		if b == nil || b.Route != c.route || b.Confirmed != c.ok || b.ms != block.Time()-7200_000 || b.Hash != shownHash(block.Hash()) {
+			t.Errorf("%s: not before %+v", c.name, b)
+		}
+	}
+	if b := Verify(s.file(t, 5, pick{window: 3, slot: 2, at: 0}), Options{}).NotBefore; b == nil || b.Route != "bitcoin:mainnet" || b.Slack == "" || b.Confirmed {
+		t.Errorf("without any calendars: %+v", b)
+	}
+}

@@ -120,9 +120,10 @@
 // names as seen when the window opened; the batch was closed after it, which
 // says nothing about when a reading was made. It is confirmed only if that
 // block, too, is trusted, on Bitcoin as deep as the policy's routes there ask
-// for, and has that time, and one that is goes before all that
-// are not. A block that is newer than the anchor's own, or not below it on the
-// same chain, is passed over.
+// for, and has that time, and one that is goes before all that are not. A block
+// that is newer than the anchor's own, or not below it on the same chain, is
+// passed over. One seen on the route "ots" is of the Bitcoin network of the
+// policy's calendars; if it names none of the file's, or else of mainnet.
 //
 // The clock: a window that ended after the latest time of the block that anchors
 // it shows the gateway's clock to run ahead of that chain by the difference, one

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"cairn/merkle/ledger"
 )
 
 // maxSeenAsked bounds how many blocks that headers only name are asked about:
@@ -35,6 +37,28 @@ func slackText(ms int64) string {
 	return duration(ms).String()
 }
 
+// seenChain returns the chain whose block a header names as seen on a route.
+// What calendars see is a block of their Bitcoin network: that of the policy's
+// or the file's own calendars, else mainnet.
+func (c *checker) seenChain(route string) string {
+	if route != ledger.RouteNameOTS {
+		return route
+	}
+	if c.o.Policy != nil {
+		for _, r := range c.o.Policy.Routes {
+			if at, ok := r.Place.(OTSRoute); ok {
+				return bitcoinRoute(at.Network)
+			}
+		}
+	}
+	for i := range c.receipts {
+		if at, ok := c.receipts[i].place.(OTSRoute); ok {
+			return bitcoinRoute(at.Network)
+		}
+	}
+	return bitcoinRoute(BitcoinMainnet)
+}
+
 // notBefore returns the bound that a batch's header gives by naming a block: of
 // several the latest, one that is confirmed before all others. It is confirmed
 // if that block is trusted with this time. A block that is not before the
@@ -42,6 +66,7 @@ func slackText(ms int64) string {
 // ledger made the block up.
 func (c *checker) notBefore(batch int, best *anchorBlock) (b *Bound) {
 	for _, s := range c.batches[batch].header.Seen {
+		s.Route = c.seenChain(s.Route)
 		earliest := s.Time - slackOf(s.Route)
 		if best != nil && best.known && (earliest > best.latest() || s.Route == best.route && s.Height >= best.height) {
 			continue
@@ -133,6 +158,7 @@ func (c *checker) readClock(batch int, routes []standing) {
 		}
 	}
 	for _, s := range h.Seen {
+		s.Route = c.seenChain(s.Route)
 		behind := s.Time - slackOf(s.Route) - h.From
 		if behind <= 0 || !isBitcoin(s.Route) && !isEthereum(s.Route) {
 			continue
