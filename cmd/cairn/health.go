@@ -78,8 +78,8 @@ func (g *gateway) health(ledgers []*openLedger) health {
 			h.Reasons = append(h.Reasons, r)
 		}
 		h.Anchoring, h.Rollback = worse(anchoringRank, h.Anchoring, one.Anchoring), worse(rollbackRank, h.Rollback, one.Rollback)
-		for _, r := range l.routes {
-			s := routeOf(r.Status())
+		for i, r := range l.routes {
+			s := routeOf(r.Status(), l.cfg.Anchors[i].unit())
 			of := routeHealth{Route: s.Route, Healthy: s.Healthy, Reason: s.Reason, OldestAge: s.OldestAge, Next: s.Next, Money: s.Money}
 			if g.several() {
 				of.Ledger = l.cfg.Name

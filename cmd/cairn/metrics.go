@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"cairn/anchor"
 )
 
 // metrics reads the gateway's counters when they are scraped; nothing is
@@ -101,7 +103,7 @@ func (l *openLedger) collect(put func(d *prometheus.Desc, v float64, labels ...s
 	gauge(metricUnsigned, ageOf(st.Unsigned))
 	gauge(metricDisk, float64(st.DiskBytes))
 	gauge(metricDiskFull, one(st.DiskFull))
-	for _, route := range l.routes {
+	for i, route := range l.routes {
 		rs := route.Status()
 		gauge(metricRouteOK, one(rs.Healthy), rs.Route)
 		gauge(metricUnanchored, ageOf(rs.OldestUnanchored), rs.Route)
@@ -120,22 +122,31 @@ func (l *openLedger) collect(put func(d *prometheus.Desc, v float64, labels ...s
 			}
 		}
 		gauge(metricAlarms, float64(open), rs.Route)
-		if rs.Unit == "" {
-			continue // it costs nothing
-		}
-		gauge(metricSpent, float64(rs.SpentMonth), rs.Route, rs.Unit)
-		gauge(metricReserved, float64(rs.Reserved), rs.Route, rs.Unit)
-		gauge(metricBalance, float64(rs.Balance), rs.Route, rs.Unit)
-		gauge(metricPerAnchor, float64(rs.PerAnchor), rs.Route, rs.Unit)
-		if rs.Monthly > 0 {
-			gauge(metricMonthly, float64(rs.Monthly), rs.Route, rs.Unit)
-		}
-		if rs.Budget > 0 {
-			gauge(metricBudget, float64(rs.Budget), rs.Route, rs.Unit)
-		}
-		if rs.RunwayDays >= 0 {
-			gauge(metricRunway, rs.RunwayDays, rs.Route)
-		}
+		l.cfg.Anchors[i].collectMoney(rs, gauge)
+	}
+}
+
+// collectMoney gives what a route spends, if it costs anything, and what it has,
+// once its chain has said so.
+func (a *AnchorConfig) collectMoney(s anchor.Status, gauge func(d *prometheus.Desc, v float64, labels ...string)) {
+	unit := a.unit()
+	if unit == "" {
+		return
+	}
+	gauge(metricSpent, float64(s.SpentMonth), s.Route, unit)
+	gauge(metricReserved, float64(s.Reserved), s.Route, unit)
+	if s.Monthly > 0 {
+		gauge(metricMonthly, float64(s.Monthly), s.Route, unit)
+	}
+	if s.Budget > 0 {
+		gauge(metricBudget, float64(s.Budget), s.Route, unit)
+	}
+	if s.Unit != "" {
+		gauge(metricBalance, float64(s.Balance), s.Route, unit)
+		gauge(metricPerAnchor, float64(s.PerAnchor), s.Route, unit)
+	}
+	if s.RunwayDays >= 0 {
+		gauge(metricRunway, s.RunwayDays, s.Route)
 	}
 }
 

@@ -83,10 +83,11 @@ type moneyStatus struct {
 	Reserved      anchor.Amount `json:"reserved"`                // what is on its way may add
 	MonthlyBudget anchor.Amount `json:"monthlyBudget,omitempty"` // absent: no limit
 	AnchorBudget  anchor.Amount `json:"anchorBudget,omitempty"`
-	Balance       anchor.Amount `json:"balance"`
-	PerAnchor     anchor.Amount `json:"perAnchor"`            // at present fees
-	RunwayDays    *float64      `json:"runwayDays,omitempty"` // for which the balance lasts; absent: not known
-	TopUp         *topUp        `json:"topUp,omitempty"`
+	// What the chain says: absent as long as it has not answered.
+	Balance    *anchor.Amount `json:"balance,omitempty"`
+	PerAnchor  *anchor.Amount `json:"perAnchor,omitempty"`  // at present fees
+	RunwayDays *float64       `json:"runwayDays,omitempty"` // for which the balance lasts
+	TopUp      *topUp         `json:"topUp,omitempty"`
 }
 
 // topUp is what to send where.
@@ -144,7 +145,7 @@ func (l *openLedger) status() ledgerStatus {
 		s.Quorum = l.cfg.Quorum
 	}
 	for i, r := range l.routes {
-		of := routeOf(r.Status())
+		of := routeOf(r.Status(), l.cfg.Anchors[i].unit())
 		of.Notes = append(of.Notes, l.places[i].notes()...)
 		s.Routes = append(s.Routes, of)
 	}
@@ -169,7 +170,8 @@ func intakeOf(s ingest.Snapshot) *intakeStatus {
 	return i
 }
 
-func routeOf(s anchor.Status) routeStatus {
+// routeOf puts a route's status into words; unit is that of its money.
+func routeOf(s anchor.Status, unit string) routeStatus {
 	r := routeStatus{
 		Route: s.Route, Healthy: s.Healthy, State: string(s.State), Reason: s.Reason, Notes: s.Notes, Guarded: s.Guarded,
 		Block: s.Latest.Height, FinalBlock: s.FinalHeight, Rule: s.FinalRule,
@@ -181,7 +183,7 @@ func routeOf(s anchor.Status) routeStatus {
 	if !s.Next.IsZero() {
 		r.Next = s.Next.UTC().Format(time.RFC3339)
 	}
-	r.OldestAge, r.Guards, r.Money = ageOf(s.OldestUnanchored), s.Guards, moneyOf(s)
+	r.OldestAge, r.Guards, r.Money = ageOf(s.OldestUnanchored), s.Guards, moneyOf(s, unit)
 	if s.Deadline > 0 {
 		r.Deadline = shortDuration(s.Deadline)
 	}
@@ -191,14 +193,17 @@ func routeOf(s anchor.Status) routeStatus {
 	return r
 }
 
-func moneyOf(s anchor.Status) *moneyStatus {
-	if s.Unit == "" {
+// moneyOf is what a route with this unit spends, nil if it costs nothing. What
+// it spent is known also while the chain is down.
+func moneyOf(s anchor.Status, unit string) *moneyStatus {
+	if unit == "" {
 		return nil
 	}
-	m := &moneyStatus{
-		Unit: s.Unit, SpentMonth: s.SpentMonth, Reserved: s.Reserved, MonthlyBudget: s.Monthly, AnchorBudget: s.Budget,
-		Balance: s.Balance, PerAnchor: s.PerAnchor,
+	m := &moneyStatus{Unit: unit, SpentMonth: s.SpentMonth, Reserved: s.Reserved, MonthlyBudget: s.Monthly, AnchorBudget: s.Budget}
+	if s.Unit == "" {
+		return m
 	}
+	m.Balance, m.PerAnchor = &s.Balance, &s.PerAnchor
 	if s.RunwayDays >= 0 {
 		days := math.Round(s.RunwayDays*10) / 10
 		m.RunwayDays = &days
@@ -215,7 +220,9 @@ func (m *moneyStatus) text() string {
 	if m.MonthlyBudget > 0 {
 		text += " of " + amountText(m.MonthlyBudget, m.Unit)
 	}
-	text += ", balance " + amountText(m.Balance, m.Unit)
+	if m.Balance != nil {
+		text += ", balance " + amountText(*m.Balance, m.Unit)
+	}
 	if m.RunwayDays != nil {
 		text += fmt.Sprintf(", good for %.0f days", *m.RunwayDays)
 	}
