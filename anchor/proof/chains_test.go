@@ -183,7 +183,7 @@ func TestBitcoinAnchors(t *testing.T) {
 		{"its hash given in internal order", bare, regtestRoute, Pinned{r.Header.Hash()}, LevelPending, CodeNotTrusted, ""},
 		{"the hash of one that follows", r, regtestRoute, Pinned{shown(r.Following[1])}, LevelAnchored, "", "block 6, which follows it"},
 		{"the hash of one that follows elsewhere", bare, regtestRoute, Pinned{shown(r.Following[1])}, LevelPending, CodeNotTrusted, ""},
-		{"another script", r, other, deep, LevelLogged, CodeNoRoute, ""},
+		{"another script", r, other, deep, LevelLogged, CodeNoRoute, "no receipt for it is of a place that the policy asks for"},
 		{"another network", r, signet, deep, LevelLogged, CodeNoRoute, ""},
 		{"Ethereum's policy", r, s.place(), deep, LevelLogged, CodeNoRoute, ""},
 		{"calendars' policy", r, OTSRoute{Network: BitcoinRegtest}, deep, LevelLogged, CodeNoRoute, ""},

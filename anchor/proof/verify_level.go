@@ -142,7 +142,7 @@ func (c *checker) explain(s standing, batch int, missing string) {
 		}
 		v.Next = "ask for the proof again once the anchor is final"
 	case CodeNoRoute:
-		v.Reason = "it is anchored, but not where the policy says: another chain, contract, code, sender or script"
+		v.Reason = "no receipt for it is of a place that the policy asks for: they are of another chain, contract, code, sender or script"
 		v.Next = "ask the ledger's owner for its newest policy"
 		for _, named := range v.Succession {
 			if !named.Followed {
