@@ -36,24 +36,24 @@
 //
 // # Money
 //
-// An attempt is replaced only when a block came without it, that is, for its fee
-// and for nothing else. With a budget the offer rises in a line from the first
-// attempt's fee, when that was signed, to the budget at the deadline, and a
-// replacement is made when the line is an eighth above what is offered. If it
-// cannot be made, or is refused, the newest attempt that a node took is sent
-// again. Attempts of one place exclude one another, so a place may come to the
-// largest of their fees, and the places together to the sum of that. Whatever is
-// mined, this stays within the budget of the anchor and what is left of the
-// month's. If it leaves too little for another attempt, and it is final that none
-// which is out can be mined, the anchor is given up for another with a budget of
-// its own. A month is one of the calendar in
-// UTC; an anchor is charged to that in which it was begun, or to a later one in
-// which it was replaced if that has more left. What is at a bound is held: the
-// status is red and says ErrFees or ErrBudget, newer heads are merged by the next
-// attempt, and it goes on when fees fall or the month turns. What was paid for
-// nothing, by a transaction that failed in its block or by two that were mined,
-// counts as well. Spending is known from the journal alone; if that is lost the
-// month begins anew.
+// An attempt is replaced only when a block came without it, that is, for its
+// fee and for nothing else. With a budget the offer rises in a line from the
+// first attempt's fee, when that was signed, to the budget at the deadline,
+// and a replacement is made when the line is an eighth above what is offered.
+// If it cannot be made, or is refused, the newest attempt that a node took is
+// sent again. Attempts of one place exclude one another, so a place may come
+// to the largest of their fees, and the places together to the sum of that.
+// Whatever is mined, this stays within the budget of the anchor and what is
+// left of the month's. If it leaves too little for another attempt, and it is
+// final that none which is out can be mined, the anchor is given up for
+// another with a budget of its own. A month is one of the calendar in UTC; an
+// anchor is charged to that in which it was begun, or to a later one in which
+// it was replaced if that has more left. What is at a bound is held: the
+// status is red and says ErrFees or ErrBudget, newer heads are merged by the
+// next attempt, and it goes on when fees fall or the month turns. What was
+// paid for nothing, by a transaction that failed in its block or by two that
+// were mined, counts as well. Spending is known from the journal alone; if
+// that is lost the month begins anew.
 //
 // # After final
 //

@@ -43,8 +43,8 @@ func step(fee Amount) Amount { return fee.plus(fee/8 + 1) }
 
 // bumpDue reports whether the newest attempt is to be replaced by one that
 // offers more. It must have been with a node for a while, and a block have come
-// that did not take it: as long as the chain stands still or nobody answers, a higher fee
-// helps nothing.
+// that did not take it: as long as the chain stands still or nobody answers, a
+// higher fee helps nothing.
 func (m *machine) bumpDue(now time.Time) bool {
 	last := &m.a.Attempts[len(m.a.Attempts)-1]
 	if m.pace.free && last.Fee == 0 {

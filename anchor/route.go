@@ -33,9 +33,10 @@ type Config struct {
 
 	// Resend is how long a transaction may stay unmined before the same is sent
 	// again, default 1 minute. Reprice is how long it may be with a node, if blocks
-	// come without it, before one at a higher fee and with the newest head takes its place: default
-	// 10 minutes, with a Budget at most a sixth of Deadline; negative for never.
-	// No more than MaxPrices attempts are made like this, default 24.
+	// come without it, before one at a higher fee and with the newest head takes
+	// its place: default 10 minutes, with a Budget at most a sixth of Deadline;
+	// negative for never. No more than MaxPrices attempts are made like this,
+	// default 24.
 	Resend, Reprice time.Duration
 	MaxPrices       int
 

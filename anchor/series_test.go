@@ -60,7 +60,7 @@ var seriesKinds = map[string]func(*rand.Rand) series{
 // TestFeeSeries runs routes through fee markets of thousands of seeds, with
 // budgets, a pool that throws out what pays too little, and crashes.
 func TestFeeSeries(t *testing.T) {
-	seeds := uint64(500)
+	seeds := uint64(400)
 	if testing.Short() {
 		seeds = 40
 	}
