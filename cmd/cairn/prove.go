@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -371,19 +372,27 @@ func anchorOf(r namedRoute, batch uint64) (*anchor.Anchor, string, error) {
 }
 
 func (p *prover) anchored(b *provenBatch, route string, a *anchor.Anchor) error {
-	fresh := len(p.b.File().Heads)
 	head := p.b.Head(a.Note)
 	if err := p.cover(b, head, a.Size); err != nil {
 		return err
 	}
-	r := proof.Receipt{Route: route, Head: head, Kind: receiptKind(route), Data: a.Receipt}
-	if head == fresh || !slices.ContainsFunc(p.b.File().Receipts, func(x proof.Receipt) bool { return x.Head == head && x.Route == route }) {
+	p.receipt(proof.Receipt{Route: route, Head: head, Kind: receiptKind(route), Data: a.Receipt})
+	return nil
+}
+
+// receipt adds a receipt once. Two places that the ledger had on one chain, one
+// after the other, may hold the same head: whoever trusts the first needs that
+// one's.
+func (p *prover) receipt(r proof.Receipt) {
+	same := func(x proof.Receipt) bool {
+		return x.Head == r.Head && x.Route == r.Route && bytes.Equal(x.Data, r.Data)
+	}
+	if !slices.ContainsFunc(p.b.File().Receipts, same) {
 		p.b.Receipt(r)
 	}
-	if !slices.Contains(p.used, route) {
-		p.used = append(p.used, route)
+	if !slices.Contains(p.used, r.Route) {
+		p.used = append(p.used, r.Route)
 	}
-	return nil
 }
 
 // receiptKind is the kind of a route's receipts.
