@@ -184,7 +184,9 @@ func (m *machine) spent(now time.Time) error {
 // usedUp reports whether the anchor is to be given up for another, with a budget
 // of its own: what it may still come to leaves too little for another attempt,
 // and none that is out can be mined any more.
-func (m *machine) usedUp() bool { return m.pace.budget > 0 && m.allClosed() }
+func (m *machine) usedUp() bool {
+	return (m.pace.budget > 0 || m.pace.monthly > 0) && m.allClosed()
+}
 
 func (m *machine) allClosed() bool {
 	for _, p := range m.a.places(m.closed) {

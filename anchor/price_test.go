@@ -170,6 +170,12 @@ func TestUsedUp(t *testing.T) {
 		t.Error("given up while the block can still go away")
 	}
 	m.tips.Final.Height = 4
+	m.pace.budget = 0
+	m.on(at(0), evSigned{err: ErrFees})
+	if m.ended {
+		t.Error("given up though no budget of ours was in the way")
+	}
+	m.pace.monthly = 1000
 	m.on(at(0), evSigned{err: ErrFees})
 	if !m.ended {
 		t.Error("not given up though nothing is left")
