@@ -93,7 +93,6 @@ var faults = []struct {
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	d := newSim(t)
-	ctx := testContext(t)
 	_, cfg := deployed(t, d, configOf(t, d))
 	bad := newProxy(t, d.url())
 	cfg.Timeout, cfg.MaxResponse = 4*time.Second, 1<<20
@@ -101,6 +100,7 @@ func TestFailover(t *testing.T) {
 	previous := merkle.Hash{}
 	for i, tt := range faults {
 		t.Run(tt.name, func(t *testing.T) {
+			ctx := testContext(t)
 			bad.breakBy(tt.serve)
 			defer bad.breakBy(nil)
 			one := cfg
