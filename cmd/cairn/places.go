@@ -521,9 +521,13 @@ func (l *openLedger) name(ctx context.Context, p *place) (bool, error) {
 		if stated[i].same(*s) {
 			return true, nil
 		}
-		if p.heir {
+		_, now, _ := routePlace(*s)
+		switch {
+		case p.heir:
 			l.log.Info("the ledger names the successor", "route", p.chain.Name())
-		} else {
+		case now != nil && now.String() == stated[i].place.String():
+			l.log.Info("the ledger states the route anew", "route", p.chain.Name()) // other calendars, which no policy names
+		default:
 			l.log.Warn("the ledger is anchored at another place from now on: hand out a new policy", "route", p.chain.Name())
 		}
 		break
