@@ -21,12 +21,12 @@ func (r *Route) guard(ctx context.Context) bool {
 		_, known, err = r.cfg.Source.FindRoot(root)
 	}
 	if err != nil {
-		r.setDown(fmt.Errorf("ask for the chain's head: %w", err))
+		r.setDown(ctx, fmt.Errorf("ask for the chain's head: %w", err))
 		return false
 	}
 	r.tellGuard(known, root)
 	if !known {
-		r.setDown(fmt.Errorf("%w: %s", ErrUnknownHead, root))
+		r.setDown(ctx, fmt.Errorf("%w: %s", ErrUnknownHead, root))
 	}
 	return known
 }

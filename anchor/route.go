@@ -233,7 +233,7 @@ func (r *Route) poll(ctx context.Context) bool {
 	tips, err := call(ctx, r.cfg.Timeout, r.cfg.Chain.Tips)
 	if err != nil {
 		r.setBlind()
-		r.setDown(fmt.Errorf("look at the chain: %w", err))
+		r.setDown(ctx, fmt.Errorf("look at the chain: %w", err))
 		return false
 	}
 	r.setTips(tips)
@@ -242,7 +242,7 @@ func (r *Route) poll(ctx context.Context) bool {
 	}
 	if r.checked.IsZero() || now.Sub(r.checked) >= r.cfg.Check {
 		err := call0(ctx, r.cfg.Timeout, r.cfg.Chain.Ready)
-		r.setDown(err)
+		r.setDown(ctx, err)
 		r.askFunds(ctx, now, err)
 		switch {
 		case err == nil:
@@ -253,12 +253,12 @@ func (r *Route) poll(ctx context.Context) bool {
 			r.checked = time.Time{}
 			if errors.Is(err, ErrLocked) { // the chain's head can be asked for without the key
 				r.guard(ctx)
-				r.setDown(err)
+				r.setDown(ctx, err)
 			}
 			return false
 		}
 	} else {
-		r.setDown(nil)
+		r.setDown(ctx, nil)
 	}
 	if !r.guard(ctx) {
 		return false

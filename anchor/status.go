@@ -1,6 +1,7 @@
 package anchor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -223,7 +224,12 @@ func (r *Route) spending(now time.Time) (spent, reserved Amount) {
 	return spent, reserved
 }
 
-func (r *Route) setDown(err error) {
+// setDown notes why nothing can be anchored, nil if it can. What a shutdown
+// cuts off is no reason.
+func (r *Route) setDown(ctx context.Context, err error) {
+	if err != nil && ctx.Err() != nil {
+		return
+	}
 	r.mu.Lock()
 	was := r.down
 	r.down = err
@@ -241,7 +247,9 @@ func (r *Route) setTips(t Tips) {
 	defer r.mu.Unlock()
 	r.latest, r.looked = t.Latest, time.Now()
 	r.status.FinalHeight, r.status.FinalRule, r.status.Notes = t.Final.Height, t.Rule, nil
-	if t.Final.Hash == [32]byte{} {
+	if t.Final.Height == Everything {
+		r.status.FinalHeight = 0 // no block: what is found is final
+	} else if t.Final.Hash == [32]byte{} {
 		r.status.Notes = []string{"the chain has no final block yet"}
 	} else if lag := t.Latest.Height - t.Final.Height; t.Latest.Height > t.Final.Height && lag > finalityLag {
 		r.status.Notes = []string{fmt.Sprintf("finality lags: the newest final block is %d blocks behind", lag)}

@@ -1,6 +1,7 @@
 package anchor
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -171,4 +172,32 @@ func TestHoldAtBudget(t *testing.T) {
 			t.Errorf("status = %+v after %d more signatures", s, w.chain.signed-signed)
 		}
 	})
+}
+
+// TestAllIsFinal: where nothing but what is found is final there is no final
+// block to speak of, and none that is missed.
+func TestAllIsFinal(t *testing.T) {
+	r, err := New(newWorld(t).cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.setTips(Tips{Latest: Block{Height: 9}, Final: Block{Height: Everything}, Rule: "calendars 2 of 3"})
+	if s := r.Status(); s.FinalHeight != 0 || len(s.Notes) != 0 || s.FinalRule != "calendars 2 of 3" {
+		t.Errorf("final block %d by %q, notes %q", s.FinalHeight, s.FinalRule, s.Notes)
+	}
+}
+
+// TestShutdownIsNoFault: what a shutdown cut off is not what holds a route up.
+func TestShutdownIsNoFault(t *testing.T) {
+	w := newWorld(t)
+	r, err := New(w.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	w.chain.fault = func(string) error { cancel(); return fmt.Errorf("%w: context canceled", ErrDown) }
+	r.poll(ctx)
+	if s := r.Status(); strings.Contains(s.Reason, "canceled") {
+		t.Errorf("reason %q after a shutdown", s.Reason)
+	}
 }
