@@ -265,9 +265,9 @@ func (b *book) funds(maturity uint16) []coin {
 		switch {
 		case c.Out == b.line.Tip:
 			tip = append(tip, c)
-		case !b.ripe(c, maturity):
 		case b.line.Count == 0 && c.Out == b.first:
-			tip = append(tip, c)
+			tip = append(tip, c) // ripe or not: on no other
+		case !b.ripe(c, maturity):
 		case !c.Change:
 			rest = append(rest, c)
 		}

@@ -124,6 +124,16 @@ func (n *Node) relay(ctx context.Context) (relay, error) {
 	return readRelay(b)
 }
 
+// unspent returns an output that the node's chain has and that is not spent
+// there, or nil; with pool also one that only a transaction in the mempool makes.
+func (n *Node) unspent(ctx context.Context, out outpoint, pool bool) (*output, error) {
+	b, err := n.ask(ctx, "gettxout", txid(out.Tx), out.Index, pool)
+	if err != nil {
+		return nil, err
+	}
+	return readOutput(b)
+}
+
 // spender returns the id of the transaction in the node's mempool that spends
 // an output, if there is one and the node can tell.
 func (n *Node) spender(ctx context.Context, out outpoint) ([32]byte, bool, error) {

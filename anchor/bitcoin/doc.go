@@ -27,6 +27,9 @@
 //
 // The key should be used for nothing else. If another transaction of the key
 // spends the change, the line begins anew on the largest output that is left.
+// Where a line begins stays as it is once an attempt is out, whatever money comes
+// and as long as the payment that it begins on is in a block or the mempool: two
+// versions of its first anchor could both be mined otherwise.
 //
 // # Book
 //

@@ -195,15 +195,17 @@ func readRate(v json.Number) (float64, error) {
 
 // output is what gettxout says of an unspent output.
 type output struct {
-	value  int64
-	script []byte
+	value         int64
+	script        []byte
+	confirmations int64 // 0: it is in the mempool
 }
 
 // readOutput returns nil for null: there is no such unspent output.
 func readOutput(b json.RawMessage) (*output, error) {
 	var o *struct {
-		Value        json.Number `json:"value"`
-		ScriptPubKey struct {
+		Value         json.Number `json:"value"`
+		Confirmations int64       `json:"confirmations"`
+		ScriptPubKey  struct {
 			Hex string `json:"hex"`
 		} `json:"scriptPubKey"`
 	}
@@ -221,7 +223,7 @@ func readOutput(b json.RawMessage) (*output, error) {
 	if err != nil {
 		return nil, unusable("gettxout: the script is not hex", nil)
 	}
-	return &output{value, script}, nil
+	return &output{value, script, o.Confirmations}, nil
 }
 
 // readSpender reads gettxspendingprevout's answer for one output: the id of

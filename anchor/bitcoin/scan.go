@@ -189,11 +189,7 @@ func (s *scanner) audit(ctx context.Context) error {
 
 // holds asks the node whether a coin is unspent in its chain.
 func (s *scanner) holds(ctx context.Context, c coin) (bool, error) {
-	b, err := s.node.ask(ctx, "gettxout", txid(c.Out.Tx), c.Out.Index, false)
-	if err != nil {
-		return false, err
-	}
-	out, err := readOutput(b)
+	out, err := s.node.unspent(ctx, c.Out, false)
 	if err != nil {
 		return false, err
 	}

@@ -112,7 +112,10 @@ func (c *Chain) plan(ctx context.Context, b *book, o anchor.Order) (plan, error)
 	if err != nil {
 		return plan{}, err
 	}
-	funds := b.funds(c.scan.maturity)
+	funds, err := c.inputs(ctx, b, o.Prior)
+	if err != nil {
+		return plan{}, err
+	}
 	if len(funds) == 0 {
 		want := c.key.kind.dust() + r.offer(shape{c.key.kind, 1}.vsize())*int64(c.cfg.FundsFor)
 		return plan{}, c.needs(0, want, fmt.Sprintf("for %d anchors", c.cfg.FundsFor))
