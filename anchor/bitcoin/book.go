@@ -94,7 +94,7 @@ type book struct {
 	blocks []followed
 	height uint32 // of the last of blocks
 	since  uint32 // time of the block before the birthday, Unix seconds
-	// late is set when the line was seen to have begun before the birthday.
+	// late is set when the line seems to have begun before the birthday.
 	late *lateness
 }
 
@@ -289,9 +289,13 @@ func larger(x, y coin) int {
 	return cmp.Or(cmp.Compare(y.Value, x.Value), bytes.Compare(x.Out.Tx[:], y.Out.Tx[:]), cmp.Compare(x.Out.Index, y.Out.Index))
 }
 
-// beganEarlier is an error if the line began before the birthday.
+// beganEarlier is an error if the line seems to have begun before the birthday.
+// The witness that says so can be forged, at the cost of a transaction that only
+// a miner puts into a block; it counts for nothing once the line was seen to
+// begin where it was said to.
 func (b *book) beganEarlier() error {
-	if b.late == nil {
+	asSaid := b.line.Count > 0 && b.first != (outpoint{}) && b.line.First == b.first
+	if b.late == nil || asSaid {
 		return nil
 	}
 	return fmt.Errorf("%w: %s in block %d continues anchors from before the birthday: set it to a block before the first of them",

@@ -39,7 +39,8 @@
 // chain, with enough to take 399 blocks back; after a deeper reorganisation, or
 // if what was kept contradicts the node, the chain is read from the birthday
 // again. Outputs of others below 5,000 satoshi are not noticed. A birthday after
-// the first anchor is noticed by its witness if the key is P2WPKH; that of a P2TR
+// the first anchor is noticed by its witness if the key is P2WPKH, which a miner
+// can forge to stop a line that Config.First does not name; that of a P2TR
 // key does not name the key, so that the line seems to begin with the second
 // anchor after the birthday.
 //

@@ -156,8 +156,10 @@ func idOf(b []byte) (id [32]byte, ok bool) {
 	return id, true
 }
 
-// witnessIsOurs tells whether a P2WPKH witness holds the public key of script.
-// The witnesses of P2TR do not tell whose they are.
+// witnessIsOurs tells whether a witness looks like one of P2WPKH by the key of
+// script. It proves nothing: without the output that is spent its signature
+// cannot be checked, and a Taproot script path of an unknown leaf version can
+// look the same. The witnesses of P2TR do not tell whose they are.
 func witnessIsOurs(witness wire.TxWitness, script []byte) bool {
 	return len(witness) == 2 && len(witness[1]) == btcec.PubKeyBytesLenCompressed && len(script) == 22 &&
 		script[0] == txscript.OP_0 && bytes.Equal(address.Hash160(witness[1]), script[2:])
