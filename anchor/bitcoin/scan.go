@@ -168,7 +168,8 @@ func (s *scanner) rewind(ctx context.Context, height uint32) (bool, error) {
 }
 
 // audit compares the coins of a book that was kept with the node's, once. If
-// one is not there the book is wrong, whatever made it so.
+// one is not there though the node's newest block is still the book's, the book
+// is wrong, whatever made it so.
 func (s *scanner) audit(ctx context.Context) error {
 	if !s.unsure {
 		return nil
@@ -179,6 +180,13 @@ func (s *scanner) audit(ctx context.Context) error {
 			return err
 		}
 		if !ok {
+			_, hash, err := s.node.Tip(ctx)
+			if err != nil {
+				return err
+			}
+			if hash != s.b.tip().Hash {
+				return fmt.Errorf("%w: the chain moved while the kept outputs were compared", anchor.ErrAgain)
+			}
 			s.reset()
 			return fmt.Errorf("%w: the kept outputs are not the chain's: looking for them anew", anchor.ErrAgain)
 		}

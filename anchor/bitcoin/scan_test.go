@@ -80,6 +80,28 @@ func TestBookIsKeptAndCheckedAgainstTheChain(t *testing.T) {
 	}
 }
 
+// A block goes away between the look at the tip and the question for its outputs:
+// the book is right, and is not made anew from the birthday.
+func TestBookIsNotBlamedForAMovingChain(t *testing.T) {
+	r := newRig(t, P2WPKH, 200_000)
+	r.anchor(anchor.Root{}, rootOf(1))
+	r.again()
+	if err := r.scan.follow(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	r.scan.unsure = true
+	known := len(r.scan.b.blocks)
+	_, tip := r.node.Tip()
+	r.node.Invalidate(tip)
+	wantIs(t, "compare", r.scan.audit(testContext(t)), anchor.ErrAgain)
+	if got := len(r.scan.b.blocks); got != known || !r.scan.unsure {
+		t.Errorf("got a book of %d blocks, unsure %v; want %d, still unsure", got, r.scan.unsure, known)
+	}
+	r.stored(anchor.Root{})
+	r.node.Mine(1)
+	r.stored(rootOf(1))
+}
+
 func TestScanGoesOnAfterItsTimeIsOver(t *testing.T) {
 	r := newRig(t, P2WPKH, 200_000)
 	a := r.anchor(anchor.Root{}, rootOf(1))
