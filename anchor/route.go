@@ -240,29 +240,27 @@ func (r *Route) poll(ctx context.Context) bool {
 	if r.m != nil {
 		r.m.on(now, evTips{tips})
 	}
+	var short error
 	if r.checked.IsZero() || now.Sub(r.checked) >= r.cfg.Check {
 		err := call0(ctx, r.cfg.Timeout, r.cfg.Chain.Ready)
-		r.setDown(ctx, err)
 		r.askFunds(ctx, now, err)
+		r.checked = now
 		switch {
-		case err == nil:
-			r.checked = now
 		case errors.Is(err, ErrFunds):
-			r.checked = time.Time{} // it is said in time: what is left is spent
-		default:
+			r.checked, short = time.Time{}, err // it is said in time: what is left is spent
+		case err != nil:
 			r.checked = time.Time{}
 			if errors.Is(err, ErrLocked) { // the chain's head can be asked for without the key
 				r.guard(ctx)
-				r.setDown(ctx, err)
 			}
+			r.setDown(ctx, err)
 			return false
 		}
-	} else {
-		r.setDown(ctx, nil)
 	}
 	if !r.guard(ctx) {
 		return false
 	}
+	r.setDown(ctx, short)
 	r.recheck(ctx, now, tips)
 	return true
 }

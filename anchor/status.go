@@ -225,9 +225,9 @@ func (r *Route) spending(now time.Time) (spent, reserved Amount) {
 }
 
 // setDown notes why nothing can be anchored, nil if it can. What a shutdown
-// cuts off is no reason.
+// cuts off says nothing.
 func (r *Route) setDown(ctx context.Context, err error) {
-	if err != nil && ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return
 	}
 	r.mu.Lock()

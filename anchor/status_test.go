@@ -3,6 +3,7 @@ package anchor
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -200,4 +201,25 @@ func TestShutdownIsNoFault(t *testing.T) {
 	if s := r.Status(); strings.Contains(s.Reason, "canceled") {
 		t.Errorf("reason %q after a shutdown", s.Reason)
 	}
+}
+
+// TestHeldUpIsSaidOnce: a route that waits for its log to be put back does not
+// say at each look that it goes on.
+func TestHeldUpIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		if _, err := w.run(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		w.journal = newMemJournal()
+		w.log.forget = 3
+		var said strings.Builder
+		w.cfg.Journal, w.cfg.Logger = w.journal, slog.New(slog.NewTextHandler(&said, nil))
+		if _, err := w.run(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if up, on := strings.Count(said.String(), "held up"), strings.Count(said.String(), "goes on"); up != 1 || on != 0 {
+			t.Errorf("held up %d times and went on %d times, want once and never:\n%s", up, on, said.String())
+		}
+	})
 }
