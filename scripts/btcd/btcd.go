@@ -56,6 +56,8 @@ type Node struct {
 	dir    string
 	payTo  string
 	flags  []string
+	rpc    string // where btcd itself answers
+	door   *door  // behind which URL leads there
 	run    *process
 	chain  []kept // of heights 1, 2, …, for Resume
 	spent  int    // height up to which Fund has looked for coinbases
@@ -99,8 +101,12 @@ func Start(t testing.TB, opts ...Option) *Node {
 			err = n.resume()
 		}
 		if err == nil {
+			err = n.open()
+		}
+		if err == nil {
 			return n
 		}
+		n.end()
 		if try == startTries {
 			t.Fatalf("btcd: %v", err)
 		}
@@ -128,6 +134,7 @@ func (n *Node) Stop() {
 		return
 	}
 	n.keep()
+	n.door.shut()
 	if err := n.run.interrupt(); err != nil {
 		n.t.Fatalf("btcd: stop: %v", err)
 	}
@@ -153,6 +160,7 @@ func (n *Node) end() {
 	if n.run == nil {
 		return
 	}
+	n.door.shut()
 	if n.t.Failed() {
 		n.t.Logf("btcd's output ends with:\n%s", n.run.output())
 	}
@@ -172,9 +180,18 @@ func (n *Node) Resume() {
 	for i := 0; err == nil && i < len(n.chain); i++ {
 		err = n.submit(n.chain[i].raw)
 	}
+	if err == nil {
+		err = n.open()
+	}
 	if err != nil {
 		n.t.Fatalf("btcd: resume: %v", err)
 	}
+}
+
+// open lets others in by the node's URL.
+func (n *Node) open() (err error) {
+	n.door, err = openDoor(strings.TrimPrefix(n.URL, "http://"), n.rpc)
+	return err
 }
 
 // keep copies the best chain out of the node: at each start on this network btcd removes what it has.
@@ -208,7 +225,7 @@ func (n *Node) resume() error {
 	args := append([]string{
 		"--regtest", "--configfile=" + config,
 		"--datadir=" + filepath.Join(n.dir, "data"), "--logdir=" + filepath.Join(n.dir, "logs"),
-		"--notls", "--rpclisten=" + strings.TrimPrefix(n.URL, "http://"), "--rpcmaxclients=200", "--rpcmaxconcurrentreqs=200",
+		"--notls", "--rpclisten=" + n.rpc, "--rpcmaxclients=200", "--rpcmaxconcurrentreqs=200",
 		"--listen=" + n.Peer, "--nodnsseed", "--noonion", "--nobanning", "--nostalldetect", "--trickleinterval=50ms",
 		"--blockprioritysize=0", "--miningaddr=" + n.payTo,
 	}, n.flags...)
@@ -235,7 +252,7 @@ func (n *Node) resume() error {
 	return nil
 }
 
-// choosePorts draws two ports. They are below those that systems give to outgoing connections, so that none
+// choosePorts draws the ports. They are below those that systems give to outgoing connections, so that none
 // of these takes one while the node is stopped.
 func (n *Node) choosePorts() error {
 	rpc, err := freePort()
@@ -246,7 +263,11 @@ func (n *Node) choosePorts() error {
 	if err != nil {
 		return err
 	}
-	n.URL, n.Peer = "http://"+rpc, peer
+	url, err := freePort()
+	if err != nil {
+		return err
+	}
+	n.rpc, n.Peer, n.URL = rpc, peer, "http://"+url
 	return nil
 }
 
@@ -420,7 +441,7 @@ func (n *Node) Call(result any, method string, params ...any) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.URL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+n.rpc, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("call %s: %w", method, err)
 	}
