@@ -1,6 +1,7 @@
 package anchor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -304,6 +305,76 @@ func TestOldFinalGone(t *testing.T) {
 		}
 		if a, ok, err := r.Lookup(1); err != nil || !ok || a.Size != 5 {
 			t.Errorf("Lookup(1) = %s, %v, %v, want size 5", describe(&a), ok, err)
+		}
+	})
+}
+
+// behindChain is the fake chain as a node sees it that has the blocks up to a
+// height alone.
+type behindChain struct {
+	*fakeChain
+	upTo uint64
+}
+
+func (c *behindChain) Tips(ctx context.Context) (Tips, error) {
+	t, err := c.fakeChain.Tips(ctx)
+	if c.upTo > 0 && t.Latest.Height > c.upTo {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		t.Latest, t.Final = c.block(int(c.upTo)), c.block(int(c.upTo)-1)
+	}
+	return t, err
+}
+
+func (c *behindChain) Find(ctx context.Context, as []Attempt) (Found, bool, error) {
+	f, ok, err := c.fakeChain.Find(ctx, as)
+	if ok && c.upTo > 0 && f.Block.Height > c.upTo {
+		return Found{}, false, err
+	}
+	return f, ok, err
+}
+
+func (c *behindChain) Stored(ctx context.Context) (Root, error) {
+	root, err := c.fakeChain.Stored(ctx)
+	if c.upTo > 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		root = c.blocks[c.upTo].head
+	}
+	return root, err
+}
+
+// TestNodeBehind: a node that has yet to catch up is no reorganisation, and
+// nothing is put on top of the old head that it shows.
+func TestNodeBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		c := &behindChain{fakeChain: w.chain}
+		w.cfg.Chain = c
+		if _, err := w.run(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		finals := w.finals()
+		a, _, err := (&Route{cfg: w.cfg}).Lookup(finals[len(finals)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.upTo = a.Included.Height - 1
+		signed := w.chain.signed
+		r, err := w.run(time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := r.Status(); len(s.Alarms) != 0 || w.chain.signed != signed {
+			t.Errorf("%d signed on an old head, alarms %+v", w.chain.signed-signed, s.Alarms)
+		}
+		c.upTo = 0
+		if r, err = w.run(time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		w.check()
+		if s := r.Status(); len(s.Alarms) != 0 || !s.Healthy || w.chain.signed == signed {
+			t.Errorf("status after it caught up = %+v", s)
 		}
 	})
 }

@@ -210,12 +210,27 @@ func (r *Route) askStored(ctx context.Context) (ev evStored) {
 		}
 		r.tellGuard(ev.known, ev.root)
 	}
-	if final := r.anchored(); ev.known && ev.size < final && (r.behind == nil || *r.behind != ev.root) {
+	final := r.anchored()
+	if ev.known && ev.size < final && r.nodeBehind() {
+		ev.err = fmt.Errorf("%w: the node's chain ends below the block that made size %d final", ErrAgain, final)
+		return ev
+	}
+	if ev.known && ev.size < final && (r.behind == nil || *r.behind != ev.root) {
 		// The chain may have undone that one: look at it before anything is put on top.
 		r.behind, r.rechecked = &ev.root, time.Time{}
 		ev.err = fmt.Errorf("%w: the chain's head is of size %d, though %d was final", ErrAgain, ev.size, final)
 	}
 	return ev
+}
+
+// nodeBehind reports whether the newest block seen is below the newest final's.
+func (r *Route) nodeBehind() bool {
+	for i := len(r.finals) - 1; i >= 0; i-- { // written by Run alone, as is latest
+		if f := &r.finals[i]; f.State == Final {
+			return r.latest.Height < f.Included.Height
+		}
+	}
+	return false
 }
 
 // end forgets the anchor that got home, was not needed, or used up its budget.

@@ -9,7 +9,8 @@ import (
 // recheck looks at the newest finals again, in case the chain undid what it had
 // called final. An anchor that stands in another block gets the receipt of that
 // one, once it is final; until then, and if the anchor is gone, its record is
-// marked as orphaned, so that nothing calls it final. The newest one, if it is
+// marked as orphaned, so that nothing calls it final. A chain that ends below
+// its block tells nothing. The newest one, if it is
 // gone and no other is on its way, is taken up again: its own transaction is
 // sent first, and another is signed only if that has lost its place.
 func (r *Route) recheck(ctx context.Context, now time.Time, tips Tips) {
@@ -57,6 +58,9 @@ func (r *Route) recheckOne(ctx context.Context, size uint64, tips Tips) (*Anchor
 		return nil, false, err
 	}
 	ok = ok && !f.Reverted
+	if !ok && a.State == Final && tips.Latest.Height < a.Included.Height {
+		return &a, true, nil // a node that is behind says nothing: a chain that won is no shorter
+	}
 	same := true
 	for i := range costs {
 		same = same && a.Attempts[i].Cost == costs[i]
