@@ -54,12 +54,13 @@ var layout = map[string][]string{
 	"cmd/cairn-demo":   {anything},
 
 	"scripts":             nil,
-	"scripts/anvil":       nil,
+	"scripts/anvil":       {"scripts/tool"},
 	"scripts/benchtable":  nil,
-	"scripts/btcd":        nil,
+	"scripts/btcd":        {"scripts/tool"},
 	"scripts/calendar":    {"scripts/btcd", "anchor/proof"},
 	"scripts/contractgen": nil,
 	"scripts/spine":       nil,
+	"scripts/tool":        nil,
 }
 
 // topLevel is every folder that the module's root may hold, with the two that builds and demos write; those that

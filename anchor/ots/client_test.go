@@ -19,6 +19,7 @@ import (
 	"cairn/anchor/proof"
 	"cairn/scripts/btcd"
 	"cairn/scripts/calendar"
+	"cairn/scripts/tool"
 )
 
 // told is what testdata/client.js answers.
@@ -31,7 +32,7 @@ type told struct {
 // otherClient runs the npm package opentimestamps.
 func otherClient(t *testing.T, args ...string) (told, error) {
 	t.Helper()
-	tools, err := btcd.Tools()
+	tools, err := tool.Dir()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"strconv"
 	"testing"
 
-	"cairn/scripts/btcd"
+	"cairn/scripts/tool"
 )
 
 // otsVector is a detached file that was put together byte by byte.
@@ -175,7 +175,7 @@ func TestOtherReader(t *testing.T) {
 		}
 		files = append(files, b)
 	}
-	tools, err := btcd.Tools()
+	tools, err := tool.Dir()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,21 +8,18 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/ethereum/go-ethereum/crypto"
+
+	"cairn/scripts/tool"
 )
 
 // ChainID is the chain id of every Node.
@@ -47,14 +44,14 @@ type Node struct {
 	state  string // file that keeps the chain between Stop and Resume
 	addr   string // "" until the first start chose a port
 	opts   []string
-	run    *process
+	run    *tool.Process
 }
 
 // Start starts a node with further command-line options and stops it when the test ends. If the test failed,
 // the node's output goes to the test's log.
 func Start(t testing.TB, opts ...string) *Node {
 	t.Helper()
-	binary, err := find()
+	binary, err := tool.Find("anvil")
 	if err != nil {
 		t.Fatalf("anvil: %v", err)
 	}
@@ -71,11 +68,11 @@ func (n *Node) Stop() {
 		return
 	}
 	p := n.run
-	if err := p.interrupt(); err != nil {
+	if err := p.Interrupt(); err != nil {
 		n.t.Fatalf("anvil: stop: %v", err)
 	}
 	select {
-	case <-p.done:
+	case <-p.Done:
 		n.run = nil
 	case <-time.After(stopTimeout):
 		n.t.Fatalf("anvil: still running %v after an interrupt", stopTimeout)
@@ -89,10 +86,10 @@ func (n *Node) Kill() {
 		return
 	}
 	if n.t.Failed() {
-		n.t.Logf("anvil's output ends with:\n%s", n.run.output())
+		n.t.Logf("anvil's output ends with:\n%s", n.run.Output())
 	}
-	n.run.kill()
-	<-n.run.done
+	n.run.Kill()
+	<-n.run.Done
 	n.run = nil
 }
 
@@ -111,19 +108,20 @@ func (n *Node) Resume() {
 		"--slots-in-an-epoch", "1",
 		"--state", n.state, "--preserve-historical-states",
 	}, n.opts...)
-	p, err := start(n.binary, args)
+	said := &lines{ready: make(chan struct{})}
+	p, err := tool.Start(n.binary, args, said)
 	if err != nil {
 		n.t.Fatalf("anvil: %v", err)
 	}
 	n.run = p
 	select {
-	case <-p.ready:
-	case <-p.done:
-		n.t.Fatalf("anvil: ended at its start:\n%s", p.output())
+	case <-said.ready:
+	case <-p.Done:
+		n.t.Fatalf("anvil: ended at its start:\n%s", p.Output())
 	case <-time.After(startTimeout):
-		n.t.Fatalf("anvil: not listening after %v:\n%s", startTimeout, p.output())
+		n.t.Fatalf("anvil: not listening after %v:\n%s", startTimeout, p.Output())
 	}
-	n.addr, n.URL, n.Keys = p.addr, "http://"+p.addr, p.keys
+	n.addr, n.URL, n.Keys = said.addr, "http://"+said.addr, said.keys
 	var chain string
 	if err := n.Call(&chain, "eth_chainId"); err != nil {
 		n.t.Fatalf("anvil: %v", err)
@@ -189,128 +187,45 @@ func (n *Node) Call(result any, method string, params ...any) error {
 	return nil
 }
 
-// find returns the pinned binary, installing it if need be. The script itself is quick if nothing is to do
-// and lets one installer work at a time.
-func find() (string, error) {
-	root, err := moduleRoot()
-	if err != nil {
-		return "", err
-	}
-	script := filepath.Join(root, "scripts", "tools.sh")
-	if out, err := exec.Command(script).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("run scripts/tools.sh: %w\n%s", err, out)
-	}
-	return filepath.Join(root, ".tools", "bin", "anvil"), nil
-}
-
-// moduleRoot walks up from the working directory, which for a test is its package's, to go.mod.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find working directory: %w", err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("no go.mod above the working directory")
-		}
-		dir = parent
-	}
-}
-
-// process is one run of the binary. It is its own standard output, which tells keys and address; addr and
-// keys are set before ready is closed and not changed after.
-type process struct {
-	cmd   *exec.Cmd
+// lines reads the node's output up to the line that tells its address; addr and keys are set before ready is
+// closed and not changed after.
+type lines struct {
 	ready chan struct{}
-	done  chan struct{}
 	addr  string
 	keys  []*ecdsa.PrivateKey
-
-	mu   sync.Mutex // covers tail and line
-	tail []byte
-	line []byte
+	rest  []byte
 }
-
-const maxTail = 64 << 10
 
 var (
 	keyLine    = regexp.MustCompile(`^\(\d+\) 0x([0-9a-f]{64})$`)
 	listenLine = regexp.MustCompile(`^Listening on (127\.0\.0\.1:\d+)$`)
 )
 
-func start(binary string, args []string) (*process, error) {
-	p := &process{cmd: exec.Command(binary, args...), ready: make(chan struct{}), done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = p, p
-	dieWithParent(p.cmd)
-	started := make(chan error)
-	go func() {
-		// Where the kernel ends the child with its parent it means the parent's thread: hold on to it.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(p.done)
-		err := p.cmd.Start()
-		started <- err
-		if err == nil {
-			p.cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start: %w", err)
-	}
-	return p, nil
-}
-
-// Write takes the node's output: it keeps its end and reads the lines up to the one that tells the address.
-func (p *process) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.tail = append(p.tail, b...)
-	if over := len(p.tail) - maxTail; over > 0 {
-		p.tail = append(p.tail[:0], p.tail[over:]...)
-	}
-	if p.addr != "" {
+// Write takes a piece of the output. The process writes one at a time.
+func (l *lines) Write(b []byte) (int, error) {
+	if l.addr != "" {
 		return len(b), nil
 	}
-	p.line = append(p.line, b...)
-	for p.addr == "" {
-		line, rest, ok := bytes.Cut(p.line, []byte("\n"))
+	l.rest = append(l.rest, b...)
+	for l.addr == "" {
+		line, rest, ok := bytes.Cut(l.rest, []byte("\n"))
 		if !ok {
 			break
 		}
-		p.line = rest
-		p.read(strings.TrimSpace(string(line)))
+		l.rest = rest
+		l.read(strings.TrimSpace(string(line)))
 	}
 	return len(b), nil
 }
 
-func (p *process) read(line string) {
+func (l *lines) read(line string) {
 	if m := keyLine.FindStringSubmatch(line); m != nil {
 		if key, err := crypto.HexToECDSA(m[1]); err == nil {
-			p.keys = append(p.keys, key)
+			l.keys = append(l.keys, key)
 		}
 	}
 	if m := listenLine.FindStringSubmatch(line); m != nil {
-		p.addr = m[1]
-		close(p.ready)
+		l.addr = m[1]
+		close(l.ready)
 	}
 }
-
-func (p *process) output() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return string(p.tail)
-}
-
-func (p *process) interrupt() error {
-	err := p.cmd.Process.Signal(os.Interrupt)
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
-	return err
-}
-
-func (p *process) kill() { p.cmd.Process.Kill() }

@@ -18,7 +18,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,6 +27,8 @@ import (
 	"github.com/btcsuite/btcd/btcec/v2"
 	"github.com/btcsuite/btcd/chaincfg/v2"
 	"github.com/btcsuite/btcd/txscript/v2"
+
+	"cairn/scripts/tool"
 )
 
 const (
@@ -58,7 +59,7 @@ type Node struct {
 	flags  []string
 	rpc    string // where btcd itself answers
 	door   *door  // behind which URL leads there
-	run    *process
+	run    *tool.Process
 	chain  []kept // of heights 1, 2, …, for Resume
 	spent  int    // height up to which Fund has looked for coinbases
 }
@@ -79,7 +80,7 @@ func Flags(flags ...string) Option { return func(n *Node) { n.flags = append(n.f
 // output goes to the test's log.
 func Start(t testing.TB, opts ...Option) *Node {
 	t.Helper()
-	binary, err := find()
+	binary, err := tool.Find("btcd")
 	if err != nil {
 		t.Fatalf("btcd: %v", err)
 	}
@@ -135,11 +136,11 @@ func (n *Node) Stop() {
 	}
 	n.keep()
 	n.door.shut()
-	if err := n.run.interrupt(); err != nil {
+	if err := n.run.Interrupt(); err != nil {
 		n.t.Fatalf("btcd: stop: %v", err)
 	}
 	select {
-	case <-n.run.done:
+	case <-n.run.Done:
 		n.run = nil
 	case <-time.After(stopTimeout):
 		n.t.Fatalf("btcd: still running %v after an interrupt", stopTimeout)
@@ -162,10 +163,10 @@ func (n *Node) end() {
 	}
 	n.door.shut()
 	if n.t.Failed() {
-		n.t.Logf("btcd's output ends with:\n%s", n.run.output())
+		n.t.Logf("btcd's output ends with:\n%s", n.run.Output())
 	}
-	n.run.kill()
-	<-n.run.done
+	n.run.Kill()
+	<-n.run.Done
 	n.run = nil
 }
 
@@ -229,7 +230,7 @@ func (n *Node) resume() error {
 		"--listen=" + n.Peer, "--nodnsseed", "--noonion", "--nobanning", "--nostalldetect", "--trickleinterval=50ms",
 		"--blockprioritysize=0", "--miningaddr=" + n.payTo,
 	}, n.flags...)
-	p, err := start(n.binary, args)
+	p, err := tool.Start(n.binary, args, nil)
 	if err != nil {
 		return err
 	}
@@ -237,16 +238,16 @@ func (n *Node) resume() error {
 	defer cancel()
 	err = poll(ctx, func() error {
 		select {
-		case <-p.done:
-			return fmt.Errorf("ended at its start:\n%s", p.output())
+		case <-p.Done:
+			return fmt.Errorf("ended at its start:\n%s", p.Output())
 		default:
 			return n.Call(nil, "getblockcount")
 		}
 	})
 	if err != nil {
-		p.kill()
-		<-p.done
-		return fmt.Errorf("start: %w\n%s", err, p.output())
+		p.Kill()
+		<-p.Done
+		return fmt.Errorf("start: %w\n%s", err, p.Output())
 	}
 	n.run = p
 	return nil
@@ -478,41 +479,3 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("%s (code %d)", e.Message, e.Code) }
-
-// find returns the pinned binary.
-func find() (string, error) {
-	tools, err := Tools()
-	return filepath.Join(tools, "bin", "btcd"), err
-}
-
-// Tools returns the folder of the pinned tools, with bin and node_modules in it, installing them if need be. The
-// script itself is quick if nothing is to do and lets one installer work at a time.
-func Tools() (string, error) {
-	root, err := moduleRoot()
-	if err != nil {
-		return "", err
-	}
-	script := filepath.Join(root, "scripts", "tools.sh")
-	if out, err := exec.Command(script).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("run scripts/tools.sh: %w\n%s", err, out)
-	}
-	return filepath.Join(root, ".tools"), nil
-}
-
-// moduleRoot walks up from the working directory, which for a test is its package's, to go.mod.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find working directory: %w", err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("no go.mod above the working directory")
-		}
-		dir = parent
-	}
-}

@@ -159,7 +159,7 @@ func TestErrorsOfTheNodeAreErrors(t *testing.T) {
 // The password is for the node and its test alone, and nothing listens beyond this machine.
 func TestNodeKeepsToItself(t *testing.T) {
 	n := Start(t)
-	for _, arg := range n.run.cmd.Args {
+	for _, arg := range n.run.Args() {
 		if strings.Contains(arg, n.Password) {
 			t.Error("the password stands on the command line")
 		}

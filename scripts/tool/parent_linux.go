@@ -1,11 +1,11 @@
-package btcd
+package tool
 
 import (
 	"os/exec"
 	"syscall"
 )
 
-// dieWithParent has the kernel end the node if the test's process ends without its cleanup.
+// dieWithParent has the kernel end the tool if the test's process ends without its cleanup.
 func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
