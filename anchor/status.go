@@ -68,7 +68,7 @@ func (r *Route) Status() Status {
 	r.mu.Lock()
 	s := r.status
 	s.Notes = append([]string(nil), s.Notes...)
-	held, down := r.held, r.down
+	held, down, unseen := r.held, r.down, r.looked.IsZero()
 	s.Latest = r.latest
 	if r.flying != nil {
 		a := r.flying.clone()
@@ -116,6 +116,9 @@ func (r *Route) Status() Status {
 	}
 	if s.Reason == "" && s.Pending != nil {
 		s.Reason = "waiting for " + waitsFor(s.Pending)
+	}
+	if s.Reason == "" && unseen {
+		s.Reason = "the chain is being looked at for the first time"
 	}
 	return s
 }

@@ -182,8 +182,11 @@ func TestAllIsFinal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if s := r.Status(); s.Reason == "" {
+		t.Error("it says nothing before the first look")
+	}
 	r.setTips(Tips{Latest: Block{Height: 9}, Final: Block{Height: Everything}, Rule: "calendars 2 of 3"})
-	if s := r.Status(); s.FinalHeight != 0 || len(s.Notes) != 0 || s.FinalRule != "calendars 2 of 3" {
+	if s := r.Status(); s.FinalHeight != 0 || len(s.Notes) != 0 || s.FinalRule != "calendars 2 of 3" || s.Reason != "" {
 		t.Errorf("final block %d by %q, notes %q", s.FinalHeight, s.FinalRule, s.Notes)
 	}
 }
