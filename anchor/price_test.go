@@ -101,7 +101,7 @@ func TestLimit(t *testing.T) {
 		{"of a month before", 1000, 900, func(m *machine) { m.book.Months = []monthly{{here, 850}} }, 50, here, true},
 		{"not its own entry", 1000, 900, func(m *machine) { m.book.Paid = []paid{{0, here, 300}} }, 900, here, true},
 		{"more spent than there was", 1000, 900, func(m *machine) { m.book.Paid = []paid{{9, here, 3000}} }, 0, here, true},
-		{"another place lost for now", 1000, 0, func(m *machine) { m.taken = true }, 900, here, false},
+		{"another place lost, and not for good", 1000, 0, func(m *machine) { m.taken = true }, 900, here, false},
 		{"paid for nothing", 1000, 0, func(m *machine) {
 			m.a.Attempts[0].Dead, m.a.Attempts[0].Cost = true, 70
 		}, 900, here, false},
