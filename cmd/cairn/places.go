@@ -415,11 +415,7 @@ func (h headerSource) Tip(ctx context.Context) (uint32, error) {
 
 // Header implements ots.HeaderSource.
 func (h headerSource) Header(ctx context.Context, height uint32) (proof.BitcoinHeader, error) {
-	hash, err := h.node.HeaderHash(ctx, height)
-	if err != nil {
-		return proof.BitcoinHeader{}, err
-	}
-	return h.node.Header(ctx, hash)
+	return h.node.HeaderAt(ctx, height)
 }
 
 // book is where a chain keeps what it found, beside the route's anchors.
