@@ -41,6 +41,7 @@ var (
 // public. Parts refer to one another by their position, so that what several
 // readings share stands there once.
 type File struct {
+	Version    int // 0 or 1; a Builder makes 1
 	Ledger     Ledger
 	Readings   []Reading
 	Summaries  []Summary
@@ -48,7 +49,52 @@ type File struct {
 	Heads      []Head
 	Receipts   []Receipt
 	Statements []Statement
+
+	// From version 1 on.
+	Ranges  []Range
+	Extends []Extension
+	Vouches []Vouch
 }
+
+// Range is a claim that a stream has no other readings than these from one
+// number on, and that they are all that was received in a time.
+type Range struct {
+	_         struct{} `cbor:",toarray"`
+	Summaries []int    // positions of the stream's summaries, by ascending batch; at least one
+	From, To  int64    // Unix ms: all readings received in [From, To) are here
+	First     uint64   // number of the first reading here
+	Left      Path     // roots of the complete subtrees of the First readings before, highest first
+	Readings  []Numbered
+}
+
+// Numbered is one reading of a range.
+type Numbered struct {
+	_      struct{} `cbor:",toarray"`
+	Seq    uint64
+	Width  int     // leaves of the record tree, decoys included
+	Fields []Field // ascending by index; none: only Hidden, which is the record root
+	Hidden Path
+}
+
+// Extension proves that the log of one head is the beginning of another's.
+type Extension struct {
+	_    struct{} `cbor:",toarray"`
+	Old  int      // position in Heads
+	New  int      // position in Heads, of a greater size
+	Path Path     // RFC 9162 section 2.1.4
+}
+
+// Vouch is what someone says to make a receipt's block trusted. A verifier that
+// does not know the kind reports it as not checked.
+type Vouch struct {
+	_       struct{} `cbor:",toarray"`
+	Receipt int      // position in Receipts
+	Kind    string   // VouchSyncCommittee
+	Data    []byte
+}
+
+// VouchSyncCommittee is reserved for Ethereum's light client proofs.
+const VouchSyncCommittee = "sync-committee"
 
 // Ledger is what the ledger's id is computed from.
 type Ledger struct {
@@ -85,7 +131,8 @@ type Summary struct {
 	Tag   [12]byte // of the stream
 	Item  []byte
 	Salt  [16]byte
-	Path  Path // in the batch tree, at the leaf of the summary's slot
+	Path  Path   // in the batch tree, at the leaf of the summary's slot
+	Rest  *Shown `cbor:"-"` // what the summary hides; version 1
 }
 
 // Batch is a batch header and its places under the heads that cover it.
