@@ -1,4 +1,4 @@
-# Needs Go, Node.js 20 and npm; the other tools come pinned into .tools by scripts/tools.sh.
+# Needs Go, Node.js 20 and npm; the other tools come by scripts/tools.sh: pinned into .tools, and two from Debian.
 
 SHELL := /bin/bash
 export CGO_ENABLED := 0
@@ -13,7 +13,7 @@ FORGE    = .tools/bin/forge
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-tools: ## install the pinned anvil, forge, solc and btcd into .tools
+tools: ## install what tests need: into .tools, and from Debian Chromium and python3-opentimestamps
 	@scripts/tools.sh
 
 build: ## build bin/cairn, bin/cairn-verify and bin/cairn-demo

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs into .tools what builds and tests need beside Go: anvil, forge, solc and the OpenTimestamps client,
-# pinned by scripts/tools/package-lock.json, and btcd, pinned here and by Go's checksum database.
-# A second run compares one stamp and fetches nothing.
+# Installs into .tools what builds and tests need beside Go: anvil, forge, solc and the readers of other formats,
+# pinned by scripts/tools/package-lock.json; btcd and litewitness, pinned here and by Go's checksum database. Two
+# things come from Debian: Chromium, and the Python reader of OpenTimestamps. A second run compares one stamp and
+# fetches nothing.
 set -euo pipefail
 
-btcd=github.com/btcsuite/btcd@v0.26.2
+go_tools=(github.com/btcsuite/btcd@v0.26.2 filippo.io/torchwood/cmd/litewitness@v0.9.0)
+packages=(chromium python3-opentimestamps)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 pins=$root/scripts/tools
@@ -19,20 +21,23 @@ fail() {
 # brings and what Go builds each have one, so that a change of the one leaves the other alone.
 platform=$(uname -sm)
 want_npm="$(cat "$pins/package.json" "$pins/package-lock.json" "$pins/empty-package/package.json" "$pins/solc.js" | cksum) $platform"
-want_go="$btcd $platform"
+want_go="${go_tools[*]} $platform"
 want="$want_npm, $want_go, $(cksum <"${BASH_SOURCE[0]}")"
 is() { # is STAMP TEXT
 	[ -f "$tools/$1" ] && [ "$(cat "$tools/$1")" = "$2" ]
 }
 have_npm() {
 	is stamp-npm "$want_npm" && [ -x "$tools/bin/anvil" ] && [ -x "$tools/bin/forge" ] && [ -x "$tools/bin/solc" ] &&
-		[ -d "$tools/node_modules/opentimestamps" ]
+		[ -d "$tools/node_modules/opentimestamps" ] && [ -d "$tools/node_modules/chainpoint-parse" ]
 }
 have_go() {
-	is stamp-go "$want_go" && [ -x "$tools/bin/btcd" ]
+	is stamp-go "$want_go" && [ -x "$tools/bin/btcd" ] && [ -x "$tools/bin/litewitness" ]
+}
+have_packages() {
+	[ -x /usr/bin/chromium ] && [ -d /usr/lib/python3/dist-packages/opentimestamps ]
 }
 current() {
-	is stamp "$want" && have_npm && have_go
+	is stamp "$want" && have_npm && have_go && have_packages
 }
 current && exit 0
 
@@ -69,20 +74,35 @@ install_npm() {
 	for tool in anvil forge solc; do
 		"$tools/bin/$tool" --version >/dev/null || fail "$tool is installed but does not run"
 	done
-	(cd "$tools" && node --no-deprecation -e 'require("opentimestamps")') || fail "opentimestamps is installed but does not load"
+	for tool in opentimestamps chainpoint-parse; do
+		(cd "$tools" && node --no-deprecation -e "require('$tool')") || fail "$tool is installed but does not load"
+	done
 	echo "$want_npm" >"$tools/stamp-npm"
 }
 
 install_go() {
 	command -v go >/dev/null || fail "go is missing"
-	rm -f "$tools/stamp-go" "$tools/bin/btcd"
-	# Away from the module and from what the caller builds for: the tool is a program of its own, for this machine.
-	(cd "$tools" && env -u GOOS -u GOARCH -u GOARM -u GOFLAGS GOWORK=off CGO_ENABLED=0 GOBIN="$tools/bin" go install "$btcd" >&2) ||
-		fail "go could not build $btcd"
+	rm -f "$tools/stamp-go" "$tools/bin/btcd" "$tools/bin/litewitness"
+	# Away from the module and from what the caller builds for: each tool is a program of its own, for this machine.
+	local tool
+	for tool in "${go_tools[@]}"; do
+		(cd "$tools" && env -u GOOS -u GOARCH -u GOARM -u GOFLAGS GOWORK=off CGO_ENABLED=0 GOBIN="$tools/bin" go install "$tool" >&2) ||
+			fail "go could not build $tool"
+	done
 	"$tools/bin/btcd" --version >/dev/null || fail "btcd is installed but does not run"
 	echo "$want_go" >"$tools/stamp-go"
 }
 
+# Only root may install Debian's packages. Who is not is told the line, once, before anything is fetched.
+install_packages() {
+	local line="apt-get update && apt-get install -y --no-install-recommends ${packages[*]}"
+	command -v apt-get >/dev/null || fail "there is no apt-get: install ${packages[*]} (Debian's names) by hand, as /usr/bin/chromium and a module of /usr/bin/python3"
+	[ "$(id -u)" -eq 0 ] || fail "run this as root, then again what you ran: $line"
+	{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"; } >"$tools/apt.log" 2>&1 ||
+		fail "apt-get could not install ${packages[*]}; $tools/apt.log says why"
+}
+
+have_packages || install_packages
 have_npm || install_npm
 have_go || install_go
 echo "$want" >"$tools/stamp"
