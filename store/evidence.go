@@ -3,10 +3,8 @@ package store
 import (
 	"fmt"
 
-	"cairn/ingest/frame"
 	"cairn/ingest/reading"
 	"cairn/merkle"
-	"cairn/merkle/ledger"
 	"cairn/store/share"
 )
 
@@ -26,7 +24,7 @@ type Evidence struct {
 	RunPath     []merkle.Hash // of leaf Seq-First in the run's tree
 	Summary     []byte
 	SummarySalt [16]byte
-	Rest        []byte
+	Rest        []byte // nil for a run of more than 64 readings: SummaryAt makes it
 	RestSalt    [16]byte
 	SlotPath    []merkle.Hash // of leaf Slot in the batch tree
 }
@@ -44,45 +42,28 @@ func (s *Store) Evidence(slot, seq uint64) (*Evidence, error) {
 }
 
 func (r *reader) evidence(slot, seq uint64) (*Evidence, error) {
-	if slot >= uint64(len(r.v.streams)) {
-		return nil, ErrNotFound
-	}
-	in := &r.v.streams[slot]
-	run, err := r.runOf(in, seq)
+	in, err := r.stream(slot)
 	if err != nil {
 		return nil, err
 	}
-	if run == nil {
-		if open, err := r.nextRun(in, r.v.size); err != nil || open == nil || seq >= open.next {
-			return nil, ErrNotFound
-		}
-		return nil, ErrNotBatched
+	run, err := r.closedRun(in, seq)
+	if err != nil {
+		return nil, err
 	}
 	e := &Evidence{Slot: slot, Seq: seq, Tag: in.tag, Batch: run.batch, First: run.first, Next: run.next}
 	if err := r.record(in, e); err != nil {
 		return nil, err
 	}
-	var runRoot merkle.Hash
 	nodes := &treeNodes{r: r, in: in, run: run}
 	if e.RunPath, err = merkle.ProveInclusion(nodes, seq-run.first, run.next-run.first); err != nil {
 		return nil, err
 	}
-	if runRoot, err = merkle.RootAt(nodes, run.next-run.first); err != nil {
-		return nil, err
-	}
-	w, err := r.s.windowRow(r.snap, run.batch)
+	sum, err := r.runSummary(in, nodes, !run.hasHidden)
 	if err != nil {
 		return nil, err
 	}
-	leaf, err := r.summary(in, run, runRoot, &w.Window, e)
-	if err != nil {
-		return nil, err
-	}
-	if leaf != run.leaf {
-		return nil, fmt.Errorf("%w: the summary made again from the readings is not the one of batch %d", ErrDamaged, run.batch)
-	}
-	e.SlotPath, err = r.slotPath(in, w, run)
-	return e, err
+	e.Summary, e.SummarySalt, e.Rest, e.RestSalt, e.SlotPath = sum.Item, sum.Salt, sum.Rest, sum.RestSalt, sum.Path
+	return e, nil
 }
 
 // record fills in the reading and its record tree.
@@ -119,175 +100,6 @@ func (r *reader) hourKeysOf(in *streamInfo, st *stored) (*hourKeys, error) {
 		return nil, err
 	}
 	return r.hourKeys(in, hour, st.incarnation)
-}
-
-// summary makes a run's summary again, and its leaf in the batch tree.
-func (r *reader) summary(in *streamInfo, run *runRow, runRoot merkle.Hash, w *window, e *Evidence) (merkle.Hash, error) {
-	inc, err := r.s.start(w.Start)
-	if err != nil {
-		return noHash, err
-	}
-	k, err := r.hourKeys(in, w.hour(), inc)
-	if err != nil {
-		return noHash, err
-	}
-	sum := ledger.Summary{
-		Slot: in.slot, From: w.From, To: w.To, First: run.first, Next: run.next,
-		Closed: in.closed && run.batch == in.closedBy, Run: runRoot, Stream: run.stream, Hidden: run.hidden,
-	}
-	block := ledger.SummaryBlock(run.batch)
-	if !run.hasHidden {
-		rest, err := r.rest(in, run, w)
-		if err != nil {
-			return noHash, err
-		}
-		e.Rest, e.RestSalt = rest.Append(nil), encrypt(k.rest, block)
-		sum.Hidden = ledger.Hide(e.Rest, e.RestSalt)
-	}
-	e.Summary, e.SummarySalt = sum.Append(nil), encrypt(k.summary, block)
-	entry := ledger.SummaryEntry(in.tag, e.Summary, e.SummarySalt)
-	return merkle.LeafHash(entry[:]), nil
-}
-
-// rest makes a run's hidden item again from its readings and the one before.
-func (r *reader) rest(in *streamInfo, run *runRow, w *window) (ledger.Rest, error) {
-	var stats runStats
-	from := run.first
-	if from > 0 {
-		from--
-	}
-	all, err := r.readings(in, from, run.next)
-	if err != nil {
-		return ledger.Rest{}, err
-	}
-	if from < run.first {
-		if err := r.carry(in, &stats, &all[0], from); err != nil {
-			return ledger.Rest{}, err
-		}
-		all = all[1:]
-	}
-	for i := range all {
-		stats.add(&all[i].Reading)
-	}
-	return stats.rest(w.gaps()), nil
-}
-
-// carry finds the counter before a run: that of the newest reading before it
-// that has one.
-func (r *reader) carry(in *streamInfo, stats *runStats, last *stored, at uint64) error {
-	for {
-		if last.Origin.HasCounter {
-			stats.prev, stats.hasPrev = frame.Counter(last.Origin.Counter), true
-			return nil
-		}
-		if at == 0 || r.v.streamKind(in) != ledger.BindSecure {
-			return nil
-		}
-		at--
-		all, err := r.readings(in, at, at+1)
-		if err != nil {
-			return err
-		}
-		last = &all[0]
-	}
-}
-
-func (v *view) streamKind(in *streamInfo) string {
-	for i := range v.devices {
-		if v.devices[i].Number == in.device {
-			return v.devices[i].Kind
-		}
-	}
-	return ""
-}
-
-// slotPath proves a stream's leaf in the batch tree. Only the leaves of its group
-// are made again; the rest of the tree is read.
-func (r *reader) slotPath(in *streamInfo, w *windowRow, run *runRow) ([]merkle.Hash, error) {
-	width := uint64(1) << min(groupLevel, int(w.Depth))
-	first := in.slot / width * width
-	leaves := make([]merkle.Hash, width)
-	for i := range leaves {
-		var err error
-		if slot := first + uint64(i); slot == in.slot {
-			leaves[i] = run.leaf
-		} else if leaves[i], err = r.slotLeaf(slot, w, run.batch); err != nil {
-			return nil, err
-		}
-	}
-	path := merkle.PerfectPath(leaves, int(in.slot-first))
-	groups, err := r.batchNodes(run.batch, 1<<w.Depth/width)
-	if err != nil {
-		return nil, err
-	}
-	if root := merkle.PerfectRoot(leaves); root != groups[first/width] {
-		return nil, fmt.Errorf("%w: group %d of batch %d", ErrDamaged, first/width, run.batch)
-	}
-	return append(path, merkle.PerfectPath(groups, int(first/width))...), nil
-}
-
-// batchNodes reads the batch tree's nodes at the group level.
-func (r *reader) batchNodes(batch, n uint64) ([]merkle.Hash, error) {
-	val, closer, err := r.snap.Get(r.s.keys.u64(kindBatchNodes, batch))
-	if err != nil {
-		return nil, notFound(err, "tree of batch %d", batch)
-	}
-	defer closer.Close()
-	if uint64(len(val)) != 1+32*n || val[0] != format {
-		return nil, fmt.Errorf("%w: tree of batch %d", ErrDamaged, batch)
-	}
-	out := make([]merkle.Hash, n)
-	for i := range out {
-		copy(out[i][:], val[1+32*i:])
-	}
-	return out, nil
-}
-
-// slotLeaf makes the leaf of any slot of a closed batch again: the stored one of
-// a run, a heartbeat, or a decoy.
-func (r *reader) slotLeaf(slot uint64, w *windowRow, batch uint64) (merkle.Hash, error) {
-	inc, err := r.s.start(w.Window.Start)
-	if err != nil {
-		return noHash, err
-	}
-	if slot >= uint64(len(r.v.streams)) || !r.v.streams[slot].active(batch) {
-		site, err := r.siteKey(w.Window.hour())
-		if err != nil {
-			return noHash, err
-		}
-		return newDecoys(site, inc, batch).leaf(slot), nil
-	}
-	in := &r.v.streams[slot]
-	run, ok, err := r.run(slot, batch)
-	if err != nil || ok {
-		return run.leaf, err
-	}
-	sum, rest, err := r.heartbeat(in, &w.Window, batch)
-	if err != nil {
-		return noHash, err
-	}
-	k, err := r.hourKeys(in, w.Window.hour(), inc)
-	if err != nil {
-		return noHash, err
-	}
-	leaf, _ := summaryLeaf(&sum, in.tag, rest, k, batch)
-	return leaf, nil
-}
-
-// heartbeat is the summary of a stream in a window in which nothing came.
-func (r *reader) heartbeat(in *streamInfo, w *window, batch uint64) (ledger.Summary, ledger.Rest, error) {
-	sum := ledger.Summary{
-		Slot: in.slot, From: w.From, To: w.To, Closed: in.closed && batch == in.closedBy,
-		Run: merkle.EmptyRoot(), Stream: merkle.EmptyRoot(),
-	}
-	last, err := r.lastRun(in.slot, batch)
-	if err != nil {
-		return sum, ledger.Rest{}, err
-	}
-	if last != nil {
-		sum.First, sum.Next, sum.Stream = last.next, last.next, last.stream
-	}
-	return sum, new(runStats).rest(w.gaps()), nil
 }
 
 // treeNodes reads the run's tree, or with no run the stream's: level 6 and up

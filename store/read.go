@@ -21,6 +21,7 @@ type reader struct {
 	v    *view
 	snap *pebble.Snapshot
 	keys map[hourKey]*hourKeys
+	curs map[uint32]*share.Cursor // by compartment
 	last lastSegment
 	at   unsealedPlace
 }
@@ -35,7 +36,7 @@ type hourKey struct {
 // snapshot, maybe sealed meanwhile.
 func (s *Store) reader() *reader {
 	v := s.view.Load()
-	return &reader{s: s, v: v, snap: s.db.NewSnapshot(), keys: map[hourKey]*hourKeys{}}
+	return &reader{s: s, v: v, snap: s.db.NewSnapshot(), keys: map[hourKey]*hourKeys{}, curs: map[uint32]*share.Cursor{}}
 }
 
 func (r *reader) close() { r.snap.Close() }
@@ -384,11 +385,11 @@ func (r *reader) hourKeys(in *streamInfo, hour share.Hour, incarnation [16]byte)
 	if k := r.keys[id]; k != nil {
 		return k, nil
 	}
-	env, err := r.s.cursor(in.envelope).Hour(hour)
+	env, err := r.cursor(in.envelope).Hour(hour)
 	if err != nil {
 		return nil, fmt.Errorf("stream %d envelope key: %w", in.slot, err)
 	}
-	data, err := r.s.cursor(in.data).Hour(hour)
+	data, err := r.cursor(in.data).Hour(hour)
 	if err != nil {
 		return nil, fmt.Errorf("stream %d data key: %w", in.slot, err)
 	}
@@ -404,8 +405,25 @@ func (r *reader) hourKeys(in *streamInfo, hour share.Hour, incarnation [16]byte)
 	return k, nil
 }
 
+// cursor keeps a cursor for each of the compartments that were read last, so that
+// the next quarter hour's key costs little.
+func (r *reader) cursor(compartment uint32) *share.Cursor {
+	c := r.curs[compartment]
+	if c == nil {
+		if len(r.curs) >= maxCursors {
+			clear(r.curs)
+		}
+		c = r.s.cursor(compartment)
+		r.curs[compartment] = c
+	}
+	return c
+}
+
+// maxCursors bounds those kept: each holds a path of keys, under a kilobyte.
+const maxCursors = 256
+
 func (r *reader) siteKey(hour share.Hour) (share.HourKey, error) {
-	k, err := r.s.cursor(share.Site).Hour(hour)
+	k, err := r.cursor(share.Site).Hour(hour)
 	if err != nil {
 		return k, fmt.Errorf("site key: %w", err)
 	}
@@ -420,7 +438,7 @@ func (r *reader) ledgerKeys(w *window) (site, led share.HourKey, inc [16]byte, e
 	if site, err = r.siteKey(w.hour()); err != nil {
 		return
 	}
-	led, err = r.s.cursor(share.Ledger).Hour(w.hour())
+	led, err = r.cursor(share.Ledger).Hour(w.hour())
 	return
 }
 
