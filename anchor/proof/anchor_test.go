@@ -22,7 +22,7 @@ func TestTwoHeads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Builder{*f}
+	b := Continue(f)
 	head := b.Head(s.head(t, 5))
 	path, err := merkle.ProveInclusion(s.log, 2, 5)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 // join puts the parts of several files of one ledger into one.
 func join(t testing.TB, files ...*File) *File {
 	t.Helper()
-	b := NewBuilder(files[0].Ledger.Key, files[0].Ledger.Nonce)
+	b := newBuilder0(files[0].Ledger.Key, files[0].Ledger.Nonce)
 	for _, f := range files {
 		heads, batches, summaries := map[int]int{}, map[int]int{}, map[int]int{}
 		for i, h := range f.Heads {

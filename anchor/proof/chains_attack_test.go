@@ -325,7 +325,7 @@ func TestNoteKeys(t *testing.T) {
 			t.Errorf("keys %v of %q", ids, note)
 		}
 	}
-	b := &Builder{*s.file(t, 5, pick{window: 3, slot: 2, at: 1})}
+	b := Continue(s.file(t, 5, pick{window: 3, slot: 2, at: 1}))
 	for i := range 200 {
 		s.tell(t, b, 0, 5, 1, 4+i)
 	}

@@ -34,7 +34,7 @@ func everyChain(t testing.TB) (f *File, policy *Policy, ethereum []byte, bitcoin
 			btc(t, r), viaCalendar(t, r, s.root(size), false, "https://calendar.example"),
 		}
 	}
-	b := NewBuilder(s.policyKey(), s.nonce)
+	b := newBuilder0(s.policyKey(), s.nonce)
 	head := b.Head(s.head(t, 4))
 	s.tell(t, b, head, 4, 2, 4)
 	s.tell(t, b, head, 4, 2, 5)

@@ -2,26 +2,30 @@ package proof
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
 	"cairn/merkle"
-
-	"github.com/fxamacker/cbor/v2"
 )
 
-// Magic is what a proof file of version 0 begins with.
-const Magic = "cairn/proof/0\n"
+// Magic is what a proof file begins with that is written now: one of version 1.
+const Magic = "cairn/proof/1\n"
+
+// magic0 is what one of version 0 begins with. Such files are read for ever.
+const magic0 = "cairn/proof/0\n"
 
 const magicStem = "cairn/proof/"
 
 // Limits of a proof file.
 const (
-	MaxFile  = 64 << 20 // bytes
-	maxPart  = 2 << 20  // bytes of one reading, batch, head, receipt or statement
-	maxShown = 64       // fields of one reading: the widest record tree
-	maxPath  = 63       // hashes of one path
+	MaxFile  = 256 << 20 // bytes, of version 1 as it is and inflated
+	maxFile0 = 64 << 20  // bytes, of version 0
+	maxPart  = 2 << 20   // bytes of one reading, batch, head, receipt, statement …
+	maxShown = 64        // fields of one reading: the widest record tree
+	maxPath  = 63        // hashes of one path
+
+	maxNumbered = 64 << 10 // bytes of one reading of a range
+	maxParts    = 1 << 20  // parts of one kind, but for the readings of ranges
 )
 
 var (
@@ -71,7 +75,7 @@ type Range struct {
 type Numbered struct {
 	_      struct{} `cbor:",toarray"`
 	Seq    uint64
-	Width  int     // leaves of the record tree, decoys included
+	Width  int     // leaves of the record tree, decoys included; 0 without fields
 	Fields []Field // ascending by index; none: only Hidden, which is the record root
 	Hidden Path
 }
@@ -109,7 +113,7 @@ type Reading struct {
 	Summary int      // position in Summaries of its stream's in its window
 	Seq     uint64
 	Width   int         // leaves of the record tree, decoys included
-	Root    merkle.Hash // record root; only to name what is wrong, it is recomputed
+	Root    merkle.Hash // record root; only version 0 has it, it is recomputed
 	Fields  []Field     // ascending by index
 	Hidden  Path        // what Cover gives for all other leaves
 	Run     Path        // inclusion in the run tree
@@ -159,7 +163,8 @@ type HeadPath struct {
 }
 
 // Head is a checkpoint as the log signed it: a C2SP signed note with the
-// signature of the log's key of that time and no other.
+// signature of the log's key of that time, and from version 1 on with those of
+// witnesses (C2SP cosignature/v1 by Ed25519, type 04) after it.
 type Head struct {
 	_    struct{} `cbor:",toarray"`
 	Note []byte
@@ -210,251 +215,55 @@ func (p *Path) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// fileWire holds the parts undecoded: each is read and compared by itself, so
-// that a hostile file costs no more memory than a few times its length.
-type fileWire struct {
-	_          struct{} `cbor:",toarray"`
-	Ledger     Ledger
-	Readings   []cbor.RawMessage
-	Summaries  []cbor.RawMessage
-	Batches    []cbor.RawMessage
-	Heads      []cbor.RawMessage
-	Receipts   []cbor.RawMessage
-	Statements []cbor.RawMessage
-}
-
 // Encode returns the file's bytes. The same parts give the same bytes. It
 // refuses what Decode would.
 func (f *File) Encode() ([]byte, error) {
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	var errs []error
-	w := fileWire{
-		Ledger:     f.Ledger,
-		Readings:   encodeParts(f.Readings, &errs),
-		Summaries:  encodeParts(f.Summaries, &errs),
-		Batches:    encodeParts(f.Batches, &errs),
-		Heads:      encodeParts(f.Heads, &errs),
-		Receipts:   encodeParts(f.Receipts, &errs),
-		Statements: encodeParts(f.Statements, &errs),
+	if f.Version == 0 {
+		return f.encode0()
 	}
-	if len(errs) != 0 {
-		return nil, errs[0]
-	}
-	body, err := marshal(w)
-	if err != nil {
-		return nil, err
-	}
-	b := append([]byte(Magic), body...)
-	sum := sha256.Sum256(b)
-	b = append(b, sum[:]...)
-	if len(b) > MaxFile {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d: show fewer readings", ErrFile, len(b), MaxFile)
-	}
-	return b, nil
-}
-
-func encodeParts[T any](parts []T, errs *[]error) []cbor.RawMessage {
-	raws := make([]cbor.RawMessage, len(parts))
-	for i := range parts {
-		b, err := marshal(parts[i])
-		if err == nil && len(b) > maxPart {
-			err = fmt.Errorf("%w: part of %d bytes, at most %d", ErrFile, len(b), maxPart)
-		}
-		if err != nil {
-			*errs = append(*errs, err)
-		}
-		raws[i] = b
-	}
-	return raws
+	return f.encode1()
 }
 
 // Decode reads a proof file. It checks the form: checksum, one encoding,
 // limits, and that no part is without use. What the file says, Verify checks.
-// Errors are ErrNotProof, ErrVersion, ErrDamaged or ErrFile.
+// The file's items are parts of b, or of what was packed in it. Errors are
+// ErrNotProof, ErrVersion, ErrDamaged or ErrFile.
 func Decode(b []byte) (*File, error) {
-	body, err := unwrap(b)
+	var f *File
+	var err error
+	switch {
+	case !bytes.HasPrefix(b, []byte(magicStem)):
+		return nil, ErrNotProof
+	case bytes.HasPrefix(b, []byte(Magic)):
+		f, err = decode1(b)
+	case bytes.HasPrefix(b, []byte(magic0)):
+		f, err = decode0(b)
+	default:
+		line, _, _ := bytes.Cut(b[:min(len(b), 40)], []byte("\n"))
+		return nil, fmt.Errorf("%w: %q, want %q", ErrVersion, line, Magic[:len(Magic)-1])
+	}
 	if err != nil {
 		return nil, err
-	}
-	var w fileWire
-	if err := unmarshal(body, &w); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFile, err)
-	}
-	var errs []error
-	f := &File{
-		Ledger:     w.Ledger,
-		Readings:   decodeParts[Reading]("reading", w.Readings, &errs),
-		Summaries:  decodeParts[Summary]("summary", w.Summaries, &errs),
-		Batches:    decodeParts[Batch]("batch", w.Batches, &errs),
-		Heads:      decodeParts[Head]("head", w.Heads, &errs),
-		Receipts:   decodeParts[Receipt]("receipt", w.Receipts, &errs),
-		Statements: decodeParts[Statement]("statement", w.Statements, &errs),
-	}
-	if len(errs) != 0 {
-		return nil, errs[0]
 	}
 	if err := f.check(); err != nil {
 		return nil, err
 	}
+	if f.Version > 0 {
+		f.fillRoots()
+	}
 	return f, nil
 }
 
-// unwrap checks what stands around the file's body and returns that.
-func unwrap(b []byte) ([]byte, error) {
-	if !bytes.HasPrefix(b, []byte(magicStem)) {
-		return nil, ErrNotProof
-	}
-	if len(b) > MaxFile {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrFile, len(b), MaxFile)
-	}
-	if !bytes.HasPrefix(b, []byte(Magic)) {
-		line, _, _ := bytes.Cut(b[:min(len(b), 40)], []byte("\n"))
-		return nil, fmt.Errorf("%w: %q, want %q", ErrVersion, line, Magic[:len(Magic)-1])
-	}
-	end := len(b) - sha256.Size
-	if end < len(Magic) {
-		return nil, fmt.Errorf("%w: %d bytes are too few", ErrDamaged, len(b))
-	}
-	if sum := sha256.Sum256(b[:end]); !bytes.Equal(sum[:], b[end:]) {
-		return nil, fmt.Errorf("%w: checksum is wrong", ErrDamaged)
-	}
-	return b[len(Magic):end], nil
-}
-
-func decodeParts[T any](what string, raws []cbor.RawMessage, errs *[]error) []T {
-	if len(*errs) != 0 {
-		return nil
-	}
-	var parts []T // grows only as parts turn out to be some
-	for i, raw := range raws {
-		var part T
-		if err := unmarshalPart(raw, &part); err != nil {
-			*errs = append(*errs, fmt.Errorf("%w: %s %d: %w", ErrFile, what, i, err))
-			return nil
-		}
-		parts = append(parts, part)
-	}
-	return parts
-}
-
-func unmarshalPart(raw []byte, v any) error {
-	if len(raw) > maxPart {
-		return fmt.Errorf("%d bytes, at most %d", len(raw), maxPart)
-	}
-	return unmarshal(raw, v)
-}
-
-// check holds what every file must be like, whatever it says: positions inside
-// their lists, orders kept, no part without use. A part that nothing refers to
-// would be bytes that no check covers.
-func (f *File) check() error {
-	if len(f.Readings) == 0 {
-		return fmt.Errorf("%w: it shows no reading", ErrFile)
-	}
-	summaries, batches, heads := make([]bool, len(f.Summaries)), make([]bool, len(f.Batches)), make([]bool, len(f.Heads))
+// fillRoots computes the record roots that a file of version 1 leaves out.
+// Where the parts shown lead to none, step 7 says why.
+func (f *File) fillRoots() {
 	for i := range f.Readings {
 		r := &f.Readings[i]
-		if err := r.check(); err != nil {
-			return fmt.Errorf("%w: reading %d: %w", ErrFile, i, err)
-		}
-		if !use(summaries, r.Summary) {
-			return fmt.Errorf("%w: reading %d: no summary %d", ErrFile, i, r.Summary)
+		if root, bad := r.recompute(); bad == nil {
+			r.Root = root
 		}
 	}
-	for i, s := range f.Summaries {
-		if !use(batches, s.Batch) {
-			return fmt.Errorf("%w: summary %d: no batch %d", ErrFile, i, s.Batch)
-		}
-	}
-	if err := f.checkStatements(batches); err != nil {
-		return err
-	}
-	for i := range f.Batches {
-		if err := f.Batches[i].check(heads); err != nil {
-			return fmt.Errorf("%w: batch %d: %w", ErrFile, i, err)
-		}
-	}
-	for i, r := range f.Receipts {
-		if r.Head < 0 || r.Head >= len(f.Heads) {
-			return fmt.Errorf("%w: receipt %d: no head %d", ErrFile, i, r.Head)
-		}
-	}
-	return errors.Join(allUsed("summary", summaries), allUsed("batch", batches), allUsed("head", heads))
-}
-
-func allUsed(what string, used []bool) error {
-	for i, ok := range used {
-		if !ok {
-			return fmt.Errorf("%w: %s %d is not used", ErrFile, what, i)
-		}
-	}
-	return nil
-}
-
-func (f *File) checkStatements(batches []bool) error {
-	type place struct {
-		batch int
-		index uint64
-	}
-	shown, seen := make([]bool, len(f.Batches)), make(map[place]bool, len(f.Statements))
-	for i, s := range f.Statements {
-		if !use(batches, s.Batch) || f.Batches[s.Batch].Statements == nil {
-			return fmt.Errorf("%w: statement %d: no batch %d that shows statements", ErrFile, i, s.Batch)
-		}
-		if seen[place{s.Batch, s.Index}] {
-			return fmt.Errorf("%w: statement %d: number %d is shown twice by batch %d", ErrFile, i, s.Index, s.Batch)
-		}
-		shown[s.Batch], seen[place{s.Batch, s.Index}] = true, true
-	}
-	for i := range f.Batches {
-		if f.Batches[i].Statements != nil && !shown[i] {
-			return fmt.Errorf("%w: batch %d shows its statements for none", ErrFile, i)
-		}
-	}
-	return nil
-}
-
-// use marks position i, and reports whether there is one.
-func use(used []bool, i int) bool {
-	if i < 0 || i >= len(used) {
-		return false
-	}
-	used[i] = true
-	return true
-}
-
-func (r *Reading) check() error {
-	if r.Width < 8 || r.Width > maxShown || r.Width&(r.Width-1) != 0 {
-		return fmt.Errorf("record tree of %d leaves", r.Width)
-	}
-	if len(r.Fields) == 0 || len(r.Fields) > r.Width {
-		return fmt.Errorf("%d fields shown", len(r.Fields))
-	}
-	last := -1
-	for _, f := range r.Fields {
-		if f.Index <= last || f.Index >= r.Width {
-			return fmt.Errorf("field %d after field %d of %d leaves", f.Index, last, r.Width)
-		}
-		if (f.Index == 0) != (len(f.Item) == 0) {
-			return fmt.Errorf("item of field %d has %d bytes", f.Index, len(f.Item))
-		}
-		last = f.Index
-	}
-	return nil
-}
-
-func (b *Batch) check(heads []bool) error {
-	if len(b.Heads) == 0 {
-		return errors.New("no head covers it")
-	}
-	last := -1
-	for _, p := range b.Heads {
-		if p.Head <= last || !use(heads, p.Head) {
-			return fmt.Errorf("head %d after head %d of %d", p.Head, last, len(heads))
-		}
-		last = p.Head
-	}
-	return nil
 }

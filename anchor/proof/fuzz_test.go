@@ -12,15 +12,15 @@ import (
 func FuzzDecode(f *testing.F) {
 	s := newSite("a").build(5)
 	b := mustEncode(f, s.file(f, 5, pick{window: 3, slot: 2, at: 1}))
-	f.Add(b[len(Magic) : len(b)-sha256.Size])
+	f.Add(b[len(magic0) : len(b)-sha256.Size])
 	f.Add([]byte{0x87, 0x82, 0x40, 0x40, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80})
 	every, _, _, bitcoin := everyChain(f)
 	b = mustEncode(f, every)
-	f.Add(b[len(Magic) : len(b)-sha256.Size])
+	f.Add(b[len(magic0) : len(b)-sha256.Size])
 	o := s.options(f, 5)
 	chains := s.policy2()
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b := append([]byte(Magic), body...)
+		b := append([]byte(magic0), body...)
 		sum := sha256.Sum256(b)
 		b = append(b, sum[:]...)
 		file, err := Decode(b)

@@ -74,6 +74,7 @@ const (
 	CodeHeader       Code = "header-malformed"           // a batch's header does not parse
 	CodeHeaderLedger Code = "header-of-another-ledger"   // it names another id
 	CodeLog          Code = "log-inclusion-mismatch"     // it is not at its index in a head's log
+	CodeExtension    Code = "head-extension-mismatch"    // the log of a head is not the beginning of another's, as the file says
 	CodeWindowSpan   Code = "window-over-a-quarter-hour" // its window reaches out of one
 	CodeHidden       Code = "header-value-mismatch"      // a shown value is not the one it hides
 	CodeSlots        Code = "slots-malformed"            // the slots item does not parse
@@ -83,6 +84,7 @@ const (
 	CodeWindow    Code = "summary-of-another-window" // than its batch's
 	CodeSlot      Code = "summary-not-at-its-slot"   // its slot or path does not fit the tree
 	CodeBatchRoot Code = "batch-root-mismatch"       // it does not lead to the header's root
+	CodeRest      Code = "summary-rest-mismatch"     // a rest shown is not the one it hides, or does not parse
 	CodeTag       Code = "tag-of-another-stream"     // a slot has two tags, or a tag two slots
 	CodeRuns      Code = "runs-contradict"           // a stream's numbers overlap, go back, or go on after its end
 
@@ -118,6 +120,7 @@ const (
 
 // Why a verdict is less than anchored, though the file is not false.
 const (
+	CodeUpdate      Code = "update-shows-no-reading"    // it completes the proofs of others, and proves nothing by itself
 	CodeNoReceipt   Code = "no-receipt"                 // there is none of the batch, on a route that is asked for
 	CodeNoRoute     Code = "anchor-not-in-policy"       // there are, but of no place of the policy's
 	CodeNoQuorum    Code = "policy-asks-for-no-anchor"  // its quorum is none

@@ -157,7 +157,8 @@ type anchorsOfHead struct {
 	elsewhere bool
 }
 
-// byHead gathers the receipts by head and route.
+// byHead gathers the receipts by head and route. A head has those of the heads
+// that extend it, too.
 func (c *checker) byHead() []anchorsOfHead {
 	heads := make([]anchorsOfHead, len(c.f.Heads))
 	for i := range c.receipts {
@@ -167,19 +168,26 @@ func (c *checker) byHead() []anchorsOfHead {
 			h.elsewhere = true
 			continue
 		}
-		at := slices.IndexFunc(h.routes, func(a headAnchors) bool { return a.route == s.route })
-		if at < 0 {
-			at = len(h.routes)
-			h.routes = append(h.routes, headAnchors{route: s.route})
-		}
+		at := h.of(s.route)
 		if len(s.blocks) == 0 && len(s.pending) != 0 { // with neither it says nothing
-			h.routes[at].add(&anchored{by: s})
+			at.add(&anchored{by: s})
 		}
 		for k := range s.blocks {
-			h.routes[at].add(&anchored{s, &s.blocks[k]})
+			at.add(&anchored{s, &s.blocks[k]})
 		}
 	}
+	c.inherit(heads)
 	return heads
+}
+
+// of returns the head's anchors on a route.
+func (h *anchorsOfHead) of(route int) *headAnchors {
+	at := slices.IndexFunc(h.routes, func(a headAnchors) bool { return a.route == route })
+	if at < 0 {
+		at = len(h.routes)
+		h.routes = append(h.routes, headAnchors{route: route})
+	}
+	return &h.routes[at]
 }
 
 func (h *headAnchors) add(a *anchored) {

@@ -276,11 +276,25 @@ type pick struct {
 	fields []int
 }
 
-// file builds a file that shows these readings under the head of this size,
+// newBuilder0 begins a file of version 0.
+func newBuilder0(logKey, nonce [32]byte) *Builder {
+	b := NewBuilder(logKey, nonce)
+	b.f.Version = 0
+	return b
+}
+
+// newer returns a file of version 0 as one of version 1.
+func newer(f *File) *File {
+	g := *f
+	g.Version = 1
+	return &g
+}
+
+// file builds a file of version 0 that shows these readings under the head of this size,
 // with the head's receipt and, for slot 2, genesis and binding.
 func (s *site) file(t testing.TB, size int, picks ...pick) *File {
 	t.Helper()
-	b := NewBuilder([32]byte(s.key.Public().(ed25519.PublicKey)), s.nonce)
+	b := newBuilder0([32]byte(s.key.Public().(ed25519.PublicKey)), s.nonce)
 	head := b.Head(s.head(t, size))
 	for _, p := range picks {
 		s.show(t, b, head, size, p)

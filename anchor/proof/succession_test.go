@@ -33,7 +33,7 @@ func handsOver(s *site, to ed25519.PrivateKey, also ...ledger.Statement) *site {
 func (s *site) telling(t testing.TB, size int, p pick, windows ...int) *File {
 	t.Helper()
 	f := s.file(t, size, p)
-	b := &Builder{*f}
+	b := Continue(f)
 	for _, w := range windows {
 		s.tell(t, b, 0, size, w, 4)
 	}
@@ -105,7 +105,7 @@ func TestLogKey(t *testing.T) {
 		{"new key signs before", func(s *site) { s.signer = func(int) ed25519.PrivateKey { return next } }, func(s *site) *File {
 			// Batch 1 shows the statements that there were: none of a key.
 			f := s.telling(t, 5, p, 2)
-			b := &Builder{*f}
+			b := Continue(f)
 			b.Head(s.head(t, 2))
 			s.tell(t, b, 1, 2, 1, 0)
 			return b.File()
@@ -113,7 +113,7 @@ func TestLogKey(t *testing.T) {
 		{"handed over twice", func(s *site) {
 			s.grow[3] = []ledger.Statement{ledger.SignLogKey(s.id, s.key, other, siteStart)}
 		}, func(s *site) *File {
-			b := &Builder{*s.telling(t, 5, p, 2)}
+			b := Continue(s.telling(t, 5, p, 2))
 			s.tell(t, b, 0, 5, 3, 5)
 			return b.File()
 		}, CodeFork},
@@ -121,14 +121,14 @@ func TestLogKey(t *testing.T) {
 			s.grow[3] = []ledger.Statement{ledger.SignLogKey(s.id, next, other, siteStart)}
 			s.signer = func(int) ed25519.PrivateKey { return other }
 		}, func(s *site) *File {
-			b := &Builder{*s.telling(t, 5, p, 3)}
+			b := Continue(s.telling(t, 5, p, 3))
 			s.tell(t, b, 0, 5, 3, 5)
 			return b.File()
 		}, ""},
 		{"handed on, and the one between signs on", func(s *site) {
 			s.grow[3] = []ledger.Statement{ledger.SignLogKey(s.id, next, other, siteStart)}
 		}, func(s *site) *File {
-			b := &Builder{*s.telling(t, 5, p, 3)}
+			b := Continue(s.telling(t, 5, p, 3))
 			s.tell(t, b, 0, 5, 3, 5)
 			return b.File()
 		}, CodeOldKey},
@@ -136,7 +136,7 @@ func TestLogKey(t *testing.T) {
 			s.grow[3] = []ledger.Statement{ledger.SignLogKey(s.id, next, other, siteStart)}
 			s.signer = func(int) ed25519.PrivateKey { return other }
 		}, func(s *site) *File {
-			b := &Builder{*s.file(t, 5, p)}
+			b := Continue(s.file(t, 5, p))
 			s.tell(t, b, 0, 5, 3, 5)
 			return b.File()
 		}, CodeLogKey},
@@ -144,14 +144,14 @@ func TestLogKey(t *testing.T) {
 			s.grow[3] = []ledger.Statement{ledger.SignLogKey(s.id, next, s.key, siteStart)}
 			s.signer = nil
 		}, func(s *site) *File {
-			b := &Builder{*s.telling(t, 5, p, 3)}
+			b := Continue(s.telling(t, 5, p, 3))
 			s.tell(t, b, 0, 5, 3, 5)
 			return b.File()
 		}, CodeLogKey},
 		{"handed on before it came", func(s *site) {
 			s.grow[1] = []ledger.Statement{ledger.SignLogKey(s.id, next, other, siteStart)}
 		}, func(s *site) *File {
-			b := &Builder{*s.telling(t, 5, p, 3)} // number 4 is that of window 1
+			b := Continue(s.telling(t, 5, p, 3)) // number 4 is that of window 1
 			s.tell(t, b, 0, 5, 3, 5)
 			return b.File()
 		}, CodeLogKey},
@@ -212,7 +212,7 @@ func TestSenders(t *testing.T) {
 	}
 	// shows adds a statement under the head of a size, with that head's receipt.
 	shows := func(s *site, f *File, size, index int) *File {
-		b := NewBuilder(f.Ledger.Key, f.Ledger.Nonce)
+		b := newBuilder0(f.Ledger.Key, f.Ledger.Nonce)
 		head := b.Head(s.head(t, size))
 		s.tell(t, b, head, size, 1, index)
 		b.Receipt(Receipt{Route: "ethereum:1", Head: head, Kind: KindEthereum, Data: mustMarshal(t, s.receipt(t, size))})
@@ -307,7 +307,7 @@ func TestSuccessorInQuorum(t *testing.T) {
 		return Receipt{Route: "ethereum:1", Kind: KindEthereum, Data: mustMarshal(t, r)}
 	}
 	file := func(shown, reading []EthereumRoute) *File {
-		b := NewBuilder(s.policyKey(), s.nonce)
+		b := newBuilder0(s.policyKey(), s.nonce)
 		head := b.Head(s.head(t, 4))
 		s.tell(t, b, head, 4, 1, 4)
 		for _, e := range shown {
@@ -352,7 +352,7 @@ func TestScripts(t *testing.T) {
 	second := chain.anchor(s.root(5), btcScript, siteStart+20*60_000)
 	chain.bury(2)
 	f := with(s.file(t, 5, pick{window: 4, slot: 5, at: 0}), btc(t, second))
-	b := NewBuilder(f.Ledger.Key, f.Ledger.Nonce)
+	b := newBuilder0(f.Ledger.Key, f.Ledger.Nonce)
 	s.tell(t, b, b.Head(s.head(t, 4)), 4, 1, 4)
 	b.Receipt(btc(t, first))
 	shown := join(t, f, b.File())

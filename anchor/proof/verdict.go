@@ -80,6 +80,8 @@ type ReadingVerdict struct {
 	NotBefore *Bound         `json:"notBefore,omitempty"`
 	NotAfter  *Bound         `json:"notAfter,omitempty"`
 
+	at int // position of the batch in the file
+
 	// Authenticated says whether the shown origin names the device's own key as
 	// what authenticated the reading.
 	Authenticated bool `json:"deviceAuthenticated"`

@@ -63,7 +63,8 @@ func Verify(f *File, o Options) Verdict {
 	c := checker{f: f, o: o}
 	steps := [...]func() (string, *fault){
 		1: c.file, 2: c.ledger, 3: c.checkpoints, 4: c.headers, 5: c.hidden, 6: c.summaryEntries,
-		7: c.records, 8: c.runs, 9: c.statements, 10: c.receiptProofs, 11: c.blocks, 12: c.levels,
+		7: c.records, 8: c.runs, 9: c.ranges, 10: c.statements, 11: c.receiptProofs, 12: c.blocks,
+		13: c.levels, 14: c.complete,
 	}
 	for n := 1; n < len(steps); n++ {
 		detail, bad := steps[n]()
@@ -76,13 +77,13 @@ func Verify(f *File, o Options) Verdict {
 		}
 	}
 	c.notChecked()
-	c.v.conclude(o.Require, c.v.Code != CodeTrustFailed)
+	c.v.conclude(o.Require, c.v.Code != CodeTrustFailed && c.v.Code != CodeUpdate)
 	return c.v
 }
 
 var stepNames = [...]string{
 	1: "file", 2: "ledger", 3: "checkpoint", 4: "log", 5: "header", 6: "batch", 7: "record", 8: "run",
-	9: "statements", 10: "receipt", 11: "block", 12: "anchor",
+	9: "stream", 10: "statements", 11: "receipt", 12: "block", 13: "anchor", 14: "complete",
 }
 
 // checker carries what one step found to the next. Positions are the file's.
@@ -103,6 +104,8 @@ type checker struct {
 	places  []place // where anchors count
 	asked   map[askedBlock]blockAnswer
 	seen    seenBlocks
+
+	anchors []*batchAnchor // of each batch, from step 13 on; nil for one that nothing needs
 
 	messages int    // bytes of all timestamps' messages
 	delay    int64  // ms, the longest from a window's end to its anchor
@@ -139,7 +142,14 @@ func (c *checker) file() (string, *fault) {
 	if err := c.f.check(); err != nil {
 		return "", &fault{CodeMalformed, err}
 	}
-	return fmt.Sprintf("%s, %s", count(len(c.f.Readings), "reading"), count(len(c.f.Batches), "batch")), nil
+	if c.isUpdate() {
+		return fmt.Sprintf("an update: %s, %s, no reading", count(len(c.f.Heads), "head"), count(len(c.f.Receipts), "receipt")), nil
+	}
+	n := len(c.f.Readings)
+	for i := range c.f.Ranges {
+		n += len(c.f.Ranges[i].Readings)
+	}
+	return fmt.Sprintf("%s, %s", count(n, "reading"), count(len(c.f.Batches), "batch")), nil
 }
 
 // Step 2: the ledger's id, and whether it is the policy's.
@@ -159,8 +169,8 @@ func (c *checker) ledger() (string, *fault) {
 }
 
 // Step 3: every head is a checkpoint of this log, signed by its key, or by one
-// that a statement shown here hands it over to. A second signature would be
-// bytes that nobody checks, so version 0 has none.
+// that a statement shown here hands it over to. A second signature by it would
+// be bytes that nobody checks, so there is none; version 0 has no others either.
 func (c *checker) checkpoints() (string, *fault) {
 	if bad := c.logKeys(); bad != nil {
 		return "", bad
@@ -175,8 +185,13 @@ func (c *checker) checkpoints() (string, *fault) {
 		if c.headKey[i] = key; key > 0 {
 			later++
 		}
-		if !plainNote(h.Note, cp, origin) {
+		if c.f.Version == 0 && !plainNote(h.Note, cp, origin) {
 			return "", faultf(CodeCosigned, "head %d: it has other lines than the log's one signature", i)
+		}
+		if c.f.Version > 0 {
+			if _, err := packHead(h.Note, origin); err != nil {
+				return "", &fault{CodeCosigned, fmt.Errorf("head %d: %w", i, err)}
+			}
 		}
 		c.heads[i] = cp
 	}
@@ -223,8 +238,11 @@ const quarterHour = 15 * 60 * 1000
 
 // Step 4: every header is this ledger's, its window lies in one quarter hour,
 // and it stands at its own index, where no other does, in the log under each
-// head that is said to cover it.
+// head that is said to cover it. Heads extend one another where the file says so.
 func (c *checker) headers() (string, *fault) {
+	if bad := c.extensions(); bad != nil {
+		return "", bad
+	}
 	c.batches = make([]batchState, len(c.f.Batches))
 	taken := make(map[uint64]bool, len(c.f.Batches))
 	for i := range c.f.Batches {
@@ -252,7 +270,11 @@ func (c *checker) headers() (string, *fault) {
 		}
 		c.batches[i].header = h
 	}
-	return fmt.Sprintf("%s in the log", count(len(c.batches), "header")), nil
+	detail := count(len(c.batches), "header") + " in the log"
+	if n := len(c.f.Extends); n != 0 {
+		detail += ", " + count(n, "extension") + " of its heads"
+	}
+	return detail, nil
 }
 
 // Step 5: the values shown of each header are those that it hides.
@@ -335,12 +357,27 @@ func (c *checker) summaryEntries() (string, *fault) {
 		if err != nil || root != b.header.Root {
 			return "", faultf(CodeBatchRoot, "summary %d does not lead to the batch root", i)
 		}
+		if err := shownRest(s.Rest, &sum); err != nil {
+			return "", &fault{CodeRest, fmt.Errorf("summary %d: %w", i, err)}
+		}
 		c.summaries[i] = sum
 	}
 	if bad := c.streams(); bad != nil {
 		return "", bad
 	}
 	return fmt.Sprintf("%s at the slot of its stream", count(len(c.summaries), "summary")), nil
+}
+
+// shownRest holds that a rest, if it is shown, is what the summary hides.
+func shownRest(rest *Shown, sum *ledger.Summary) error {
+	if rest == nil {
+		return nil
+	}
+	if ledger.Hide(rest.Item, rest.Salt) != sum.Hidden {
+		return errors.New("the rest shown is not what it hides")
+	}
+	_, err := ledger.ParseRest(rest.Item)
+	return err
 }
 
 // streams holds what the summaries of a stream say against one another: one

@@ -62,7 +62,7 @@ type anchorBlock struct {
 // latest returns the latest time that the block may be of.
 func (b *anchorBlock) latest() int64 { return b.time + b.slack }
 
-// Step 10: each receipt is of its head's root and this ledger, and its proofs
+// Step 11: each receipt is of its head's root and this ledger, and its proofs
 // lead from there to the header that it holds.
 func (c *checker) receiptProofs() (string, *fault) {
 	blocks := 0
@@ -213,7 +213,7 @@ func slackOf(route string) int64 {
 	return 0
 }
 
-// Step 11: which of the receipts' blocks are final, by the word of whoever the
+// Step 12: which of the receipts' blocks are final, by the word of whoever the
 // verifier trusts. Receipts that do not count are not worth a question. Those
 // that do may vouch for a statement that names another place, and so on until
 // nothing new counts.

@@ -124,16 +124,19 @@ func (c *checker) seenDepth(route string) (depth uint64) {
 	return depthOf(depth)
 }
 
-// bounds sets the file's bounds from its readings': the widest.
-func (c *checker) bounds() {
-	first, last := c.v.Readings[0].NotBefore, c.v.Readings[0].NotAfter
-	for i := range c.v.Readings {
-		r := &c.v.Readings[i]
-		if first != nil && (r.NotBefore == nil || r.NotBefore.ms < first.ms) {
-			first = r.NotBefore
+// bounds sets the file's bounds from those of the batches that it shows
+// readings of: the widest.
+func (c *checker) bounds(shown []*batchAnchor) {
+	if len(shown) == 0 {
+		return
+	}
+	first, last := shown[0].notBefore, shown[0].notAfter
+	for _, r := range shown {
+		if first != nil && (r.notBefore == nil || r.notBefore.ms < first.ms) {
+			first = r.notBefore
 		}
-		if last != nil && (r.NotAfter == nil || r.NotAfter.ms > last.ms) {
-			last = r.NotAfter
+		if last != nil && (r.notAfter == nil || r.notAfter.ms > last.ms) {
+			last = r.notAfter
 		}
 	}
 	c.v.NotBefore, c.v.NotAfter = first, last

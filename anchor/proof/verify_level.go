@@ -6,20 +6,32 @@ import (
 	"strings"
 )
 
-// Step 12: each reading's level is its batch's, each statement's that of the
-// batch which shows it; the file's is the least.
+// Step 13: each reading's level is its batch's, each statement's that of the
+// batch which shows it, and all that a range's summaries stand in count; the
+// file's is the least.
 func (c *checker) levels() (string, *fault) {
+	if c.isUpdate() {
+		c.update()
+		return "", nil
+	}
 	l := leveller{c: c, quorum: newQuorum(c.o.Policy), heads: c.byHead(), known: make([]*batchAnchor, len(c.f.Batches))}
-	c.v.Level = LevelAnchored
+	c.v.Level, c.anchors = LevelAnchored, l.known
+	var shown []*batchAnchor // that readings are bounded by
 	for i := range c.v.Readings {
-		a := l.anchorOf(c.f.Summaries[c.f.Readings[i].Summary].Batch)
 		v := &c.v.Readings[i]
+		a := l.anchorOf(v.at)
 		v.Level, v.NotBefore, v.NotAfter = a.level, a.notBefore, a.notAfter
+		shown = append(shown, a)
+	}
+	for i := range c.f.Ranges {
+		for _, s := range c.f.Ranges[i].Summaries {
+			shown = append(shown, l.anchorOf(c.f.Summaries[s].Batch))
+		}
 	}
 	for i := range c.v.Statements {
 		c.v.Statements[i].Level = l.anchorOf(c.f.Statements[i].Batch).level
 	}
-	c.bounds()
+	c.bounds(shown)
 	c.clockVerdicts()
 	l.routes()
 	if c.v.Level < LevelLate || c.v.NotAfter == nil {

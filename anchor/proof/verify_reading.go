@@ -145,7 +145,7 @@ func (c *checker) runs() (string, *fault) {
 	return fmt.Sprintf("%s at the place of its number in its window", count(len(c.f.Readings), "reading")), nil
 }
 
-// Step 9: each statement stands in the tree of statements, and one number is
+// Step 10: each statement stands in the tree of statements, and one number is
 // one statement. A genesis must be this ledger's, a stream is bound once, and
 // to the device that its readings name. A log key signs heads of its time alone.
 func (c *checker) statements() (string, *fault) {
@@ -230,6 +230,7 @@ func (c *checker) describe(r *Reading, shown *reading.Reading) ReadingVerdict {
 	sum := &c.summaries[r.Summary]
 	batch := &c.batches[c.f.Summaries[r.Summary].Batch].header
 	v := ReadingVerdict{
+		at:     c.f.Summaries[r.Summary].Batch,
 		Stream: sum.Slot, Sequence: r.Seq, Device: shown.Device, Batch: batch.Index,
 		From: timeText(batch.From), To: timeText(batch.To),
 		Whole:         r.Fields[0].Index == reading.IndexReading,

@@ -509,14 +509,14 @@ func TestDecodeRefuses(t *testing.T) {
 	}{
 		{"empty", nil, ErrNotProof, CodeNotProof, 2},
 		{"text", []byte("hello"), ErrNotProof, CodeNotProof, 2},
-		{"version 1", []byte("cairn/proof/1\n1234"), ErrVersion, CodeVersion, 2},
-		{"magic alone", []byte(Magic), ErrDamaged, CodeDamaged, 1},
+		{"version 2", []byte("cairn/proof/2\n1234"), ErrVersion, CodeVersion, 2},
+		{"magic alone", []byte(magic0), ErrDamaged, CodeDamaged, 1},
 		{"cut", b[:len(b)-1], ErrDamaged, CodeDamaged, 1},
 		{"longer", append(bytes.Clone(b), 0), ErrDamaged, CodeDamaged, 1},
-		{"sealed nothing", seal([]byte(Magic)), ErrFile, CodeMalformed, 1},
+		{"sealed nothing", seal([]byte(magic0)), ErrFile, CodeMalformed, 1},
 		{"trailing byte", seal(append(bytes.Clone(body), 0)), ErrFile, CodeMalformed, 1},
-		{"nulls", seal(append([]byte(Magic), 0x87, 0xf6, 0xf6, 0xf6, 0xf6, 0xf6, 0xf6, 0xf6)), ErrFile, CodeMalformed, 1},
-		{"indefinite", seal(append([]byte(Magic), 0x9f, 0xff)), ErrFile, CodeMalformed, 1},
+		{"nulls", seal(append([]byte(magic0), 0x87, 0xf6, 0xf6, 0xf6, 0xf6, 0xf6, 0xf6, 0xf6)), ErrFile, CodeMalformed, 1},
+		{"indefinite", seal(append([]byte(magic0), 0x9f, 0xff)), ErrFile, CodeMalformed, 1},
 	}
 	for _, c := range cases {
 		if _, err := Decode(c.b); !errors.Is(err, c.want) {
@@ -568,7 +568,7 @@ func TestCover(t *testing.T) {
 func TestBuilder(t *testing.T) {
 	s := newSite("a").build(5)
 	want := s.file(t, 5, thePicks()...)
-	b := NewBuilder(want.Ledger.Key, want.Ledger.Nonce)
+	b := newBuilder0(want.Ledger.Key, want.Ledger.Nonce)
 	for range 2 {
 		head := b.Head(want.Heads[0].Note)
 		for i, x := range want.Batches {

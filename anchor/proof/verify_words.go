@@ -59,7 +59,7 @@ func (c *checker) notChecked() {
 	}
 	add("a second history by the same key: no witness or mirror speaks in this file")
 	add("whether the ledger's log key or places of anchors were replaced: that is only known where its statement is shown")
-	if len(c.heads) > 1 {
+	if !c.oneHistory() {
 		add("that the file's heads extend one another")
 	}
 	add("who made a frame: a key that a building's devices share authenticates it, and cannot prove it to others (no non-repudiation)")

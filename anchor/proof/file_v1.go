@@ -1,0 +1,229 @@
+package proof
+
+import (
+	"bytes"
+	"compress/flate"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+
+	"cairn/merkle/ledger"
+)
+
+// What stands around the packed body of version 1.
+const (
+	lengthSize = 4  // of the body, big-endian, after the magic
+	sumSize    = 16 // first bytes of the SHA-256 of all before it, at the end
+)
+
+// maxDeflate is how many bytes one byte of DEFLATE can stand for at most: two
+// bits for a match of 258.
+const maxDeflate = 4 * 258
+
+// encode1 writes version 1.
+func (f *File) encode1() ([]byte, error) {
+	body, err := f.appendBody(nil)
+	if err != nil {
+		return nil, err
+	}
+	return wrap1(body)
+}
+
+// wrap1 packs a body, and puts around it what belongs there.
+func wrap1(body []byte) ([]byte, error) {
+	if len(body) > MaxFile {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d: show fewer readings", ErrFile, len(body), MaxFile)
+	}
+	b := bytes.NewBuffer(binary.BigEndian.AppendUint32([]byte(Magic), uint32(len(body))))
+	z, err := flate.NewWriter(b, flate.BestCompression)
+	if err != nil {
+		return nil, fmt.Errorf("pack: %w", err)
+	}
+	if _, err = z.Write(body); err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pack: %w", err)
+	}
+	sum := sha256.Sum256(b.Bytes())
+	b.Write(sum[:sumSize])
+	if b.Len() > MaxFile {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d: show fewer readings", ErrFile, b.Len(), MaxFile)
+	}
+	return b.Bytes(), nil
+}
+
+// unwrap1 checks what stands around the body of version 1 and returns that.
+func unwrap1(b []byte) ([]byte, error) {
+	if len(b) > MaxFile {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrFile, len(b), MaxFile)
+	}
+	begin, end := len(Magic)+lengthSize, len(b)-sumSize
+	if end < begin {
+		return nil, fmt.Errorf("%w: %d bytes are too few", ErrDamaged, len(b))
+	}
+	if sum := sha256.Sum256(b[:end]); !bytes.Equal(sum[:sumSize], b[end:]) {
+		return nil, fmt.Errorf("%w: checksum is wrong", ErrDamaged)
+	}
+	return inflate(b[begin:end], int(binary.BigEndian.Uint32(b[len(Magic):])))
+}
+
+// inflate unpacks a body that is said to have n bytes. It takes that length
+// only where the packed bytes can hold so much, makes no more of them, and
+// wants nothing after them.
+func inflate(packed []byte, n int) ([]byte, error) {
+	if n < 0 || n > MaxFile || n/maxDeflate > len(packed) {
+		return nil, fmt.Errorf("%w: a body of %d bytes, packed in %d", ErrFile, n, len(packed))
+	}
+	from := bytes.NewReader(packed)
+	z := flate.NewReader(from)
+	body := make([]byte, 0, min(n, 8*len(packed)))
+	for {
+		if len(body) == cap(body) {
+			body = slices.Grow(body, min(max(len(body), 512), n+1-len(body)))
+		}
+		got, err := z.Read(body[len(body):min(cap(body), n+1)])
+		body = body[:len(body)+got]
+		switch {
+		case len(body) > n:
+			return nil, fmt.Errorf("%w: its body has more than the %d bytes that it states", ErrFile, n)
+		case err == nil:
+		case !errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("%w: unpack: %w", ErrFile, err)
+		case len(body) < n:
+			return nil, fmt.Errorf("%w: its body has %d bytes, not the %d that it states", ErrFile, len(body), n)
+		case from.Len() != 0:
+			return nil, fmt.Errorf("%w: %d bytes after its body", ErrFile, from.Len())
+		default:
+			return body, nil
+		}
+	}
+}
+
+// bodyLists is how many lists a body has, the ledger before them.
+const bodyLists = 9
+
+// appendBody appends the body. Check has been there.
+func (f *File) appendBody(dst []byte) (_ []byte, err error) {
+	dst = appendCBORArray(dst, 1+bodyLists)
+	dst = appendCBORArray(dst, 2)
+	dst = appendCBORBytes(appendCBORBytes(dst, f.Ledger.Key[:]), f.Ledger.Nonce[:])
+	origin := ledger.Origin(ledger.ID(f.Ledger.Key[:], f.Ledger.Nonce))
+	dst = appendParts(dst, f.Readings, "reading", &err, appendReading)
+	dst = appendParts(dst, f.Summaries, "summary", &err, appendSummary)
+	dst = appendParts(dst, f.Batches, "batch", &err, appendBatch)
+	dst = appendParts(dst, f.Heads, "head", &err, func(dst []byte, h *Head) ([]byte, error) { return appendPackedHead(dst, h.Note, origin) })
+	dst = appendParts(dst, f.Receipts, "receipt", &err, appendReceipt)
+	dst = appendParts(dst, f.Statements, "statement", &err, appendStatement)
+	dst = appendParts(dst, f.Ranges, "range", &err, appendRange)
+	dst = appendParts(dst, f.Extends, "extension", &err, appendExtension)
+	dst = appendParts(dst, f.Vouches, "vouch", &err, appendVouch)
+	if err == nil && len(dst) > math.MaxInt32 {
+		err = fmt.Errorf("%w: %d bytes, at most %d: show fewer readings", ErrFile, len(dst), MaxFile)
+	}
+	return dst, err
+}
+
+// appendParts appends a list. The first error of all lists stays.
+func appendParts[T any](dst []byte, parts []T, what string, failed *error, one func([]byte, *T) ([]byte, error)) []byte {
+	dst = appendCBORArray(dst, len(parts))
+	for i := range parts {
+		if *failed != nil {
+			return dst
+		}
+		at := len(dst)
+		var err error
+		if dst, err = one(dst, &parts[i]); err == nil && len(dst)-at > maxPart && what != "range" {
+			err = fmt.Errorf("%d bytes, at most %d", len(dst)-at, maxPart)
+		}
+		if err != nil {
+			*failed = fmt.Errorf("%w: %s %d: %w", ErrFile, what, i, err)
+		}
+	}
+	return dst
+}
+
+func appendReading(dst []byte, r *Reading) ([]byte, error) {
+	dst = appendCBORUint(appendCBORUint(appendCBORArray(dst, 6), uint64(r.Summary)), r.Seq)
+	dst = appendFields(appendCBORUint(dst, uint64(r.Width)), r.Fields)
+	return appendCBORPath(appendCBORPath(dst, r.Hidden), r.Run), nil
+}
+
+func appendFields(dst []byte, fields []Field) []byte {
+	dst = appendCBORArray(dst, len(fields))
+	for i := range fields {
+		f := &fields[i]
+		dst = appendCBORUint(appendCBORArray(dst, 3), uint64(f.Index))
+		dst = appendCBORBytes(appendCBORBytes(dst, f.Item), f.Salt[:])
+	}
+	return dst
+}
+
+func appendShown(dst []byte, s *Shown) []byte {
+	if s == nil {
+		return append(dst, cborNull)
+	}
+	return appendCBORBytes(appendCBORBytes(appendCBORArray(dst, 2), s.Item), s.Salt[:])
+}
+
+func appendSummary(dst []byte, s *Summary) ([]byte, error) {
+	dst = appendCBORUint(appendCBORArray(dst, 6), uint64(s.Batch))
+	dst = appendCBORBytes(appendCBORBytes(dst, s.Tag[:]), s.Item)
+	return appendShown(appendCBORPath(appendCBORBytes(dst, s.Salt[:]), s.Path), s.Rest), nil
+}
+
+func appendBatch(dst []byte, b *Batch) ([]byte, error) {
+	dst = appendShown(appendCBORBytes(appendCBORArray(dst, 4), b.Header), &b.Slots)
+	dst = appendCBORArray(appendShown(dst, b.Statements), len(b.Heads))
+	for _, p := range b.Heads {
+		dst = appendCBORPath(appendCBORUint(appendCBORArray(dst, 2), uint64(p.Head)), p.Path)
+	}
+	return dst, nil
+}
+
+func appendReceipt(dst []byte, r *Receipt) ([]byte, error) {
+	dst = appendCBORUint(appendCBORText(appendCBORArray(dst, 4), r.Route), uint64(r.Head))
+	return appendCBORBytes(appendCBORText(dst, r.Kind), r.Data), nil
+}
+
+func appendStatement(dst []byte, s *Statement) ([]byte, error) {
+	dst = appendCBORUint(appendCBORUint(appendCBORArray(dst, 5), uint64(s.Batch)), s.Index)
+	return appendCBORPath(appendCBORBytes(appendCBORBytes(dst, s.Item), s.Salt[:]), s.Path), nil
+}
+
+func appendRange(dst []byte, r *Range) ([]byte, error) {
+	at := len(dst)
+	dst = appendCBORArray(appendCBORArray(dst, 6), len(r.Summaries))
+	for _, s := range r.Summaries {
+		dst = appendCBORUint(dst, uint64(s))
+	}
+	dst = appendCBORUint(appendCBORUint(dst, uint64(r.From)), uint64(r.To))
+	dst = appendCBORPath(appendCBORUint(dst, r.First), r.Left)
+	if len(dst)-at > maxPart {
+		return dst, fmt.Errorf("%d bytes before its readings, at most %d", len(dst)-at, maxPart)
+	}
+	dst = appendCBORArray(dst, len(r.Readings))
+	for i := range r.Readings {
+		n, at := &r.Readings[i], len(dst)
+		dst = appendCBORUint(appendCBORUint(appendCBORArray(dst, 4), n.Seq), uint64(n.Width))
+		dst = appendCBORPath(appendFields(dst, n.Fields), n.Hidden)
+		if len(dst)-at > maxNumbered {
+			return dst, fmt.Errorf("reading %d: %d bytes, at most %d", i, len(dst)-at, maxNumbered)
+		}
+	}
+	return dst, nil
+}
+
+func appendExtension(dst []byte, e *Extension) ([]byte, error) {
+	dst = appendCBORUint(appendCBORUint(appendCBORArray(dst, 3), uint64(e.Old)), uint64(e.New))
+	return appendCBORPath(dst, e.Path), nil
+}
+
+func appendVouch(dst []byte, v *Vouch) ([]byte, error) {
+	dst = appendCBORUint(appendCBORArray(dst, 3), uint64(v.Receipt))
+	return appendCBORBytes(appendCBORText(dst, v.Kind), v.Data), nil
+}
