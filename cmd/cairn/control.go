@@ -28,7 +28,7 @@ import (
 
 const (
 	maxRequest  = 1 << 20
-	maxAnswer   = 128 << 20 // a proof file of 64 MiB in base64
+	maxAnswer   = 384 << 20 // a proof file of 256 MiB in base64
 	dialTimeout = 2 * time.Second
 )
 
@@ -70,6 +70,21 @@ func asksAll[Q, A any](writes bool, f func(*gateway, context.Context, string, Q)
 			return nil, err
 		}
 		return f(g, ctx, on, q)
+	}}
+}
+
+// asksLong is asks for an operation that tells how far it is.
+func asksLong[Q, A any](f func(*openLedger, context.Context, Q, func(string)) (A, error)) operation {
+	return operation{false, func(ctx context.Context, g *gateway, on string, request json.RawMessage, progress func(string)) (any, error) {
+		var q Q
+		if err := strictJSON(request, &q); err != nil {
+			return nil, err
+		}
+		l, err := g.on(ctx, on, false)
+		if err != nil {
+			return nil, err
+		}
+		return f(l, ctx, q, progress)
 	}}
 }
 

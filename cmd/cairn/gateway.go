@@ -136,7 +136,7 @@ func init() { // the operations' methods refer to the map through ask
 		"device/add":    asksAll(true, (*gateway).addDevice),
 		"device/rotate": asks(true, (*openLedger).rotateDevice),
 		"device/remove": asks(true, (*openLedger).removeDevice),
-		"prove":         asks(false, (*openLedger).prove),
+		"prove":         asksLong((*openLedger).prove),
 		"query":         asks(false, (*openLedger).query),
 		"policy":        asks(false, (*openLedger).policy),
 		"export":        asks(false, (*openLedger).export),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -23,14 +24,19 @@ import (
 const maxProven = 10_000
 
 // proveRequest says which readings to prove and what to show of them. Either
-// Readings is set, or Device and no more than one way of naming a time.
+// Readings is set, or Devices and no more than one way of naming a time. With
+// Complete there may be several devices, compartments, or all.
 type proveRequest struct {
-	Device   string   `json:"device,omitempty"` // number, ID or name
-	At       *int64   `json:"at,omitempty"`     // Unix ms: the newest reading received by then
-	From     *int64   `json:"from,omitempty"`   // Unix ms: all received in [From, To)
+	Devices  []string `json:"devices,omitempty"` // number, ID or name
+	At       *int64   `json:"at,omitempty"`      // Unix ms: the newest reading received by then
+	From     *int64   `json:"from,omitempty"`    // Unix ms: all received in [From, To)
 	To       *int64   `json:"to,omitempty"`
 	Readings []string `json:"readings,omitempty"` // STREAM/SEQUENCE
 	Fields   []string `json:"fields,omitempty"`   // names; none: the whole reading
+
+	Complete     bool     `json:"complete,omitempty"` // and that there are no others
+	Compartments []string `json:"compartments,omitempty"`
+	All          bool     `json:"all,omitempty"` // devices
 }
 
 // How far a proof's readings are anchored, all of them.
@@ -44,7 +50,9 @@ type proveAnswer struct {
 	File     []byte        `json:"file"`
 	State    string        `json:"state"`
 	Routes   int           `json:"routes"` // that are configured, so whether waiting has a purpose
-	Readings []provenShort `json:"readings"`
+	Readings []provenShort `json:"readings,omitempty"`
+	Ranges   []provenRange `json:"ranges,omitempty"`
+	Tail     bool          `json:"tail,omitempty"` // of a time that was asked for, not all is known yet
 }
 
 // provenShort names a reading in words.
@@ -60,32 +68,32 @@ type readingID struct{ slot, seq uint64 }
 
 func (id readingID) String() string { return fmt.Sprintf("%d/%d", id.slot, id.seq) }
 
-func (l *openLedger) prove(ctx context.Context, q proveRequest) (proveAnswer, error) {
-	ids, err := l.chooseReadings(ctx, q)
-	if err != nil {
-		return proveAnswer{}, err
-	}
+func (l *openLedger) prove(ctx context.Context, q proveRequest, progress func(string)) (proveAnswer, error) {
 	routes, err := l.routesOf()
 	if err != nil {
 		return proveAnswer{}, err
 	}
 	p := &prover{
 		l: l, routes: routes, fields: q.Fields, state: stateFinal, batches: map[uint64]*provenBatch{},
+		heads: map[uint64]int{}, streamBatches: map[uint64][]*provenBatch{},
 		b:      proof.NewBuilder([32]byte(l.store.FirstLogKey()), l.keyring.Nonce()),
 		answer: proveAnswer{Routes: len(l.cfg.Anchors)},
 	}
-	for _, id := range ids {
-		if err := ctx.Err(); err != nil {
-			return proveAnswer{}, err
-		}
-		if err := p.reading(id); err != nil {
-			return proveAnswer{}, fmt.Errorf("prove reading %v: %w", id, err)
-		}
+	if q.Complete {
+		err = p.complete(ctx, q, progress)
+	} else {
+		err = p.readings(ctx, q)
+	}
+	if err != nil {
+		return proveAnswer{}, err
 	}
 	if err := p.followable(); err != nil {
 		return proveAnswer{}, err
 	}
 	if err := p.statements(); err != nil {
+		return proveAnswer{}, err
+	}
+	if err := p.extend(); err != nil {
 		return proveAnswer{}, err
 	}
 	if p.answer.File, err = p.b.File().Encode(); err != nil {
@@ -95,12 +103,32 @@ func (l *openLedger) prove(ctx context.Context, q proveRequest) (proveAnswer, er
 	return p.answer, nil
 }
 
+// readings adds the readings that a request names, one by one.
+func (p *prover) readings(ctx context.Context, q proveRequest) error {
+	ids, err := p.l.chooseReadings(ctx, q)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := p.reading(id); err != nil {
+			return fmt.Errorf("prove reading %v: %w", id, err)
+		}
+	}
+	return nil
+}
+
 // chooseReadings finds the readings that a request names, in order, each once.
 func (l *openLedger) chooseReadings(ctx context.Context, q proveRequest) ([]readingID, error) {
 	if len(q.Readings) > 0 {
 		return parseIDs(q.Readings)
 	}
-	d, err := l.findDevice(q.Device, true)
+	if len(q.Devices) != 1 {
+		return nil, errors.New("name one device; several go with --complete")
+	}
+	d, err := l.findDevice(q.Devices[0], true)
 	if err != nil {
 		return nil, err
 	}
@@ -188,11 +216,30 @@ type prover struct {
 	routes  []namedRoute
 	fields  []string
 	batches map[uint64]*provenBatch
-	bound   []boundStream // streams whose device is shown
-	used    []string      // routes with a receipt in the file
-	newest  uint64        // size of the newest head
-	state   string        // the least of all batches'
+	heads   map[uint64]int // by size, the position in the file
+	bound   []boundStream  // streams whose device is shown
+	used    []string       // routes with a receipt in the file
+	newest  uint64         // size of the newest head
+	state   string         // the least of all batches'
 	answer  proveAnswer
+
+	anchors       []placedAnchor            // those in the file
+	streamBatches map[uint64][]*provenBatch // of a range's stream, ascending
+	spans         []shownSpan               // ranges
+}
+
+// placedAnchor is an anchor whose head and receipt are in the file.
+type placedAnchor struct {
+	route string
+	state string
+	size  uint64
+}
+
+// shownSpan is what a range shows of a stream: its readings from first to
+// next-1, received in [from, to).
+type shownSpan struct {
+	slot, first, next uint64
+	from, to          int64
 }
 
 // provenBatch is a batch that is in the file.
@@ -295,12 +342,10 @@ func (p *prover) batch(index uint64) (*provenBatch, error) {
 	if b := p.batches[index]; b != nil {
 		return b, nil
 	}
-	e, err := p.l.store.Batch(index)
+	b, err := p.addBatch(index)
 	if err != nil {
 		return nil, err
 	}
-	slots := e.Hidden[ledger.HiddenSlots]
-	b := &provenBatch{index: index, evidence: e, at: p.b.Batch(e.Header, proof.Shown{Item: slots.Item, Salt: slots.Salt}, nil)}
 	states := map[string]string{}
 	for _, r := range p.routes {
 		a, s, err := anchorOf(r, index)
@@ -314,14 +359,57 @@ func (p *prover) batch(index uint64) (*provenBatch, error) {
 		if err := p.anchored(b, r.name, a); err != nil {
 			return nil, err
 		}
+		p.anchors = append(p.anchors, placedAnchor{r.name, s, a.Size})
 	}
 	if len(states) == 0 {
 		if err := p.logged(b); err != nil {
 			return nil, err
 		}
 	}
-	state := p.l.quorumOf(states)
-	p.state = least(p.state, state)
+	p.state = least(p.state, p.l.quorumOf(states))
+	return b, nil
+}
+
+// batchBelow adds a batch under heads that the file has already, of each route
+// the first that covers it; under its own where there is none.
+func (p *prover) batchBelow(index uint64) (*provenBatch, error) {
+	if b := p.batches[index]; b != nil {
+		return b, nil
+	}
+	first := map[string]placedAnchor{}
+	for _, a := range p.anchors {
+		if have, ok := first[a.route]; a.size > index && (!ok || a.size < have.size) {
+			first[a.route] = a
+		}
+	}
+	states := map[string]string{}
+	for route, a := range first {
+		states[route] = a.state
+	}
+	if len(first) == 0 || p.l.quorumOf(states) == stateLogged {
+		return p.batch(index)
+	}
+	b, err := p.addBatch(index)
+	if err != nil {
+		return nil, err
+	}
+	for _, route := range slices.Sorted(maps.Keys(first)) {
+		if err := p.cover(b, p.heads[first[route].size], first[route].size); err != nil {
+			return nil, err
+		}
+	}
+	p.state = least(p.state, p.l.quorumOf(states))
+	return b, nil
+}
+
+// addBatch adds a batch without heads.
+func (p *prover) addBatch(index uint64) (*provenBatch, error) {
+	e, err := p.l.store.Batch(index)
+	if err != nil {
+		return nil, err
+	}
+	slots := e.Hidden[ledger.HiddenSlots]
+	b := &provenBatch{index: index, evidence: e, at: p.b.Batch(e.Header, proof.Shown{Item: slots.Item, Salt: slots.Salt}, nil)}
 	p.batches[index] = b
 	return b, nil
 }
@@ -425,7 +513,21 @@ func (p *prover) cover(b *provenBatch, head int, size uint64) error {
 		return fmt.Errorf("path of batch %d in a log of %d: %w", b.index, size, err)
 	}
 	p.b.Cover(b.at, head, path)
-	p.newest = max(p.newest, size)
+	p.heads[size], p.newest = head, max(p.newest, size)
+	return nil
+}
+
+// extend shows of each head that its log is the beginning of the next one's.
+func (p *prover) extend() error {
+	sizes := slices.Sorted(maps.Keys(p.heads))
+	for i := 1; i < len(sizes); i++ {
+		old, size := sizes[i-1], sizes[i]
+		path, err := merkle.ProveConsistency(p.l.store.LogNodes(), old, size)
+		if err != nil {
+			return fmt.Errorf("heads of %d and %d batches: %w", old, size, err)
+		}
+		p.b.Extend(p.heads[old], p.heads[size], path)
+	}
 	return nil
 }
 
@@ -484,12 +586,12 @@ func (p *prover) statements() error {
 			}
 		case s.Kind == ledger.KindBind:
 			slot, _ := s.Uint("slot")
-			i := slices.IndexFunc(p.bound, func(b boundStream) bool { return b.slot == slot })
-			if i < 0 {
+			if i := slices.IndexFunc(p.bound, func(b boundStream) bool { return b.slot == slot }); i >= 0 {
+				by = p.bound[i].batch
+			} else if by = p.firstShowing(slot, n); by == nil {
 				return
 			}
-			by = p.bound[i].batch
-		default:
+		case !p.explains(&s):
 			return
 		}
 		if err := p.statement(by, n); err != nil && failed == nil {
@@ -497,6 +599,37 @@ func (p *prover) statements() error {
 		}
 	})
 	return errors.Join(err, failed)
+}
+
+// firstShowing is the first batch of a range whose header commits to a
+// statement; nil if there is none.
+func (p *prover) firstShowing(slot, statement uint64) *provenBatch {
+	for _, b := range p.streamBatches[slot] {
+		tree, err := ledger.ParseStatementsHead(b.evidence.Hidden[ledger.HiddenStatements].Item)
+		if err == nil && tree.Size > statement {
+			return b
+		}
+	}
+	return nil
+}
+
+// explains says whether a statement tells something of a range that is shown: of
+// its stream, or of a time of it in which the gateway was not there.
+func (p *prover) explains(s *ledger.Statement) bool {
+	return slices.ContainsFunc(p.spans, func(r shownSpan) bool {
+		if from, to, ok := spanOf(s); ok {
+			return from < r.to && to >= r.from
+		}
+		slot, _ := s.Uint("slot")
+		switch s.Kind {
+		case ledger.KindUnbind, ledger.KindRotate:
+			return slot == r.slot
+		case ledger.KindReboot:
+			seq, _ := s.Uint("sequence")
+			return slot == r.slot && seq >= r.first && seq < r.next
+		}
+		return false
+	})
 }
 
 func (p *prover) lastBatch() *provenBatch {

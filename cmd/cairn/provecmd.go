@@ -32,7 +32,8 @@ type proveFlags struct {
 func (c *command) proveCommand() *cobra.Command {
 	var f proveFlags
 	cmd := &cobra.Command{
-		Use:   "prove (--device D [--at TIME | --from TIME --to TIME] | --reading STREAM/SEQ…) [--fields …] --out FILE",
+		Use: "prove (--device D [--at TIME | --from TIME --to TIME] | --reading STREAM/SEQ…) [--fields …] --out FILE\n" +
+			"  cairn prove --complete (--device D… | --compartment C… | --all) [--from TIME] [--to TIME] [--fields …] --out FILE",
 		Short: "Write one file that proves readings to anyone",
 		Long: "Writes one file that proves one or several readings to anyone who has cairn-verify, years\n" +
 			"later and without this machine. A device alone means its newest reading; --at the newest\n" +
@@ -40,11 +41,18 @@ func (c *command) proveCommand() *cobra.Command {
 			"Without --fields the whole reading is shown. With --fields only those are; the others stay\n" +
 			"hidden, and nobody can guess them from the file. The stream's number, the reading's number\n" +
 			"and its window are always told.\n\n" +
+			"With --complete the file proves as well that nothing was left out: all readings of the devices\n" +
+			"received from --from (default: the first) to --to (default: all that is anchored), through all\n" +
+			"their bindings, with the gaps that the ledger declares. A compartment, such as stream/3/data,\n" +
+			"is one stream with the fields that belong to it. The time is widened to whole windows.\n\n" +
 			"TIME is RFC 3339, or 2006-01-02[ 15:04[:05]] in local time, or a time ago such as -90m.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.prove(cmd.Context(), &f) },
 	}
-	cmd.Flags().StringVar(&f.q.Device, "device", "", "the device, by number, ID or name")
+	cmd.Flags().StringArrayVar(&f.q.Devices, "device", nil, "the device, by number, ID or name; with --complete may be repeated")
+	cmd.Flags().BoolVar(&f.q.Complete, "complete", false, "prove that these are all readings received in that time")
+	cmd.Flags().StringArrayVar(&f.q.Compartments, "compartment", nil, "with --complete: a compartment, such as stream/3/data; may be repeated")
+	cmd.Flags().BoolVar(&f.q.All, "all", false, "with --complete: every device")
 	cmd.Flags().StringVar(&f.at, "at", "", "the newest reading received by this time")
 	cmd.Flags().StringVar(&f.from, "from", "", "all readings received from this time on")
 	cmd.Flags().StringVar(&f.to, "to", "", "… and before this one")
@@ -53,8 +61,11 @@ func (c *command) proveCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.out, "out", "", "the file to write; it must not exist yet (default, and -: standard output)")
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the anchor is final; with no route, until the window is closed and signed")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", defaultTimeout, "give up waiting after this long")
-	cmd.MarkFlagsMutuallyExclusive("device", "reading")
-	cmd.MarkFlagsOneRequired("device", "reading")
+	cmd.MarkFlagsMutuallyExclusive("device", "reading", "compartment", "all")
+	cmd.MarkFlagsOneRequired("device", "reading", "compartment", "all")
+	cmd.MarkFlagsMutuallyExclusive("complete", "at")
+	cmd.MarkFlagsMutuallyExclusive("complete", "reading")
+	cmd.MarkFlagsMutuallyExclusive("compartment", "fields")
 	cmd.MarkFlagsMutuallyExclusive("at", "from")
 	cmd.MarkFlagsMutuallyExclusive("at", "to")
 	c.ledgerFlag(cmd, theDefaultLedger)
@@ -107,7 +118,13 @@ func (f *proveFlags) parse(now time.Time) error {
 		}
 		*t.to = &ms
 	}
-	if f.q.Device == "" && (f.q.At != nil || f.q.From != nil || f.q.To != nil) {
+	switch {
+	case f.q.Complete:
+	case f.q.All || len(f.q.Compartments) != 0:
+		return errors.New("--all and --compartment go with --complete")
+	case len(f.q.Devices) > 1:
+		return errors.New("several devices go with --complete")
+	case len(f.q.Devices) == 0 && (f.q.At != nil || f.q.From != nil || f.q.To != nil):
 		return errors.New("--at, --from and --to choose among a device's readings: give --device")
 	}
 	for _, name := range f.fields {
@@ -144,10 +161,12 @@ func (c *command) proveOnce(ctx context.Context, f *proveFlags) (proveAnswer, er
 	if !f.wait {
 		return ask[proveAnswer](ctx, c, "prove", f.q)
 	}
-	if f.q.Device != "" && f.q.From == nil && f.q.To == nil && f.q.At == nil {
-		// "The newest" must stay the same one while we wait.
-		now := time.Now().UnixMilli()
-		f.q.At = &now
+	now := time.Now().UnixMilli()
+	switch {
+	case f.q.Complete && f.q.To == nil:
+		f.q.To = &now // "all" is all until we began to wait
+	case len(f.q.Devices) != 0 && f.q.From == nil && f.q.To == nil && f.q.At == nil:
+		f.q.At = &now // "the newest" must stay the same one
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("not final after %v: `cairn status` says what it waits for", f.timeout))
 	defer cancel()
@@ -156,7 +175,7 @@ func (c *command) proveOnce(ctx context.Context, f *proveFlags) (proveAnswer, er
 	for {
 		answer, err := ask[proveAnswer](ctx, c, "prove", f.q)
 		switch {
-		case err == nil && (answer.State == stateFinal || answer.Routes == 0):
+		case err == nil && !answer.Tail && (answer.State == stateFinal || answer.Routes == 0):
 			return answer, nil
 		case ctx.Err() != nil:
 			return answer, context.Cause(ctx)
@@ -197,12 +216,28 @@ func (c *command) reportProof(out string, a proveAnswer) error {
 			Out      string        `json:"out"`
 			Bytes    int           `json:"bytes"`
 			State    string        `json:"state"`
-			Readings []provenShort `json:"readings"`
+			Readings []provenShort `json:"readings,omitempty"`
+			Ranges   []provenRange `json:"ranges,omitempty"`
+			Tail     bool          `json:"tail,omitempty"`
 		}
 		if out == "" {
 			return errors.New("--json needs --out: standard output holds the proof")
 		}
-		return c.printJSON(report{out, len(a.File), a.State, a.Readings})
+		return c.printJSON(report{out, len(a.File), a.State, a.Readings, a.Ranges, a.Tail})
+	}
+	for i, r := range a.Ranges {
+		if i == 8 {
+			fmt.Fprintf(c.Err, "… and %d more\n", len(a.Ranges)-i)
+			break
+		}
+		known := ", and no more can come"
+		if r.Known != "" {
+			known = ", as known until " + r.Known
+		}
+		fmt.Fprintf(c.Err, "all of %s (stream %d) received from %s to %s: %d %s%s\n", r.Device, r.Stream, r.From, r.To, r.Readings, plural(int(r.Readings), "reading"), known)
+	}
+	if a.Tail {
+		fmt.Fprintln(c.Err, "what came after that is not known yet, and a verifier says so: prove again later, or use --wait")
 	}
 	for i, r := range a.Readings {
 		if i == 8 {
