@@ -9,6 +9,8 @@
 // its text, or its base64 if it is one of Bitcoin's. The answer is JSON:
 // {"verdict": …, "text": …} as the command prints them with and without --json,
 // or {"error": …} if the options cannot be read. It uses no network.
+//
+// The page in the folder page uses functions that copy less; see page_js.go.
 package main
 
 import (
@@ -22,6 +24,7 @@ import (
 
 func main() {
 	js.Global().Set("cairnVerify", js.FuncOf(func(_ js.Value, args []js.Value) any { return verify(args) }))
+	forPage(js.Global())
 	select {}
 }
 
@@ -59,12 +62,24 @@ func verdict(args []js.Value) (*proof.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := args[0].Get("length").Int()
-	if n > proof.MaxFile {
-		return nil, fmt.Errorf("the file has %d bytes, at most %d are read", n, proof.MaxFile)
+	file, err := bytesOf(args[0], proof.MaxFile)
+	if err != nil {
+		return nil, err
 	}
-	file := make([]byte, n)
-	js.CopyBytesToGo(file, args[0])
 	v := proof.VerifyBytes(file, o)
 	return &v, nil
+}
+
+// bytesOf copies a Uint8Array.
+func bytesOf(array js.Value, limit int) ([]byte, error) {
+	if !array.InstanceOf(js.Global().Get("Uint8Array")) {
+		return nil, errors.New("a file is a Uint8Array")
+	}
+	n := array.Get("length").Int()
+	if n > limit {
+		return nil, fmt.Errorf("the file has %d bytes, at most %d are read", n, limit)
+	}
+	b := make([]byte, n)
+	js.CopyBytesToGo(b, array)
+	return b, nil
 }
