@@ -59,16 +59,17 @@ const (
 	CodeMalformed Code = "file-malformed"  // the form is wrong, or a part is without use
 
 	// 2 ledger, 3 checkpoint; those of the log's keys may be found in step 9
-	CodeIdentity  Code = "ledger-not-in-policy"            // id or log key are not the policy's
-	CodeHead      Code = "checkpoint-malformed"            // a head is no checkpoint
-	CodeOrigin    Code = "checkpoint-of-another-log"       // a head has another origin
-	CodeUnsigned  Code = "checkpoint-not-signed"           // by none of the log's keys that are shown
-	CodeSignature Code = "checkpoint-signature-wrong"      // it claims one of the log's keys
-	CodeCosigned  Code = "checkpoint-has-other-signatures" // or lines that no check covers
-	CodeFork      Code = "histories-contradict"            // two heads, headers or handovers exclude one another
-	CodeLogKey    Code = "log-key-statement-wrong"         // a signature, or what it hands over, is wrong
-	CodeOldKey    Code = "checkpoint-by-replaced-key"      // a head's log holds the statement by which its key went
-	CodeEarlyKey  Code = "checkpoint-by-later-key"         // a head's log ends before its key had come
+	CodeIdentity    Code = "ledger-not-in-policy"            // id or log key are not the policy's
+	CodeHead        Code = "checkpoint-malformed"            // a head is no checkpoint
+	CodeOrigin      Code = "checkpoint-of-another-log"       // a head has another origin
+	CodeUnsigned    Code = "checkpoint-not-signed"           // by none of the log's keys that are shown
+	CodeSignature   Code = "checkpoint-signature-wrong"      // it claims one of the log's keys
+	CodeCosigned    Code = "checkpoint-has-other-signatures" // or lines that no check covers
+	CodeCosignature Code = "cosignature-wrong"               // of a witness that the policy names
+	CodeFork        Code = "histories-contradict"            // two heads, headers or handovers exclude one another
+	CodeLogKey      Code = "log-key-statement-wrong"         // a signature, or what it hands over, is wrong
+	CodeOldKey      Code = "checkpoint-by-replaced-key"      // a head's log holds the statement by which its key went
+	CodeEarlyKey    Code = "checkpoint-by-later-key"         // a head's log ends before its key had come
 
 	// 4 log, 5 header
 	CodeHeader       Code = "header-malformed"           // a batch's header does not parse
@@ -124,6 +125,7 @@ const (
 	CodeNoReceipt   Code = "no-receipt"                 // there is none of the batch, on a route that is asked for
 	CodeNoRoute     Code = "anchor-not-in-policy"       // there are, but of no place of the policy's
 	CodeNoQuorum    Code = "policy-asks-for-no-anchor"  // its quorum is none
+	CodeWitnesses   Code = "witness-quorum-not-met"     // witnesses that it asks for did not cosign
 	CodePromise     Code = "calendar-only-promises"     // an OpenTimestamps proof that is in no block yet
 	CodeNotTrusted  Code = "block-not-trusted"          // nobody trusted says that the block is final
 	CodeTrustFailed Code = "block-could-not-be-checked" // who could say so did not answer

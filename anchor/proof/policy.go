@@ -19,6 +19,7 @@ import (
 const (
 	policyMagic1 = "cairn-policy 1"
 	policyMagic2 = "cairn-policy 2"
+	policyMagic3 = "cairn-policy 3"
 )
 
 // Limits of a policy file.
@@ -26,7 +27,7 @@ const (
 	maxPolicy = 64 << 10
 	maxRoutes = 64
 	maxGroups = 64
-	maxName   = 64 // bytes of a route's or group's name
+	maxName   = 64 // bytes of the name of a route, witness or group
 	maxLate   = 10 * 366 * 24 * time.Hour
 )
 
@@ -43,6 +44,13 @@ type Policy struct {
 	Groups []Group
 	Quorum string        // a route's or group's name, or QuorumNone; empty: any of the routes
 	Late   time.Duration // longest delay from window's end to anchor; 0: any
+
+	// Witnesses are those whose cosignatures count. Cosigned names one, or a group
+	// of them, that must have cosigned; CosignedOpen lets it pass, noted, that
+	// they have not.
+	Witnesses    []Witness
+	Cosigned     string
+	CosignedOpen bool
 }
 
 // QuorumNone is the quorum of a policy that asks for no anchor. By it no
@@ -56,18 +64,23 @@ type Route struct {
 	Place Place
 }
 
-// Group is some routes and groups of which a number is enough.
+// Group is some routes, or some witnesses, and groups of the same, of which a
+// number is enough.
 type Group struct {
 	Name    string
 	Need    int      // 1…len(Members)
-	Members []string // names of routes and of groups before this one
+	Members []string // names of such and of groups before this one
 }
 
-// Append appends the policy's text to dst, in version 1 if that can say it: its
-// routes are Ethereum's, without names, and any of them is enough.
+// Append appends the policy's text to dst, in the lowest version that can say
+// it. In version 1 its routes are Ethereum's, without names, and any of them is
+// enough; in version 2 there are no witnesses.
 func (p *Policy) Append(dst []byte) []byte {
 	magic := policyMagic1
-	if !p.isVersion1() {
+	switch {
+	case len(p.Witnesses) != 0 || p.Cosigned != "":
+		magic = policyMagic3
+	case !p.isVersion1():
 		magic = policyMagic2
 	}
 	dst = fmt.Appendf(dst, "%s\nledger %v %s\n", magic, p.Ledger, merkle.VerifierKey(ledger.Origin(p.Ledger), p.Key))
@@ -78,11 +91,21 @@ func (p *Policy) Append(dst []byte) []byte {
 			dst = fmt.Appendf(dst, "route %s %v\n", r.Name, r.Place)
 		}
 	}
+	for _, w := range p.Witnesses {
+		dst = fmt.Appendf(dst, "witness %s %s\n", w.Name, w.VerifierKey())
+	}
 	for _, g := range p.Groups {
 		dst = fmt.Appendf(dst, "group %s %s %s\n", g.Name, g.need(), strings.Join(g.Members, " "))
 	}
 	if p.Quorum != "" {
 		dst = fmt.Appendf(dst, "quorum %s\n", p.Quorum)
+	}
+	if p.Cosigned != "" {
+		dst = fmt.Appendf(dst, "cosigned %s", p.Cosigned)
+		if p.CosignedOpen {
+			dst = append(dst, " open"...)
+		}
+		dst = append(dst, '\n')
 	}
 	if p.Late != 0 {
 		dst = fmt.Appendf(dst, "late %v\n", p.Late)
@@ -116,7 +139,7 @@ func ParsePolicy(b []byte) (*Policy, error) {
 	if len(b) > maxPolicy || !utf8.Valid(b) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d of UTF-8", ErrPolicy, len(b), maxPolicy)
 	}
-	r := policyReader{known: make(map[string]bool), member: make(map[string]string)}
+	r := policyReader{known: make(map[string]kind), member: make(map[string]string)}
 	for n, line := range bytes.Split(b, []byte("\n")) {
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		// In an editor what looks like a line of its own may stand in a comment.
@@ -141,8 +164,9 @@ func ParsePolicy(b []byte) (*Policy, error) {
 type policyReader struct {
 	p       Policy
 	version int               // 0 before the first line
-	known   map[string]bool   // names of routes and groups so far
+	known   map[string]kind   // names of routes, witnesses and groups so far
 	member  map[string]string // name → the group that it is a member of
+	groups  bool              // some are of routes
 }
 
 func (r *policyReader) line(words []string) error {
@@ -152,8 +176,10 @@ func (r *policyReader) line(words []string) error {
 			r.version = 1
 		case policyMagic2:
 			r.version = 2
+		case policyMagic3:
+			r.version = 3
 		default:
-			return fmt.Errorf("begins with %.40q, want %q or %q", first, policyMagic1, policyMagic2)
+			return fmt.Errorf("begins with %.40q, want %q, %q or %q", first, policyMagic1, policyMagic2, policyMagic3)
 		}
 		return nil
 	}
@@ -168,6 +194,10 @@ func (r *policyReader) line(words []string) error {
 		return r.groupLine(words[1:])
 	case word == "quorum" && r.version > 1:
 		return r.quorumLine(words[1:])
+	case word == "witness" && r.version > 2:
+		return r.witnessLine(words[1:])
+	case word == "cosigned" && r.version > 2:
+		return r.cosignedLine(words[1:])
 	}
 	return fmt.Errorf("unknown word %.40q", words[0])
 }
@@ -179,7 +209,7 @@ func (r *policyReader) end() error {
 		return errors.New("it names no ledger")
 	case r.version == 1 || r.p.Quorum != "":
 		return nil
-	case len(r.p.Routes) == 1 && len(r.p.Groups) == 0:
+	case len(r.p.Routes) == 1 && !r.groups:
 		r.p.Quorum = r.p.Routes[0].Name
 		return nil
 	}
@@ -213,7 +243,7 @@ func (r *policyReader) routeLine(words []string) error {
 		if len(words) < 2 {
 			return errors.New("want: route <name> ethereum|bitcoin|ots …")
 		}
-		if err := r.define(words[0]); err != nil {
+		if err := r.define(words[0], aRoute); err != nil {
 			return err
 		}
 		route.Name, words = words[0], words[1:]
@@ -237,15 +267,23 @@ func (r *policyReader) routeLine(words []string) error {
 	return nil
 }
 
-// define takes a name that is new, as routes and groups want it.
-func (r *policyReader) define(name string) error {
+// kind is what a name stands for, or the members of the group that it names.
+type kind string
+
+const (
+	aRoute   kind = "route"
+	aWitness kind = "witness"
+)
+
+// define takes a name that is new, as routes, witnesses and groups want it.
+func (r *policyReader) define(name string, as kind) error {
 	if !validName(name) {
 		return fmt.Errorf("%.80q is no name: 1 to %d letters, digits and -_.:, and not %q", name, maxName, QuorumNone)
 	}
-	if r.known[name] {
+	if r.known[name] != "" {
 		return fmt.Errorf("the name %s again", name)
 	}
-	r.known[name] = true
+	r.known[name] = as
 	return nil
 }
 
@@ -264,18 +302,22 @@ func (r *policyReader) groupLine(words []string) error {
 		return errors.New("want: group <name> all|any|<k> <member>…")
 	}
 	g := Group{Name: words[0], Members: words[2:]}
+	of := r.known[g.Members[0]]
 	for _, m := range g.Members {
 		switch at, taken := r.member[m]; {
-		case m == g.Name || !r.known[m]:
-			return fmt.Errorf("no route or group %.80q stands above", m)
+		case m == g.Name || r.known[m] == "":
+			return fmt.Errorf("no %s or group %.80q stands above", r.things(), m)
+		case r.known[m] != of:
+			return fmt.Errorf("%s is a %s, %s a %s", g.Members[0], of, m, r.known[m])
 		case taken:
 			return fmt.Errorf("%s is a member of group %s already", m, at)
 		}
 		r.member[m] = g.Name
 	}
-	if err := r.define(g.Name); err != nil {
+	if err := r.define(g.Name, of); err != nil {
 		return err
 	}
+	r.groups = r.groups || of == aRoute
 	switch words[1] {
 	case "all":
 		g.Need = len(g.Members)
@@ -302,11 +344,55 @@ func (r *policyReader) quorumLine(words []string) error {
 	if len(words) != 1 {
 		return errors.New("want: quorum <name>, or quorum none")
 	}
-	if words[0] != QuorumNone && !r.known[words[0]] {
+	if words[0] != QuorumNone && r.known[words[0]] != aRoute {
 		return fmt.Errorf("no route or group %.80q stands above", words[0])
 	}
 	r.p.Quorum = words[0]
 	return nil
+}
+
+func (r *policyReader) witnessLine(words []string) error {
+	if len(words) != 2 {
+		return errors.New("want: witness <name> <verifier key>")
+	}
+	w := Witness{Name: words[0]}
+	var err error
+	if w.KeyName, w.Key, err = parseWitnessKey(words[1]); err != nil {
+		return err
+	}
+	for _, have := range r.p.Witnesses {
+		if have.Key.Equal(w.Key) {
+			return fmt.Errorf("the key of witness %s again", have.Name)
+		}
+	}
+	if len(r.p.Witnesses) == maxWitnesses {
+		return fmt.Errorf("over %d witnesses", maxWitnesses)
+	}
+	r.p.Witnesses = append(r.p.Witnesses, w)
+	return r.define(w.Name, aWitness)
+}
+
+func (r *policyReader) cosignedLine(words []string) error {
+	if r.p.Cosigned != "" {
+		return errors.New("second cosigned")
+	}
+	open := len(words) == 2 && words[1] == "open"
+	if len(words) != 1 && !open {
+		return errors.New("want: cosigned <witness or group>, or cosigned <witness or group> open")
+	}
+	if r.known[words[0]] != aWitness {
+		return fmt.Errorf("no witness or group of such %.80q stands above", words[0])
+	}
+	r.p.Cosigned, r.p.CosignedOpen = words[0], open
+	return nil
+}
+
+// things are what a group of this version can have.
+func (r *policyReader) things() string {
+	if r.version > 2 {
+		return "route, witness"
+	}
+	return "route"
 }
 
 func (r *policyReader) lateLine(words []string) error {

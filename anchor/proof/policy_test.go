@@ -40,7 +40,7 @@ func TestPolicyRefuses(t *testing.T) {
 	}{
 		{"empty", "", "names no ledger"},
 		{"no ledger", lines[0] + "\n" + lines[2], "names no ledger"},
-		{"version", "cairn-policy 3\n" + lines[1], "line 1"},
+		{"version", "cairn-policy 4\n" + lines[1], "line 1"},
 		{"no first line", lines[1], "line 1"},
 		{"two ledgers", join(lines[0], lines[1], other), "line 3: second ledger"},
 		{"key of another ledger", join(lines[0], "ledger "+strings.Fields(lines[1])[1]+" "+strings.Fields(other)[2]), "line 2"},

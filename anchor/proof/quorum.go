@@ -30,7 +30,11 @@ func newQuorum(p *Policy) *quorum {
 			known[r.Name] = leaf
 		}
 	}
+	witnesses := p.witnessGroups()
 	for _, g := range p.Groups { // each names only such as stand before it
+		if witnesses[g.Name] {
+			continue
+		}
 		q := &quorum{name: g.Name, need: g.Need}
 		for _, m := range g.Members {
 			q.members = append(q.members, known[m])

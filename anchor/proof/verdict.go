@@ -41,6 +41,8 @@ type Verdict struct {
 	Readings   []ReadingVerdict   `json:"readings,omitempty"`
 	Anchors    []AnchorVerdict    `json:"anchors,omitempty"`
 	Statements []StatementVerdict `json:"statements,omitempty"`
+	Witnesses  []WitnessVerdict   `json:"witnesses,omitempty"` // the heads' cosignatures
+	Vouches    []VouchVerdict     `json:"vouches,omitempty"`   // what others say about blocks, not checked
 
 	// CheapWork is a Bitcoin network that the level rests on, of several one,
 	// and whose work is worth nothing: such a level is for trying things out.

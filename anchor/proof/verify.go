@@ -98,12 +98,13 @@ type checker struct {
 	summaries []ledger.Summary
 	receipts  []receiptState
 
-	keys    []logKey // of the log, the first first
-	headKey []int    // which of them signed each head
-	stated  []stated
-	places  []place // where anchors count
-	asked   map[askedBlock]blockAnswer
-	seen    seenBlocks
+	keys     []logKey // of the log, the first first
+	headKey  []int    // which of them signed each head
+	cosigned []uint64 // which of the policy's witnesses cosigned each head or one that extends it, a bit for each
+	stated   []stated
+	places   []place // where anchors count
+	asked    map[askedBlock]blockAnswer
+	seen     seenBlocks
 
 	anchors []*batchAnchor // of each batch, from step 13 on; nil for one that nothing needs
 
@@ -177,6 +178,7 @@ func (c *checker) checkpoints() (string, *fault) {
 	}
 	origin, later := ledger.Origin(c.id), 0
 	c.heads, c.headKey = make([]merkle.Checkpoint, len(c.f.Heads)), make([]int, len(c.f.Heads))
+	c.cosigned = make([]uint64, len(c.f.Heads))
 	for i, h := range c.f.Heads {
 		cp, key, err := c.openHead(h.Note, origin)
 		if err != nil {
@@ -189,8 +191,12 @@ func (c *checker) checkpoints() (string, *fault) {
 			return "", faultf(CodeCosigned, "head %d: it has other lines than the log's one signature", i)
 		}
 		if c.f.Version > 0 {
-			if _, err := packHead(h.Note, origin); err != nil {
+			packed, err := packHead(h.Note, origin)
+			if err != nil {
 				return "", &fault{CodeCosigned, fmt.Errorf("head %d: %w", i, err)}
+			}
+			if bad := c.cosignatures(i, packed); bad != nil {
+				return "", bad
 			}
 		}
 		c.heads[i] = cp
@@ -199,6 +205,9 @@ func (c *checker) checkpoints() (string, *fault) {
 		return "", bad
 	}
 	detail := count(len(c.heads), "head") + " signed by the log's key"
+	if n := len(c.v.Witnesses); n != 0 {
+		detail += ", " + count(n, "cosignature")
+	}
 	if later > 0 {
 		detail += fmt.Sprintf(", %d of them by one that took over", later)
 	}
@@ -243,6 +252,7 @@ func (c *checker) headers() (string, *fault) {
 	if bad := c.extensions(); bad != nil {
 		return "", bad
 	}
+	c.inheritCosigned()
 	c.batches = make([]batchState, len(c.f.Batches))
 	taken := make(map[uint64]bool, len(c.f.Batches))
 	for i := range c.f.Batches {

@@ -78,6 +78,7 @@ func (c *checker) receiptProofs() (string, *fault) {
 		s.head = r.Head
 		c.receipts = append(c.receipts, s)
 	}
+	c.vouches()
 	if len(c.receipts) == 0 {
 		return "", nil
 	}

@@ -62,7 +62,7 @@ func (l *leveller) anchorOf(batch int) *batchAnchor {
 	}
 	c := l.c
 	routes := c.standings(batch, l.heads)
-	best := l.quorum.weigh(routes)
+	best := c.weigh(l.quorum, routes, batch)
 	a := &batchAnchor{level: best.level, notBefore: c.notBefore(batch, cmp.Or(best.bound, best.block))}
 	if best.level >= LevelLate {
 		c.v.CheapWork = cmp.Or(c.v.CheapWork, best.cheap)
@@ -166,6 +166,10 @@ func (c *checker) explain(s standing, batch int, missing string) {
 	case CodeNoQuorum:
 		v.Reason = "the policy asks for no anchor: by it nothing is more than logged"
 		v.Next = "ask the ledger's owner for a policy with a quorum, or require no more than logged"
+	case CodeWitnesses:
+		v.Reason = fmt.Sprintf("the policy asks that %s cosign: %s", c.o.Policy.Cosigned, c.o.Policy.newCosigning().missing(c.cosigners(batch)))
+		v.Next = "ask for the proof again once they have cosigned, or for an update with their cosignatures"
+		missing = ""
 	case CodePromise:
 		v.Reason = "there is no more than a calendar's promise: " + strings.Join(s.by.pending, ", ")
 		v.Next = "ask for the proof again in some hours, when the calendar's own anchor is in a block"

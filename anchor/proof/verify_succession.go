@@ -72,7 +72,7 @@ func (c *checker) succeed() bool {
 		batch := c.f.Statements[s.statement].Batch
 		level, ok := levels[batch]
 		if !ok {
-			level = q.weigh(c.standings(batch, heads)).level
+			level = c.weigh(q, c.standings(batch, heads), batch).level
 			levels[batch] = level
 		}
 		if level >= LevelLate {

@@ -50,6 +50,7 @@ func (c *checker) notChecked() {
 			break
 		}
 	}
+	c.vouchesNotChecked(add)
 	c.chainsNotChecked(add)
 	if c.shared != "" {
 		add(c.shared)
@@ -57,7 +58,10 @@ func (c *checker) notChecked() {
 	if len(c.receipts) != 0 {
 		add("that what was anchored extends those that were anchored before it: the chain orders roots, and compares none")
 	}
-	add("a second history by the same key: no witness or mirror speaks in this file")
+	add(c.secondHistory())
+	if words := c.cosignedNotChecked(); words != "" {
+		add(words)
+	}
 	add("whether the ledger's log key or places of anchors were replaced: that is only known where its statement is shown")
 	if !c.oneHistory() {
 		add("that the file's heads extend one another")
