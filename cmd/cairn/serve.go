@@ -8,18 +8,21 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"cairn/cmd/cairn/web"
 	"cairn/merkle"
 	"cairn/store"
 )
 
 // The HTTP server: /healthz, /metrics, and each ledger's log as C2SP tlog-tiles
-// below /ledger/ID/ and /ledger/NAME/. All of it is read only.
+// below /ledger/ID/ and /ledger/NAME/. All of it is read only. The page /verify,
+// where anybody checks a proof, tells nothing of this gateway and needs no token.
 
 const (
 	// A tile never changes.
@@ -28,6 +31,8 @@ const (
 	cacheShort = "no-cache"
 	tileType   = "application/octet-stream"
 	textType   = "text/plain; charset=utf-8"
+
+	pagePath = "/verify"
 )
 
 // httpServer is the handler of a running gateway.
@@ -36,11 +41,12 @@ type httpServer struct {
 	token  [sha256.Size]byte // of the bearer token, so that comparing takes one time
 	locked bool              // a token is needed
 	mux    *http.ServeMux
+	page   http.Handler // checks proofs
 	active sync.WaitGroup
 }
 
 func newHTTPServer(g *gateway, token string) *httpServer {
-	s := &httpServer{g: g, locked: token != "", token: sha256.Sum256([]byte(token)), mux: http.NewServeMux()}
+	s := &httpServer{g: g, locked: token != "", token: sha256.Sum256([]byte(token)), mux: http.NewServeMux(), page: web.Handler()}
 	s.mux.HandleFunc("GET /healthz", s.serveHealth)
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(g), promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
 	for _, l := range g.ledgers {
@@ -55,6 +61,10 @@ func newHTTPServer(g *gateway, token string) *httpServer {
 func (s *httpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.active.Add(1)
 	defer s.active.Done()
+	if r.URL.Path == pagePath {
+		s.page.ServeHTTP(w, r)
+		return
+	}
 	if s.locked && !s.admits(r.Header.Get("Authorization")) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="cairn"`)
 		http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
@@ -81,11 +91,16 @@ func (s *httpServer) serveHealth(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (l *openLedger) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
-	note, _, ok := l.store.Checkpoint()
+	note, size, ok := l.store.Checkpoint()
 	if !ok {
 		http.Error(w, "no checkpoint is signed yet", http.StatusNotFound)
 		return
 	}
+	lines, err := l.cosignaturesOf(size)
+	if err != nil {
+		l.log.Error("read cosignatures", "batches", size, "error", err) // the log's own signature is enough
+	}
+	note = slices.Concat(append([][]byte{note}, lines...)...)
 	answer(w, textType, cacheShort, note)
 }
 

@@ -102,8 +102,10 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many are being given the page at this moment", http.StatusServiceUnavailable)
 		return
 	}
-	// Not every connection can have a deadline; those of the gateway's server can.
+	// Not every connection can have a deadline; those of the gateway's server can. It would hold for what is asked over
+	// the same one later, so that is its last answer.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience))
+	w.Header().Set("Connection", "close")
 
 	packed := acceptsGzip(r.Header.Values("Accept-Encoding"))
 	tag := `"` + p.digest + `"`
