@@ -39,14 +39,7 @@ func wrap1(body []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d: show fewer readings", ErrFile, len(body), MaxFile)
 	}
 	b := bytes.NewBuffer(binary.BigEndian.AppendUint32([]byte(Magic), uint32(len(body))))
-	z, err := flate.NewWriter(b, flate.BestCompression)
-	if err != nil {
-		return nil, fmt.Errorf("pack: %w", err)
-	}
-	if _, err = z.Write(body); err == nil {
-		err = z.Close()
-	}
-	if err != nil {
+	if err := deflate(b, body); err != nil {
 		return nil, fmt.Errorf("pack: %w", err)
 	}
 	sum := sha256.Sum256(b.Bytes())
@@ -55,6 +48,31 @@ func wrap1(body []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d: show fewer readings", ErrFile, b.Len(), MaxFile)
 	}
 	return b.Bytes(), nil
+}
+
+// maxStored is how many bytes one block of DEFLATE can hold as they are.
+const maxStored = 1<<16 - 1
+
+// deflate packs a body. Hashes do not pack, so a small one may be longer than
+// the one block that holds it as it is (RFC 1951 section 3.2.4).
+func deflate(b *bytes.Buffer, body []byte) error {
+	before := b.Len()
+	z, err := flate.NewWriter(b, flate.BestCompression)
+	if err != nil {
+		return err
+	}
+	if _, err := z.Write(body); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	if n := len(body); n <= maxStored && b.Len()-before > n+5 {
+		b.Truncate(before)
+		b.Write([]byte{1, byte(n), byte(n >> 8), ^byte(n), ^byte(n >> 8)})
+		b.Write(body)
+	}
+	return nil
 }
 
 // unwrap1 checks what stands around the body of version 1 and returns that.
