@@ -173,6 +173,7 @@ func (s *settings) config(dir string) *Config {
 		site.Anchors = append(site.Anchors, part.anchor(dir))
 	}
 	s.checkQuorum(site.Quorum, len(site.Anchors))
+	s.witnesses(&site)
 	c.Ledgers = []LedgerConfig{site}
 	for _, part := range s.list(keyLedgers) {
 		c.Ledgers = append(c.Ledgers, part.ledger(dir))

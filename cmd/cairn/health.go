@@ -31,6 +31,7 @@ type health struct {
 	Rollback  string                  `json:"rollback"`  // "guarded", "unguarded" or "held"
 	Ledgers   map[string]ledgerHealth `json:"ledgers,omitempty"`
 	Routes    []routeHealth           `json:"routes,omitempty"`
+	Witnesses []witnessHealth         `json:"witnesses,omitempty"`
 }
 
 // routeHealth is how well a route keeps what it is for.
@@ -78,8 +79,9 @@ func (g *gateway) health(ledgers []*openLedger) health {
 			h.Reasons = append(h.Reasons, r)
 		}
 		h.Anchoring, h.Rollback = worse(anchoringRank, h.Anchoring, one.Anchoring), worse(rollbackRank, h.Rollback, one.Rollback)
-		for i, r := range l.routes {
-			s := routeOf(r.Status(), l.cfg.Anchors[i].unit())
+		h.Witnesses = append(h.Witnesses, l.witnessHealth()...)
+		for i := range l.routes {
+			s := routeOf(l.routeStatus(i), l.cfg.Anchors[i].unit())
 			of := routeHealth{Route: s.Route, Healthy: s.Healthy, Reason: s.Reason, OldestAge: s.OldestAge, Next: s.Next, Money: s.Money}
 			if g.several() {
 				of.Ledger = l.cfg.Name
@@ -137,15 +139,18 @@ func (l *openLedger) health() ledgerHealth {
 	if len(l.cfg.Anchors) > 0 {
 		h.Anchoring = "healthy"
 	}
-	if slices.ContainsFunc(l.cfg.Anchors, func(a AnchorConfig) bool { return a.guards() }) {
+	if l.cfg.guards() {
 		h.Rollback = "guarded"
 	}
 	if st.Held != "" && live {
 		h.Rollback = "held"
 		bad("no checkpoint is signed%s", strings.TrimPrefix(": "+st.Held, ": no checkpoint is signed"))
 	}
-	for _, r := range l.routes {
-		if s := r.Status(); !s.Healthy {
+	if reason := l.uncosigned(); reason != "" {
+		bad("%s", reason)
+	}
+	for i := range l.routes {
+		if s := l.routeStatus(i); !s.Healthy {
 			h.Anchoring = "unhealthy"
 			bad("anchoring on %s: %s", s.Route, s.Reason)
 		}

@@ -27,7 +27,14 @@ type openLedger struct {
 	places []*place                        // of the routes, in order
 	seen   atomic.Pointer[[]*anchor.Route] // routes, for the store, which is open before there are any
 	guard  guard
+
+	sources   []*routeSource // of the routes, in order
+	witnesses []*asked
+	cosigned  *cosigned // nil if there are no witnesses
 }
+
+// logKey is the verifier key of the log, as witnesses need it.
+func (l *openLedger) logKey() string { return merkle.VerifierKey(l.store.Origin(), l.store.LogKey()) }
 
 // where names the ledger in messages, if there are several.
 func (l *openLedger) where() string {

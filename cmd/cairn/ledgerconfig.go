@@ -37,12 +37,17 @@ func checkLedgerName(name string) error {
 
 // LedgerConfig is one ledger of the gateway.
 type LedgerConfig struct {
-	Name     string
-	Dir      string  // holds its keyring and its data
-	When     []Label // a device with all of these belongs here; none: only one that is sent here by name
-	Anchors  []AnchorConfig
-	Quorum   string // of the routes: any, all, or a number
-	Unlisted bool   // its folder is there, and the configuration does not name it
+	Name    string
+	Dir     string  // holds its keyring and its data
+	When    []Label // a device with all of these belongs here; none: only one that is sent here by name
+	Anchors []AnchorConfig
+	Quorum  string // of the routes: any, all, or a number
+
+	Witnesses       []WitnessConfig
+	WitnessQuorum   string // any, all, or a number
+	WitnessFailOpen bool   // a head is anchored also if the witnesses do not cosign it in time
+
+	Unlisted bool // its folder is there, and the configuration does not name it
 }
 
 // path returns a file's path in the ledger's folder.
@@ -161,6 +166,7 @@ func (s *settings) ledger(dir string) LedgerConfig {
 		l.Quorum = "any"
 	}
 	s.checkQuorum(l.Quorum, len(l.Anchors))
+	s.witnesses(&l)
 	return l
 }
 
@@ -271,7 +277,7 @@ func (c *Config) findLedgers(s *settings) {
 			continue
 		}
 		if _, err := c.ledger(e.Name()); err != nil {
-			c.Ledgers = append(c.Ledgers, LedgerConfig{Name: e.Name(), Dir: dir, Quorum: "any", Unlisted: true})
+			c.Ledgers = append(c.Ledgers, LedgerConfig{Name: e.Name(), Dir: dir, Quorum: "any", WitnessQuorum: "any", Unlisted: true})
 		}
 	}
 	if len(c.Ledgers) > maxLedgers {

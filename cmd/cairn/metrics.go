@@ -103,8 +103,9 @@ func (l *openLedger) collect(put func(d *prometheus.Desc, v float64, labels ...s
 	gauge(metricUnsigned, ageOf(st.Unsigned))
 	gauge(metricDisk, float64(st.DiskBytes))
 	gauge(metricDiskFull, one(st.DiskFull))
-	for i, route := range l.routes {
-		rs := route.Status()
+	l.collectWitnesses(gauge)
+	for i := range l.routes {
+		rs := l.routeStatus(i)
 		gauge(metricRouteOK, one(rs.Healthy), rs.Route)
 		gauge(metricUnanchored, ageOf(rs.OldestUnanchored), rs.Route)
 		gauge(metricBlock, float64(rs.Latest.Height), rs.Route)

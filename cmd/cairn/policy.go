@@ -58,6 +58,7 @@ func (l *openLedger) policy(_ context.Context, q policyRequest) (policyAnswer, e
 	}
 	p := proof.Policy{Ledger: l.store.Ledger(), Key: l.store.FirstLogKey()}
 	l.policyRoutes(&p, stated)
+	l.policyWitnesses(&p)
 	if len(p.Routes) > 0 {
 		p.Late = late
 	}

@@ -11,8 +11,9 @@ import (
 	"cairn/merkle"
 )
 
-// rollbackHelp is what to do when a chain knows more of a ledger than its log.
-const rollbackHelp = "this folder is older than what was anchored, or another gateway uses the same keys: put back the newest copy of the folder, or stop the other gateway; until then readings are kept, and nothing is signed or anchored"
+// rollbackHelp is what to do when a chain or a witness knows more of a ledger than
+// its log.
+const rollbackHelp = "this folder is older than what was anchored or cosigned, or another gateway uses the same keys: put back the newest copy of the folder, or stop the other gateway; until then readings are kept, and nothing is signed or anchored"
 
 // dialPlaces dials the places of the configured routes. It asks no node, and the
 // ledger says nothing of them yet.
@@ -50,7 +51,7 @@ func (l *openLedger) makeRoute(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	source := &routeSource{head: head{l.store}, covered: covered}
+	source := &routeSource{head: head{l.store}, covered: covered, cosigned: l.cosigned}
 	name := p.chain.Name()
 	r, err := anchor.New(anchor.Config{
 		Chain: p.chain, Source: source, Journal: l.store.Journal(p.journal),
@@ -62,7 +63,7 @@ func (l *openLedger) makeRoute(ctx context.Context, i int) error {
 		return err
 	}
 	source.route = r
-	l.routes = append(l.routes, r)
+	l.routes, l.sources = append(l.routes, r), append(l.sources, source)
 	return nil
 }
 
@@ -135,15 +136,17 @@ func noneIfZero(d time.Duration) time.Duration {
 	return d
 }
 
-// guard holds what the routes said about whether the log contains their head.
+// guard holds what the routes and witnesses said about whether the log contains
+// their head.
 type guard struct {
-	mu   sync.Mutex
-	said map[string]string // route to its objection, "" for none; under mu
+	mu    sync.Mutex        // covers what follows
+	said  map[string]string // route or witness to its objection, "" for none
+	waits bool              // the witnesses have not been asked yet
 }
 
-// guarded is told by a route, from its own goroutine. Signing goes on while one
-// route has confirmed the log and none objects.
-func (l *openLedger) guarded(ctx context.Context, route string, ok bool, reason string) {
+// guarded is told by a route or a witness, from its own goroutine. Signing goes on
+// while one of them has confirmed the log and none objects.
+func (l *openLedger) guarded(ctx context.Context, by string, ok bool, reason string) {
 	l.guard.mu.Lock()
 	defer l.guard.mu.Unlock()
 	if l.guard.said == nil {
@@ -152,7 +155,20 @@ func (l *openLedger) guarded(ctx context.Context, route string, ok bool, reason 
 	if ok {
 		reason = ""
 	}
-	l.guard.said[route] = reason
+	l.guard.said[by] = reason
+	l.judge(ctx)
+}
+
+// guardOpens says that every witness has been asked once.
+func (l *openLedger) guardOpens(ctx context.Context) {
+	l.guard.mu.Lock()
+	defer l.guard.mu.Unlock()
+	l.guard.waits = false
+	l.judge(ctx)
+}
+
+// judge holds signing or allows it. l.guard.mu is held.
+func (l *openLedger) judge(ctx context.Context) {
 	objection := ""
 	for _, r := range l.guard.said {
 		if r != "" {
@@ -160,16 +176,24 @@ func (l *openLedger) guarded(ctx context.Context, route string, ok bool, reason 
 		}
 	}
 	var err error
-	if objection != "" {
+	switch {
+	case objection != "":
 		l.log.Error("rollback guard", "reason", objection)
 		err = l.store.HoldSigning(ctx, objection)
-	} else {
+	case l.guard.waits:
+		return
+	case len(l.guard.said) == 0:
+		err = l.store.HoldSigning(ctx, unconfirmed)
+	default:
 		err = l.store.AllowSigning(ctx)
 	}
 	if err != nil && ctx.Err() == nil {
 		l.log.Error("rollback guard", "error", err)
 	}
 }
+
+// unconfirmed is why nothing is signed while no witness has answered.
+const unconfirmed = "no checkpoint is signed until a witness or a route confirms this log's newest head"
 
 // follow tells the store what is final, so that intake signatures which nobody
 // needs any more can go.
@@ -216,12 +240,42 @@ func (l *openLedger) anchored() uint64 {
 // whose journal was lost, has to be searched.
 type routeSource struct {
 	head
-	route   *anchor.Route
-	covered uint64 // batches that the place before this one on the chain holds
+	route    *anchor.Route
+	covered  uint64    // batches that the place before this one on the chain holds
+	cosigned *cosigned // nil if there are no witnesses
 
 	mu       sync.Mutex // covers what follows
 	unknown  merkle.Hash
 	searched uint64 // size of the log in which unknown was not found
+}
+
+// Head implements anchor.Source: the newest head that may be anchored.
+func (s *routeSource) Head() (size uint64, root merkle.Hash, note []byte, ok bool) {
+	size, root, note, ok = s.head.Head()
+	if s.cosigned == nil {
+		return size, root, note, ok
+	}
+	return s.cosigned.head(size, root, note, ok)
+}
+
+// routeStatus is a route's status. The age of what is not anchored is that of all
+// that is signed, also of what still waits for witnesses.
+func (l *openLedger) routeStatus(i int) anchor.Status {
+	s := l.routes[i].Status()
+	if l.cosigned == nil || s.OldestUnanchored > 0 {
+		return s
+	}
+	done := uint64(0)
+	if s.LastFinal != nil {
+		done = s.LastFinal.Size
+	}
+	if _, size, ok := l.store.Checkpoint(); ok && size > done {
+		s.OldestUnanchored, _ = l.sources[i].WindowStart(done)
+		if s.Reason == "" {
+			s.Reason = "waiting for witnesses to cosign a newer head"
+		}
+	}
+	return s
 }
 
 // WindowStart implements anchor.Source. What the place before holds is not

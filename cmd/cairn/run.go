@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,7 +81,7 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 			fmt.Fprintf(c.Out, "%sit is in the folder, and the configuration does not name it\n", l.prefix())
 		}
 		if len(l.Anchors) == 0 {
-			fmt.Fprintf(c.Out, "%sno route is configured: nothing will be anchored, and a rollback goes unnoticed\n", l.prefix())
+			fmt.Fprintf(c.Out, "%sno route is configured: nothing will be anchored%s\n", l.prefix(), l.unnoticed())
 		}
 	}
 	return nil
@@ -143,7 +142,7 @@ func (g *gateway) open(cfg *LedgerConfig, w share.Wrap, with func(*store.Options
 	}
 	o := store.Options{
 		Dir: cfg.path(dataDir), Keyring: l.keyring, Window: g.cfg.Window, Clock: clockState,
-		MinFree: g.cfg.MinFree, HoldSigning: slices.ContainsFunc(cfg.Anchors, func(a AnchorConfig) bool { return a.guards() }), Logger: l.log, Seen: l.seenBlocks,
+		MinFree: g.cfg.MinFree, HoldSigning: cfg.guards(), Logger: l.log, Seen: l.seenBlocks,
 	}
 	for i := range cfg.Anchors {
 		o.Routes = append(o.Routes, cfg.Anchors[i].Route())
@@ -295,6 +294,7 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 			group.Go(func() error { return r.Run(ctx) })
 		}
 		group.Go(func() error { l.follow(ctx); return nil })
+		group.Go(func() error { l.askWitnesses(ctx); return nil })
 		for i, p := range l.places {
 			group.Go(func() error { return l.nameSuccessor(ctx, p, l.cfg.Anchors[i].Poll) })
 		}
@@ -323,6 +323,9 @@ func (s *service) makeRoutes(ctx context.Context) error {
 		return err
 	}
 	for _, l := range s.ledgers {
+		if err := l.makeWitnesses(); err != nil {
+			return err
+		}
 		if err := l.makeRoutes(ctx); err != nil {
 			return err
 		}
@@ -339,7 +342,7 @@ func (s *service) tellRunning() {
 		if l.cfg.Unlisted {
 			l.log.Error("the configuration does not name this ledger: it has no rule and no route")
 		} else if len(l.routes) == 0 {
-			l.log.Warn("no route is configured: nothing is anchored, and a rollback goes unnoticed")
+			l.log.Warn("no route is configured: nothing is anchored" + l.cfg.unnoticed())
 		}
 	}
 	site, v := s.ledgers[0], s.live

@@ -155,7 +155,9 @@ func (s *settings) list(key string) []*settings {
 var partKeys = map[string][]string{
 	keyLines:   {"path", "baud", "hub_device", "answer"},
 	keyAnchors: allAnchorKeys(),
-	keyLedgers: {"name", "when", "anchors", "quorum"},
+	keyLedgers: {"name", "when", "anchors", "quorum", keyWitnesses, keyWitnessQuorum, keyWitnessOpen},
+
+	keyWitnesses: {"name", "url", "vkey"},
 }
 
 func (s *settings) only(section map[string]any, list string) {

@@ -15,8 +15,6 @@ import (
 
 	"cairn/anchor"
 	"cairn/ingest"
-	"cairn/merkle"
-	"cairn/merkle/ledger"
 	"cairn/store"
 )
 
@@ -43,6 +41,8 @@ type ledgerStatus struct {
 	Quorum string        `json:"quorum,omitempty"`
 	Store  store.Status  `json:"store"`
 	Routes []routeStatus `json:"routes"`
+
+	Witnesses *witnessesStatus `json:"witnesses,omitempty"`
 }
 
 // intakeStatus counts since the service started. Verdicts and reasons that did
@@ -138,14 +138,15 @@ func (g *gateway) status(ctx context.Context, name string, _ nothing) (statusAns
 
 func (l *openLedger) status() ledgerStatus {
 	s := ledgerStatus{
-		Name: l.cfg.Name, Key: merkle.VerifierKey(ledger.Origin(l.store.Ledger()), l.store.LogKey()),
+		Name: l.cfg.Name, Key: l.logKey(),
 		Store: l.store.Status(), Routes: []routeStatus{},
 	}
 	if len(l.cfg.Anchors) > 0 {
 		s.Quorum = l.cfg.Quorum
 	}
-	for i, r := range l.routes {
-		of := routeOf(r.Status(), l.cfg.Anchors[i].unit())
+	s.Witnesses = l.witnessesStatus()
+	for i := range l.routes {
+		of := routeOf(l.routeStatus(i), l.cfg.Anchors[i].unit())
 		of.Notes = append(of.Notes, l.places[i].notes()...)
 		s.Routes = append(s.Routes, of)
 	}
@@ -308,7 +309,11 @@ func (l *ledgerStatus) lines(line func(name, format string, v ...any), window st
 
 func (l *ledgerStatus) anchoring(line func(name, format string, v ...any)) {
 	if l.Quorum == "" {
-		line("anchoring", "none: no route is configured, so nobody outside can check anything, and a rollback goes unnoticed")
+		unnoticed := ", and a rollback goes unnoticed"
+		if l.Witnesses != nil {
+			unnoticed = ""
+		}
+		line("anchoring", "none: no route is configured, so nobody outside can check anything%s", unnoticed)
 	}
 	for _, r := range l.Routes {
 		for i, text := range r.lines() {
@@ -318,6 +323,9 @@ func (l *ledgerStatus) anchoring(line func(name, format string, v ...any)) {
 				line("", "- %s", text)
 			}
 		}
+	}
+	if l.Witnesses != nil {
+		l.Witnesses.lines(line)
 	}
 }
 
