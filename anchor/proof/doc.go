@@ -77,20 +77,35 @@
 //	                sequence ‖ record root, stands at sequence − first in the tree of
 //	                next − first leaves with the summary's run root. The tag is the
 //	                summary's.
-//	 9  statements  Each stands at its index in the tree that a batch's statements
+//	 9  stream      Of each range: its summaries are of one slot, by ascending index
+//	                and window, and no run but the last is closed. First is 0, or
+//	                the first summary's next. The readings have the numbers First to
+//	                the last summary's next − 1, in order and without a hole; their
+//	                fields are held as in step 7, and name one device. Left and the
+//	                leaves of the reading entries give at the next of every summary
+//	                its stream root, and over the numbers of its run its run root.
+//	                Received, if shown, does not go back, and lies in the window of
+//	                the summary whose run has the reading, or between two of them.
+//	                A rest that is shown says no other stamps, counters and values
+//	                than the readings of its run. No number is in two ranges, nor
+//	                shown alone as well.
+//	10  statements  Each stands at its index in the tree that a batch's statements
 //	                item names, and is the same wherever else that index is shown.
 //	                Number 0 and no other is a genesis, and has this log key and
 //	                nonce; a slot has one binding, and that names the device that
 //	                the shown readings of that stream name. No head is signed by a
 //	                key that had gone, by a statement which a batch in its log
 //	                shows, or had not come, as a batch at or after its end shows.
-//	10  receipt     Each is of its head's root and, if it names one, of this ledger;
+//	11  receipt     Each is of its head's root and, if it names one, of this ledger;
 //	                its route is its chain's, and its proofs hold (below).
-//	11  block       Who that the verifier trusts says that the receipt's block is
+//	12  block       Who that the verifier trusts says that the receipt's block is
 //	                final. A receipt of no place of the policy's counts for nothing,
 //	                and nobody is asked. Statements that name other places are
 //	                followed (below).
-//	12  anchor      Levels and bounds.
+//	13  anchor      Levels and bounds.
+//	14  complete    Of each range, what it says to be complete (below). What is
+//	                missing there is a finding: the level stays, and the file is
+//	                refused.
 //
 // # Levels
 //

@@ -58,7 +58,7 @@ const (
 	CodeDamaged   Code = "file-damaged"    // the checksum is wrong
 	CodeMalformed Code = "file-malformed"  // the form is wrong, or a part is without use
 
-	// 2 ledger, 3 checkpoint; those of the log's keys may be found in step 9
+	// 2 ledger, 3 checkpoint; those of the log's keys may be found in step 10
 	CodeIdentity    Code = "ledger-not-in-policy"            // id or log key are not the policy's
 	CodeHead        Code = "checkpoint-malformed"            // a head is no checkpoint
 	CodeOrigin      Code = "checkpoint-of-another-log"       // a head has another origin
@@ -99,13 +99,13 @@ const (
 	CodeRunRoot    Code = "run-root-mismatch"       // the reading is not at its place in the run
 	CodeTwice      Code = "reading-shown-twice"     // one number of one stream
 
-	// 9 statements
+	// 10 statements
 	CodeStatement  Code = "statement-malformed"          // one, or a batch's head of them, does not parse
 	CodeStatements Code = "statement-inclusion-mismatch" // it is not at its number, or that is another elsewhere
 	CodeGenesis    Code = "genesis-of-another-ledger"    // number 0 is not this ledger's genesis
 	CodeBinding    Code = "device-not-as-bound"          // a stream is bound twice, or to another device than shown
 
-	// 10 receipt
+	// 11 receipt
 	CodeReceiptKind  Code = "receipt-of-unknown-kind"      // a newer program may know it
 	CodeReceipt      Code = "receipt-malformed"            // it does not parse, or names no network that there is
 	CodeReceiptRoute Code = "receipt-of-another-route"     // its chain is not what the file says

@@ -38,7 +38,7 @@ func (c *checker) logKeys() *fault {
 		s := &c.f.Statements[i]
 		st, err := ledger.ParseStatement(s.Item)
 		if err != nil || st.Kind != ledger.KindLogKey {
-			continue // step 9 says what is wrong
+			continue // step 10 says what is wrong
 		}
 		k, err := ledger.LogKeyFrom(st)
 		if err != nil {
@@ -48,7 +48,7 @@ func (c *checker) logKeys() *fault {
 		if other, ok := next[k.Old]; ok && other != h {
 			return faultf(CodeFork, "statement %d: the log's key was handed over by number %d too", i, other.statement)
 		} else if ok {
-			continue // step 9 holds that one number is one statement
+			continue // step 10 holds that one number is one statement
 		}
 		if err := k.Verify(c.id, st.At); err != nil {
 			return &fault{CodeLogKey, fmt.Errorf("statement %d: %w", i, err)}
