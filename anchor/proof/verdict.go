@@ -32,13 +32,14 @@ type Verdict struct {
 	Outcome    Outcome            `json:"outcome"`
 	Level      Level              `json:"level"`
 	Required   Level              `json:"required"`
-	Code       Code               `json:"code,omitempty"`   // why the level is not higher
-	Reason     string             `json:"reason,omitempty"` // the same in words
-	Next       string             `json:"next,omitempty"`   // what to do about it
-	Ledger     string             `json:"ledger,omitempty"` // id
-	Key        string             `json:"key,omitempty"`    // verifier key of the log
-	Identity   bool               `json:"identityChecked"`  // log and id are the policy's
-	Readings   []ReadingVerdict   `json:"readings,omitempty"`
+	Code       Code               `json:"code,omitempty"`     // why the level is not higher
+	Reason     string             `json:"reason,omitempty"`   // the same in words
+	Next       string             `json:"next,omitempty"`     // what to do about it
+	Ledger     string             `json:"ledger,omitempty"`   // id
+	Key        string             `json:"key,omitempty"`      // verifier key of the log
+	Identity   bool               `json:"identityChecked"`    // log and id are the policy's
+	Readings   []ReadingVerdict   `json:"readings,omitempty"` // those of ranges after all others
+	Ranges     []RangeVerdict     `json:"ranges,omitempty"`
 	Anchors    []AnchorVerdict    `json:"anchors,omitempty"`
 	Statements []StatementVerdict `json:"statements,omitempty"`
 	Witnesses  []WitnessVerdict   `json:"witnesses,omitempty"` // the heads' cosignatures
@@ -74,11 +75,12 @@ type ReadingVerdict struct {
 	Sequence  uint64         `json:"sequence"`
 	Device    string         `json:"device,omitempty"`  // if shown
 	BoundAs   string         `json:"boundAs,omitempty"` // by a statement shown here that was there before
+	Range     *int           `json:"range,omitempty"`   // position of the range that it is of, if of one
 	Whole     bool           `json:"whole"`             // every field there is, is shown
 	Fields    []FieldVerdict `json:"fields"`
-	From      string         `json:"windowFrom"`
+	From      string         `json:"windowFrom"` // of its window; in a range, of the windows that it may be of
 	To        string         `json:"windowTo"`
-	Batch     uint64         `json:"batch"` // index in the log
+	Batch     uint64         `json:"batch"` // index in the log of the batch that shows it
 	NotBefore *Bound         `json:"notBefore,omitempty"`
 	NotAfter  *Bound         `json:"notAfter,omitempty"`
 
