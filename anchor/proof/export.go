@@ -93,6 +93,37 @@ func (f *File) SelectReading(n int, name string) (Selection, error) {
 	return s, nil
 }
 
+// SelectHeaderOf chooses the header of the batch of the n-th reading, counted as
+// by SelectReading. In a file without readings n counts batches.
+func (f *File) SelectHeaderOf(n int) (Selection, error) {
+	s, _, err := f.nthReading(n)
+	if err != nil && n >= 0 && n < len(f.Batches) && len(f.Readings)+len(f.Ranges) == 0 {
+		return SelectHeader(n), nil
+	}
+	if err != nil {
+		return s, err
+	}
+	at := -1
+	if s.rng < 0 {
+		at = f.Readings[s.at].Summary
+	} else {
+		for _, k := range f.Ranges[s.rng].Summaries {
+			if k < 0 || k >= len(f.Summaries) {
+				continue
+			}
+			sum, err := ledger.ParseSummary(f.Summaries[k].Item)
+			if err == nil && sum.Next > f.Ranges[s.rng].Readings[s.at].Seq {
+				at = k
+				break
+			}
+		}
+	}
+	if at < 0 || at >= len(f.Summaries) {
+		return s, fmt.Errorf("%w: no summary holds reading %d", ErrExportFalse, n)
+	}
+	return SelectHeader(f.Summaries[at].Batch), nil
+}
+
 func (f *File) nthReading(n int) (Selection, []Field, error) {
 	if n >= 0 && n < len(f.Readings) {
 		return SelectField(n, 0), f.Readings[n].Fields, nil

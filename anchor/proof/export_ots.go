@@ -36,6 +36,29 @@ func ExportOTS(f *File, what Selection) (shown, ots []byte, err error) {
 	return nil, nil, why
 }
 
+// ExportedNetwork returns the Bitcoin network of the blocks that ExportOTS
+// writes. The file that it writes cannot say so.
+func ExportedNetwork(f *File, what Selection) (BitcoinNetwork, error) {
+	trails, err := f.trails(what)
+	if err != nil {
+		return "", err
+	}
+	for _, t := range trails {
+		covers, err := f.covers(t.batch)
+		if err != nil {
+			return "", err
+		}
+		anchors, err := f.timestamps(covers)
+		if err != nil {
+			return "", err
+		}
+		if len(anchors) != 0 {
+			return networkOf(anchors), nil
+		}
+	}
+	return "", fmt.Errorf("%w: no receipt of a Bitcoin block or of a calendar is about it", ErrUnexportable)
+}
+
 // errNoAnchor says that no receipt that could be written is about a batch.
 var errNoAnchor = errors.New("no anchor")
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cairn/merkle"
+	"cairn/merkle/ledger"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -155,6 +156,34 @@ func ExportCheckpoint(f *File, what Selection) ([]byte, error) {
 		return nil, err
 	}
 	return e.Note, nil
+}
+
+// VerifierKeyOf returns the verifier key by which the checkpoint that
+// ExportTlogProof takes is signed: the log's first, or one that took over by a
+// statement in the file.
+func (f *File) VerifierKeyOf(what Selection) (string, error) {
+	e, err := f.logEntry(what)
+	if err != nil {
+		return "", err
+	}
+	cp, err := checkpointOf(e.Note)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrExportFalse, err)
+	}
+	keys := [][32]byte{f.Ledger.Key}
+	for i := range f.Statements {
+		if st, err := ledger.ParseStatement(f.Statements[i].Item); err == nil && st.Kind == ledger.KindLogKey {
+			if k, err := ledger.LogKeyFrom(st); err == nil {
+				keys = append(keys, k.New)
+			}
+		}
+	}
+	for _, k := range keys {
+		if _, err := merkle.OpenCheckpoint(e.Note, cp.Origin, k[:]); err == nil {
+			return merkle.VerifierKey(cp.Origin, k[:]), nil
+		}
+	}
+	return "", fmt.Errorf("%w: the checkpoint of %d is signed by none of the log's keys", ErrExportFalse, cp.Size)
 }
 
 // ExportCOSE writes the same place as a COSE receipt, as LogEntry.COSEReceipt

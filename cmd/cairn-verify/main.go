@@ -20,6 +20,7 @@ import (
 )
 
 const usage = `usage: cairn-verify [flags] FILE
+       cairn-verify export …   write it in a format of others; export --help says how
 
   --policy FILE    whose ledger it must be, and where it must be anchored
   --block HASH     trust the block with this hash, as its chain's tools write it
@@ -30,6 +31,12 @@ const usage = `usage: cairn-verify [flags] FILE
   --agree K        how many of the nodes must agree (default: all)
   --require LEVEL  logged, pending, late or anchored (default: anchored)
   --json           print the verdict as JSON
+
+FILE may also be an OpenTimestamps file that others made, with the flags
+
+  --file DATA      what it stamps (default: FILE without .ots, if that is there)
+  --network NAME   whose blocks it means: mainnet (the default), testnet4, signet, regtest
+  --depth N        how deep a block must be in a headers file (default: 6)
 
 exit status: 0 verified, 1 checked and refused, 2 could not be checked
 `
@@ -62,11 +69,18 @@ type command struct {
 	file                  string
 	policy, require       once
 	blocks, headers, urls list
+	ots                   foreignFlags
 	agree                 int
 	json                  bool
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) != 0 {
+		switch args[0] {
+		case "export":
+			return export(args[1:], stdout, stderr)
+		}
+	}
 	c, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
@@ -75,6 +89,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintf(stderr, "cairn-verify: %v\n%s", err, usage)
 		return 2
+	}
+	if v, ok, err := c.foreign(); ok || err != nil {
+		return c.answerForeign(v, err, stdout, stderr)
 	}
 	v, err := c.verify()
 	if err != nil {
@@ -105,6 +122,9 @@ func parse(args []string) (*command, error) {
 	fs.Var(&agree, "agree", "")
 	fs.Var(&c.require, "require", "")
 	fs.BoolVar(&c.json, "json", false, "")
+	fs.Var(&c.ots.data, "file", "")
+	fs.Var(&c.ots.network, "network", "")
+	fs.Var(&c.ots.depth, "depth", "")
 	for {
 		if err := fs.Parse(args); err != nil {
 			return nil, err
