@@ -15,7 +15,7 @@ type option struct {
 }
 
 // options are all scalar settings, in the order of the written file. The lists
-// "lines", "anchors" and "ledgers" stand in the file alone.
+// "lines", "anchors", "witnesses" and "ledgers" stand in the file alone.
 var options = []option{
 	{"window", "60s", "span of a batch: whole seconds that divide 15 minutes; fixed at the ledger's first start"},
 	{"udp.listen", ingest.DefaultUDPAddr, "address for frames that relays forward; empty: none"},
@@ -27,6 +27,8 @@ var options = []option{
 	{"keyring.identity_file", "", "age identity file that opens the keyring"},
 	{"storage.min_free", "64MiB", "refuse readings when less of the disk is free"},
 	{"quorum", "any", "how many of the default ledger's routes must hold a batch: any, all, or a number"},
+	{keyWitnessQuorum, "any", "how many of the default ledger's witnesses must cosign a head before it is anchored: any, all, or a number"},
+	{keyWitnessOpen, "false", "anchor a head also if the witnesses do not cosign it in time"},
 	{"log.format", "auto", "auto (text on a terminal, else json), json or text"},
 	{"log.level", "info", "debug, info, warn or error"},
 }
@@ -36,6 +38,14 @@ const (
 	keyLines   = "lines"
 	keyAnchors = "anchors"
 	keyLedgers = "ledgers"
+
+	keyWitnesses = "witnesses"
+)
+
+// Keys of a ledger that stand in its section too.
+const (
+	keyWitnessQuorum = "witness_quorum"
+	keyWitnessOpen   = "witness_fail_open"
 )
 
 const envPrefix = "CAIRN_"
@@ -60,7 +70,7 @@ func isOption(key string) bool {
 			return true
 		}
 	}
-	return key == keyLines || key == keyAnchors || key == keyLedgers
+	return key == keyLines || key == keyAnchors || key == keyWitnesses || key == keyLedgers
 }
 
 func isEnv(name string) bool {

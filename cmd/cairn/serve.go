@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -90,11 +91,16 @@ func (s *httpServer) serveHealth(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (l *openLedger) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
-	note, _, ok := l.store.Checkpoint()
+	note, size, ok := l.store.Checkpoint()
 	if !ok {
 		http.Error(w, "no checkpoint is signed yet", http.StatusNotFound)
 		return
 	}
+	lines, err := l.cosignaturesOf(size)
+	if err != nil {
+		l.log.Error("read cosignatures", "batches", size, "error", err) // the log's own signature is enough
+	}
+	note = slices.Concat(append([][]byte{note}, lines...)...)
 	answer(w, textType, cacheShort, note)
 }
 
