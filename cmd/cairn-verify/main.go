@@ -17,6 +17,7 @@ import (
 	"strconv"
 
 	"cairn/anchor/proof"
+	"cairn/anchor/proof/report"
 )
 
 const usage = `usage: cairn-verify [flags] FILE
@@ -30,7 +31,10 @@ const usage = `usage: cairn-verify [flags] FILE
   --rpc URL        ask this Ethereum node whether a block is final (may be repeated)
   --agree K        how many of the nodes must agree (default: all)
   --require LEVEL  logged, pending, late or anchored (default: anchored)
-  --json           print the verdict as JSON
+  --json           print the verdict as JSON; --schema prints the JSON Schema of it
+  --report FILE    write a report to print and to hand on, as one HTML page
+  --limit LIMIT    draw into it where a measurement ought to lie, such as
+                   "temperature=2..8" (may be repeated)
 
 FILE may also be an OpenTimestamps file that others made, with the flags
 
@@ -71,7 +75,8 @@ type command struct {
 	blocks, headers, urls list
 	ots                   foreignFlags
 	agree                 int
-	json                  bool
+	json, schema          bool
+	report                reportFlags
 }
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -90,13 +95,28 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "cairn-verify: %v\n%s", err, usage)
 		return 2
 	}
+	if c.schema {
+		if _, err := stdout.Write(proof.Schema()); err != nil {
+			fmt.Fprintf(stderr, "cairn-verify: the schema could not be written: %v\n", err)
+			return 2
+		}
+		return 0
+	}
 	if v, ok, err := c.foreign(); ok || err != nil {
 		return c.answerForeign(v, err, stdout, stderr)
 	}
-	v, err := c.verify()
+	var told report.Options
+	f, v, err := c.verify(&told)
 	if err != nil {
 		fmt.Fprintf(stderr, "COULD NOT CHECK: %v\n", err)
 		return 2
+	}
+	exit := v.Outcome.Exit()
+	if c.report.path.s != "" {
+		if err := c.report.write(f, v, told); err != nil {
+			fmt.Fprintf(stderr, "cairn-verify: %v\n", err)
+			exit = 2
+		}
 	}
 	answer := []byte(v.Text())
 	if c.json {
@@ -106,7 +126,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "COULD NOT CHECK: the verdict could not be written: %v\n", err)
 		return 2
 	}
-	return v.Outcome.Exit()
+	return exit
 }
 
 // parse reads the command line; flags may stand before and after the file.
@@ -125,6 +145,9 @@ func parse(args []string) (*command, error) {
 	fs.Var(&c.ots.data, "file", "")
 	fs.Var(&c.ots.network, "network", "")
 	fs.Var(&c.ots.depth, "depth", "")
+	fs.BoolVar(&c.schema, "schema", false, "")
+	fs.Var(&c.report.path, "report", "")
+	fs.Var(&c.report.limits, "limit", "")
 	for {
 		if err := fs.Parse(args); err != nil {
 			return nil, err
@@ -136,6 +159,9 @@ func parse(args []string) (*command, error) {
 			return nil, fmt.Errorf("one file, please: %q and %q were given", c.file, fs.Arg(0))
 		}
 		c.file, args = fs.Arg(0), fs.Args()[1:]
+	}
+	if c.schema {
+		return &c, nil
 	}
 	if c.file == "" {
 		return nil, errors.New("no proof file was given")
@@ -160,42 +186,56 @@ func parse(args []string) (*command, error) {
 		}
 		c.agree = k
 	}
-	return &c, nil
+	return &c, c.report.check()
 }
 
-// verify does what was asked. An error says that it could not be done, and what
-// to do next.
-func (c *command) verify() (*proof.Verdict, error) {
+// verify does what was asked, and tells what it was given for that. The file is
+// nil if it could not be decoded. An error says that it could not be done, and
+// what to do next.
+func (c *command) verify(told *report.Options) (*proof.File, *proof.Verdict, error) {
 	file, err := read(c.file, proof.MaxFile)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	told.File = input("proof file", c.file, file)
 	r := request{Blocks: c.blocks, Require: c.require.s}
 	if r.Policy, err = readText(c.policy.s); err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if r.Policy != nil {
+		told.Given = append(told.Given, input("policy", c.policy.s, []byte(*r.Policy)))
 	}
 	var headers [][]byte
 	for _, path := range c.headers {
 		b, err := read(path, proof.MaxHeaders)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		headers = append(headers, b)
+		told.Given = append(told.Given, input("headers file", path, b))
 	}
+	told.Given = append(told.Given, named("block hash", c.blocks)...)
 	var more []proof.HeaderTrust
 	if len(c.urls) != 0 {
 		nodes, err := newNodes(c.urls, c.agree)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		more = append(more, nodes)
+		told.Given = append(told.Given, named(fmt.Sprintf("node, of which %d of %d must agree,", c.agree, len(c.urls)), nodes.hosts())...)
 	}
 	o, err := r.options(headers, more...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	v := proof.VerifyBytes(file, o)
-	return &v, nil
+	told.Policy = o.Policy
+	f, err := proof.Decode(file)
+	if err != nil {
+		v := proof.VerifyBytes(file, o)
+		return nil, &v, nil
+	}
+	v := proof.Verify(f, o)
+	return f, &v, nil
 }
 
 func readText(path string) (*string, error) {
