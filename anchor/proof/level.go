@@ -99,6 +99,14 @@ const (
 	CodeRunRoot    Code = "run-root-mismatch"       // the reading is not at its place in the run
 	CodeTwice      Code = "reading-shown-twice"     // one number of one stream
 
+	// 9 stream
+	CodeRange     Code = "range-summaries-wrong" // they are not of one stream, do not ascend, or not from the range's first number on
+	CodeMissing   Code = "reading-missing"       // a number of the range
+	CodeOrder     Code = "readings-out-of-order" // by their numbers
+	CodeBeyond    Code = "reading-beyond-range"  // its number is before the range's first or after its last summary
+	CodeStream    Code = "stream-root-mismatch"  // the readings do not fill the stream that a summary of it names
+	CodeBackwards Code = "received-goes-back"    // a reading's stamp is before that of the one before
+
 	// 10 statements
 	CodeStatement  Code = "statement-malformed"          // one, or a batch's head of them, does not parse
 	CodeStatements Code = "statement-inclusion-mismatch" // it is not at its number, or that is another elsewhere
@@ -130,4 +138,17 @@ const (
 	CodeNotTrusted  Code = "block-not-trusted"          // nobody trusted says that the block is final
 	CodeTrustFailed Code = "block-could-not-be-checked" // who could say so did not answer
 	CodeLate        Code = "anchored-late"              // later after the window's end than the policy allows
+)
+
+// What is missing in a range that is claimed to be complete: step 14. The level
+// is what it is, and the outcome is that the file is refused, or for the last
+// two that it could not be checked.
+const (
+	CodeCoverage      Code = "range-not-covered"       // its summaries begin later than it does
+	CodeGap           Code = "gap-not-declared"        // windows are missing, and nothing says why
+	CodeWindows       Code = "windows-do-not-fit"      // there are more than the time has, or they are of another length
+	CodeCounters      Code = "counters-not-declared"   // frames are missing by the device's counters, or these began anew, and nothing says so
+	CodeClock         Code = "clock-not-declared"      // readings are stamped by a clock that stepped, and nothing says so
+	CodeWindowUnknown Code = "window-length-not-shown" // without the genesis nobody can tell whether windows are missing
+	CodeTail          Code = "tail-not-yet-known"      // the claim goes on after the last summary
 )
