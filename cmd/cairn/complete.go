@@ -245,6 +245,9 @@ func (c *completer) plan(s *chosenStream) (p plan, ok bool, err error) {
 		return p, false, err
 	}
 	p = plan{from: c.from, to: c.to, ended: s.Closed && end == s.ClosedBy}
+	if c.q.From == nil {
+		p.from = begin
+	}
 	if begin >= c.to || stop <= c.from && p.ended {
 		return p, false, nil
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,8 +21,10 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"cairn/anchor/proof"
 	"cairn/ingest"
 	"cairn/ingest/frame"
+	"cairn/merkle/ledger"
 	"cairn/scripts/anvil"
 	"cairn/scripts/btcd"
 	"cairn/scripts/calendar"
@@ -71,9 +74,41 @@ func story(t *testing.T, bin, file string) {
 		Files: []string{file}, RequireExplicitExec: true, Setup: func(e *testscript.Env) error { return s.setup(e, bin) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": s.await, "code": s.code, "capture": s.capture, "chain": s.chain, "edit": s.edit, "fetch": s.fetch, "flip": s.flip,
-			"copy": s.copy, "bitcoin": s.bitcoin,
+			"copy": s.copy, "bitcoin": s.bitcoin, "drop": s.drop, "past": s.past,
 		},
 	})
+}
+
+// drop writes a proof file without one reading of a range:
+//
+//	drop FILE STREAM SEQUENCE OUT
+func (s *stage) drop(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: drop FILE STREAM SEQUENCE OUT")
+	}
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	f, err := proof.Decode(b)
+	ts.Check(err)
+	dropped := false
+	for i := range f.Ranges {
+		r := &f.Ranges[i]
+		sum, err := ledger.ParseSummary(f.Summaries[r.Summaries[0]].Item)
+		ts.Check(err)
+		if strconv.FormatUint(sum.Slot, 10) != args[1] {
+			continue
+		}
+		r.Readings = slices.DeleteFunc(r.Readings, func(n proof.Numbered) bool {
+			dropped = dropped || strconv.FormatUint(n.Seq, 10) == args[2]
+			return strconv.FormatUint(n.Seq, 10) == args[2]
+		})
+	}
+	if !dropped {
+		ts.Fatalf("no reading %s of stream %s", args[2], args[1])
+	}
+	b, err = f.Encode()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[3]), b, 0o666))
 }
 
 // stage is what one story plays on.
@@ -85,7 +120,7 @@ type stage struct {
 
 func (s *stage) setup(e *testscript.Env, bin string) error {
 	e.Setenv("PATH", bin+string(filepath.ListSeparator)+e.Getenv("PATH"))
-	for _, name := range []string{"UDP", "HTTP", "NOBODY"} {
+	for _, name := range []string{"UDP", "HTTP", "NOBODY", "WITNESS"} {
 		port, err := freePort()
 		if err != nil {
 			return err
