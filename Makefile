@@ -8,7 +8,7 @@ TIMEOUT ?= 15m
 FORGE    = .tools/bin/forge
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build test testnet demo bench lint fuzz generate check
+.PHONY: help tools build page test testnet demo bench lint fuzz generate check
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,8 +16,12 @@ help: ## print these targets
 tools: ## install what tests need: into .tools, and from Debian Chromium and python3-opentimestamps
 	@scripts/tools.sh
 
-build: ## build bin/cairn, bin/cairn-verify and bin/cairn-demo
+build: page ## build bin/cairn, bin/cairn-verify, bin/cairn-demo and the page
 	$(GO) build -trimpath -ldflags='-s -w' -o bin/ ./cmd/...
+
+page: ## build the page that checks proofs: bin/cairn-verify.html, and what the gateway serves
+	@mkdir -p bin
+	$(GO) run ./scripts/page -o bin/cairn-verify.html -gzip cmd/cairn/web/dist/verify.html.gz
 
 test: tools build ## run every test: the contract's, then the code's and the stories
 	$(FORGE) test --offline --use $(CURDIR)/.tools/bin/solc --root contracts
