@@ -157,18 +157,18 @@ func (r *fileReader) rangePart(v *Range) {
 	if size := before - len(r.b); r.err == nil && size > maxPart {
 		r.fail("%d bytes before its readings, at most %d", size, maxPart)
 	}
-	for i := range r.list(len(r.b) / minNumbered) {
-		var n Numbered
-		if r.numbered(&n); r.err != nil {
+	v.Readings = make([]Numbered, r.list(len(r.b)/minNumbered))
+	for i := range v.Readings {
+		if r.numbered(&v.Readings[i]); r.err != nil {
 			r.err = fmt.Errorf("reading %d: %w", i, r.err)
 			return
 		}
-		v.Readings = append(v.Readings, n)
 	}
 }
 
-// minNumbered is how many bytes a reading of a range has at least.
-const minNumbered = 5
+// minNumbered is how many bytes a reading of a range has at least: with one
+// field, that is empty.
+const minNumbered = 5 + 1 + 1 + 1 + 17
 
 func (r *fileReader) numbered(v *Numbered) {
 	before := len(r.b)
