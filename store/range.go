@@ -75,10 +75,13 @@ func (s *Store) ShowRange(ctx context.Context, slot, from, to uint64, fn func(*S
 // closedTo gives a stream that has n readings in closed windows.
 func (r *reader) closedTo(slot, n uint64) (*streamInfo, error) {
 	in, err := r.stream(slot)
-	if err != nil || n == 0 {
-		return in, err
+	if err != nil {
+		return nil, err
 	}
-	_, err = r.closedRun(in, n-1)
+	have, err := r.closedNext(slot)
+	if err == nil && n > have {
+		_, err = r.closedRun(in, n-1) // says which it is
+	}
 	return in, err
 }
 

@@ -127,3 +127,26 @@ func benchDeficits(b *testing.B, x *site) {
 		}
 	}
 }
+
+// BenchmarkRangeInCrowd shows one stream of 500 that each send once in a window:
+// what is sealed of the site then holds all of them.
+func BenchmarkRangeInCrowd(b *testing.B) {
+	const windows = 300
+	x := newSite(b, 500)
+	x.play(windows, func(w int) []Arrival {
+		all := make([]Arrival, len(x.nodes))
+		for i, n := range x.nodes {
+			all[i] = n.arrival(b, 60+(w+i)%40)
+		}
+		return all
+	})
+	x.pass(30 * time.Minute)
+	x.seal()
+	shown := 0
+	for b.Loop() {
+		if err := x.s.ShowRange(context.Background(), 100, 0, windows, func(*Shown) error { shown++; return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(shown), "ns/reading")
+}
