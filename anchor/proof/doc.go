@@ -273,4 +273,53 @@
 // program knows ([BitcoinHeaders.Connected]) and as many stand upon it as the
 // policy's depth asks for. Their work keeps others from making such on
 // mainnet alone; on signet the signatures in blocks are not checked.
+//
+// # Exports
+//
+// One thing that a verified file shows can be written in the formats of others:
+// a field, a statement, a batch header. Each step from there to a chain is
+// SHA-256 of the message with something before and after it:
+//
+//	digest   SHA-256 of what is shown: an item's bytes
+//	leaf     00 ‖ · ‖ salt
+//	tree     · ‖ right sibling or left sibling ‖ ·, after 01: record, statements, run,
+//	         stream, batch, log
+//	entry    00 ‖ tag ‖ sequence ‖ ·, of a record root
+//	summary  the item's bytes around the run or stream root; · ‖ salt; 00 ‖ tag ‖ ff×8 ‖ ·
+//	header   00 and the header's bytes around the batch root, or around its hidden
+//	         statements item, that is the item's bytes around the root and · ‖ salt
+//	Bitcoin  the transaction's bytes around the log's root, twice; · ‖ sibling or
+//	         sibling ‖ ·, twice, for each of the block's levels
+//
+// Of a batch header itself what is shown is 00 ‖ header: no path leads on from the
+// hash of the header alone. Of a reading in a range, the path is that of the
+// earliest of the range's summaries that leads to an anchor. A head that a batch
+// does not name is reached through the file's extensions, whose hashes make the
+// path under the newer head out of that under the older.
+//
+// [ExportOTS], an OpenTimestamps file (.ots, above): the bytes that are shown
+// were there when a Bitcoin block was made. It has every Bitcoin block and every
+// promise of the file's receipts, on one network, which the format does not
+// name. A left sibling takes two operations, a right one three, the rest of the
+// path fifteen, the transaction four and each level of its block three. Readers
+// follow 255: so 56 levels of trees fit below the fullest block, and 48 below a
+// calendar's path of 46 operations. What does not fit is refused. Lost are the
+// log's signature and the ledger's identity, whose reading it is and what it
+// means, every word on lateness, other chains' anchors, and with them the quorum
+// of a policy. The ends of a path tell the tag, the number, and the item of the
+// summary, as the file did.
+//
+// [ExportChainpoint], a Chainpoint v4 proof in JSON: the same by one Bitcoin
+// receipt. Chainpoint has no Keccak-256, so no anchor in Ethereum.
+//
+// [ExportTlogProof], a C2SP tlog-proof, and [ExportCheckpoint], the C2SP
+// tlog-checkpoint in it: a batch header is in the log at its index, under a head
+// that the log and, if there are cosignatures, witnesses signed. What is shown is
+// the header. Lost is what the batch holds, and every anchor.
+//
+// [ExportCOSE], a COSE receipt of inclusion (RFC 9942): the same, signed by the
+// log's key anew, as only who has it can. Lost are the cosignatures too, and the
+// checkpoint itself.
+//
+// What others have stamped is checked by [VerifyForeign].
 package proof
