@@ -229,6 +229,7 @@ func TestForeign(t *testing.T) {
 		{"no such data", []string{"--file", "no-such-file", ots}, 2, "check the name"},
 		{"data that is a folder", []string{"--file", dir, ots}, 2, "is no file"},
 		{"policy", []string{"--policy", kept + "v0.policy", ots}, 2, "has none: give headers"},
+		{"report", []string{"--report", filepath.Join(dir, "report.html"), ots}, 2, "of an OpenTimestamps file there is the verdict alone"},
 		{"nodes", []string{"--rpc", "http://127.0.0.1:1", ots}, 2, "asks Ethereum's nodes"},
 		{"data of a proof", []string{"--file", data, kept + "v0.proof"}, 2, "are of OpenTimestamps files"},
 		{"bad headers", []string{"--headers", data, ots}, 2, "malformed headers file"},
