@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"testing"
 
 	"cairn/merkle"
@@ -188,4 +189,21 @@ func bodyOf0(t testing.TB, s *site) []byte {
 		t.Fatal(err)
 	}
 	return body
+}
+
+// TestUpdateText: what a person reads of an update.
+func TestUpdateText(t *testing.T) {
+	s := newSite("a").build(8)
+	b := NewBuilder(s.policyKey(), s.nonce)
+	s.extend(t, b, 4, 8)
+	v := VerifyBytes(mustEncode(t, b.File()), s.options(t, 8))
+	text := v.Text()
+	for _, want := range []string{"COULD NOT CHECK: the file is an update: it shows no reading", "[update-shows-no-reading]", "cairn-verify upgrade", "an update: 2 heads, 1 receipt, no reading", "anchor      ethereum:1", "readings: it shows none"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "completeness") || strings.Contains(text, "IDENTITY") {
+		t.Errorf("too much in\n%s", text)
+	}
 }

@@ -36,9 +36,14 @@ func (v *Verdict) Text() string {
 		}
 		v.Readings[i].text(&b)
 	}
-	if v.Level > LevelNone {
+	switch {
+	case v.Level > LevelNone:
 		b.WriteByte('\n')
 		v.boundsText(&b)
+	case v.Code == CodeUpdate:
+		b.WriteByte('\n')
+		line(&b, "ledger      %s", v.Ledger)
+		v.anchorsText(&b)
 	}
 	b.WriteString("\nchecked\n")
 	for _, c := range v.Checks {

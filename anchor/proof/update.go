@@ -54,3 +54,14 @@ func (c *checker) vouchesNotChecked(add func(string)) {
 		add(words)
 	}
 }
+
+// updateNotChecked lists what is not known of an update.
+func (c *checker) updateNotChecked(add func(string)) {
+	add("readings: it shows none. Which proofs it completes, and what they prove with it, is only known once it is joined to them")
+	c.vouchesNotChecked(add)
+	c.chainsNotChecked(add)
+	add(c.secondHistory())
+	if !c.oneHistory() {
+		add("that the file's heads extend one another")
+	}
+}

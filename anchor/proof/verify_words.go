@@ -16,6 +16,10 @@ func (c *checker) notChecked() {
 	if p == nil {
 		add(notIdentity)
 	}
+	if c.isUpdate() {
+		c.updateNotChecked(add)
+		return
+	}
 	for _, at := range c.v.Clock {
 		add("the gateway's clock: it ran " + at.text())
 	}
