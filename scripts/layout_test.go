@@ -55,17 +55,18 @@ var layout = map[string][]string{
 	"cmd/cairn-verify": {"anchor/proof", "anchor/proof/report"},
 	"cmd/cairn-demo":   {anything},
 
-	"scripts":             nil,
-	"scripts/anvil":       {"scripts/tool"},
-	"scripts/benchtable":  nil,
-	"scripts/btcd":        {"scripts/tool"},
-	"scripts/calendar":    {"scripts/btcd", "anchor/proof"},
-	"scripts/chromium":    {"scripts/tool"},
-	"scripts/contractgen": nil,
-	"scripts/page":        nil,
-	"scripts/spine":       nil,
-	"scripts/tool":        nil,
-	"scripts/witness":     {"scripts/tool"},
+	"scripts":                 nil,
+	"scripts/anvil":           {"scripts/tool"},
+	"scripts/benchtable":      nil,
+	"scripts/btcd":            {"scripts/tool"},
+	"scripts/calendar":        {"scripts/btcd", "anchor/proof"},
+	"scripts/chromium":        {"scripts/tool"},
+	"scripts/contractgen":     nil,
+	"scripts/page":            nil,
+	"scripts/spine":           nil,
+	"scripts/tool":            nil,
+	"scripts/tools/tdwitness": nil, // a module of its own
+	"scripts/witness":         {"scripts/tool"},
 }
 
 // topLevel is every folder that the module's root may hold, with the two that builds and demos write; those that

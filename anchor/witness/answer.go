@@ -59,13 +59,17 @@ func beUint32(b []byte) uint32 {
 	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 }
 
+// errNoSize is a conflict that names no size. An earlier version of the
+// specification had it for another root of the very size that was cosigned.
+var errNoSize = fmt.Errorf("%w: a conflict without a size", ErrAnswer)
+
 // parseConflict reads the size in the body of a 409.
 func parseConflict(contentType string, body []byte) (uint64, error) {
 	// SPEC: The response body MUST consist of the tree size of the latest cosigned
 	// checkpoint in decimal, followed by a newline (U+000A). The response MUST have a
 	// Content-Type of text/x.tlog.size.
 	if media, _, _ := strings.Cut(contentType, ";"); strings.TrimSpace(media) != sizeType {
-		return 0, fmt.Errorf("%w: a conflict of type %.60q, want %s", ErrAnswer, contentType, sizeType)
+		return 0, fmt.Errorf("%w: its type is %.60q, not %s", errNoSize, contentType, sizeType)
 	}
 	digits, ok := strings.CutSuffix(string(body), "\n")
 	size, err := parseSize(digits)

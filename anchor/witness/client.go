@@ -174,7 +174,7 @@ func (c *Client) Cosign(ctx context.Context, checkpoint []byte, size, known uint
 		got, err := c.add(ctx, &Request{Old: known, Proof: proof, Checkpoint: checkpoint})
 		var conflict *conflictError
 		switch {
-		case errors.Is(err, errInconsistent):
+		case errors.Is(err, errInconsistent), errors.Is(err, errNoSize) && known == size:
 			return Cosignature{}, &ForkError{Size: known, Asked: size}
 		case !errors.As(err, &conflict):
 			return got, err

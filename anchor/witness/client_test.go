@@ -136,6 +136,7 @@ func TestHostileAnswers(t *testing.T) {
 		{"a conflict without newline", 409, conflict, "7", ErrAnswer},
 		{"a conflict of another type", 409, nil, "7\n", ErrAnswer},
 		{"a conflict with more", 409, conflict, "10\n", ErrAhead},
+		{"a conflict of an empty type", 409, map[string]string{"Content-Type": ""}, "", ErrAnswer},
 		{"malformed", 400, nil, "", ErrRefused},
 		{"untrusted", 403, nil, "", ErrUntrusted},
 		{"unknown", 404, nil, "", ErrUnknownLog},
@@ -160,6 +161,16 @@ func TestHostileAnswers(t *testing.T) {
 				t.Errorf("got %+v, %v; want %v", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// TestOldConflict: witnesses by an earlier version of the specification answer another
+// root of their size with a conflict that names no size.
+func TestOldConflict(t *testing.T) {
+	l := newTestLog(t, "example.com/log").grow(40, 0)
+	c := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(409) }), newSigner(t, "w").Key)
+	if _, err := ask(t, c, l, 9, 9); !errors.Is(err, ErrFork) {
+		t.Errorf("got %v, want %v", err, ErrFork)
 	}
 }
 
