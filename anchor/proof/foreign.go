@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/sha1"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -364,3 +365,10 @@ func CheckNetwork(name string) error {
 	}
 	return nil
 }
+
+//go:embed foreign.schema.json
+var foreignSchema []byte
+
+// ForeignSchema returns the JSON Schema (draft 2020-12) of what
+// [ForeignVerdict.JSON] writes.
+func ForeignSchema() []byte { return foreignSchema }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"golang.org/x/crypto/ripemd160"
 )
 
@@ -83,6 +84,7 @@ func TestVerifyForeign(t *testing.T) {
 	fork := newBTCChain(t)
 	fork.mine(siteStart, [32]byte{3})
 	fork.bury(9)
+	valid := foreignSchemaOf(t)
 	pin := Pinned{reversed(r.Header.Hash())}
 	for _, c := range []struct {
 		name    string
@@ -136,6 +138,7 @@ func TestVerifyForeign(t *testing.T) {
 		if (v.Level == LevelAnchored) != (v.NotAfter != nil) || len(v.NotChecked) == 0 || v.Level < LevelAnchored && v.Next == "" {
 			t.Errorf("%s: not after %+v\n%s", c.name, v.NotAfter, text)
 		}
+		valid(c.name, v.JSON())
 		var back map[string]any
 		if err := json.Unmarshal(v.JSON(), &back); err != nil || back["outcome"] != string(c.outcome) || back["format"] != "opentimestamps" {
 			t.Errorf("%s: %v, %v", c.name, back, err)
@@ -147,6 +150,32 @@ func TestVerifyForeign(t *testing.T) {
 	}
 	if CheckNetwork("regtest") != nil || !errors.Is(CheckNetwork("moon"), ErrBitcoinNetwork) {
 		t.Errorf("networks: %v", CheckNetwork("moon"))
+	}
+}
+
+// foreignSchemaOf holds verdicts against their schema.
+func foreignSchemaOf(t *testing.T) func(name string, verdict []byte) {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(ForeignSchema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("urn:cairn:foreign:1", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("urn:cairn:foreign:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(name string, verdict []byte) {
+		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(verdict))
+		if err == nil {
+			err = s.Validate(v)
+		}
+		if err != nil {
+			t.Errorf("%s: %v in %s", name, err, verdict)
+		}
 	}
 }
 

@@ -219,6 +219,7 @@ func TestForeign(t *testing.T) {
 		{"with data named", append(slices.Clone(regtest), "--file", data, copied), 0, "VERIFIED anchored: what is stamped (BY bitcoin:regtest"},
 		{"alone", append(slices.Clone(regtest), copied), 0, "(DATA NOT CHECKED)"},
 		{"as JSON", append(slices.Clone(regtest), "--json", ots), 0, `"matches": true`},
+		{"its schema", []string{"--schema", ots}, 0, "urn:cairn:foreign:1"},
 		{"other data", append(slices.Clone(regtest), "--file", path, ots), 1, "[digest-mismatch]"},
 		{"without headers", []string{ots}, 1, "of bitcoin:mainnet with merkle root"},
 		{"pending suffices", []string{"--require", "pending", ots}, 0, "VERIFIED pending: what is stamped; not more"},

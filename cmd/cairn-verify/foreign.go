@@ -140,3 +140,12 @@ func (c *command) answerForeign(v *proof.ForeignVerdict, err error, stdout, stde
 	}
 	return v.Outcome.Exit()
 }
+
+// schemaOf is the schema of the verdict on the file, if one was named, else of
+// that on proof files.
+func (c *command) schemaOf() []byte {
+	if ok, err := isOTS(c.file); ok && err == nil {
+		return proof.ForeignSchema()
+	}
+	return proof.Schema()
+}

@@ -96,7 +96,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if c.schema {
-		if _, err := stdout.Write(proof.Schema()); err != nil {
+		if _, err := stdout.Write(c.schemaOf()); err != nil {
 			fmt.Fprintf(stderr, "cairn-verify: the schema could not be written: %v\n", err)
 			return 2
 		}
