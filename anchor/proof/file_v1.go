@@ -20,9 +20,10 @@ const (
 	sumSize    = 16 // first bytes of the SHA-256 of all before it, at the end
 )
 
-// maxDeflate is how many bytes one byte of DEFLATE can stand for at most: two
-// bits for a match of 258.
-const maxDeflate = 4 * 258
+// maxRatio is how many bytes of a body a packed byte may stand for, of a
+// thousand that DEFLATE lets it. Hashes and salts keep every honest file far
+// below; what is above is made to fill a reader's memory.
+const maxRatio = 64
 
 // encode1 writes version 1.
 func (f *File) encode1() ([]byte, error) {
@@ -41,6 +42,9 @@ func wrap1(body []byte) ([]byte, error) {
 	b := bytes.NewBuffer(binary.BigEndian.AppendUint32([]byte(Magic), uint32(len(body))))
 	if err := deflate(b, body); err != nil {
 		return nil, fmt.Errorf("pack: %w", err)
+	}
+	if packed := b.Len() - len(Magic) - lengthSize; len(body)/maxRatio > packed {
+		return nil, fmt.Errorf("%w: its %d bytes pack into %d: they are no proof", ErrFile, len(body), packed)
 	}
 	sum := sha256.Sum256(b.Bytes())
 	b.Write(sum[:sumSize])
@@ -94,11 +98,10 @@ func unwrap1(b []byte) ([]byte, error) {
 	return inflate(b[begin:end], int(binary.BigEndian.Uint32(b[len(Magic):])))
 }
 
-// inflate unpacks a body that is said to have n bytes. It takes that length
-// only where the packed bytes can hold so much, makes no more of them, and
-// wants nothing after them.
+// inflate unpacks a body that is said to have n bytes. It looks at that before
+// it begins, makes no more of what is packed, and wants nothing after it.
 func inflate(packed []byte, n int) ([]byte, error) {
-	if n < 0 || n > MaxFile || n/maxDeflate > len(packed) {
+	if n < 0 || n > MaxFile || n/maxRatio > len(packed) {
 		return nil, fmt.Errorf("%w: a body of %d bytes, packed in %d", ErrFile, n, len(packed))
 	}
 	from := bytes.NewReader(packed)

@@ -166,6 +166,7 @@ func TestDecode1Refuses(t *testing.T) {
 		{"one byte less stated", stated(len(body)-1, packed), ErrFile},
 		{"one byte more stated", stated(len(body)+1, packed), ErrFile},
 		{"much more stated", stated(MaxFile, packed), ErrFile},
+		{"more stated than such a file may hold", stated(maxRatio*(len(packed)+1), packed), ErrFile},
 		{"more than any file stated", stated(MaxFile+1, make([]byte, 1<<20)), ErrFile},
 		{"a byte after what is packed", stated(len(body), append(bytes.Clone(packed), 0)), ErrFile},
 		{"not packed", stated(len(body), body), ErrFile},

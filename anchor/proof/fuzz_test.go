@@ -42,11 +42,64 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// FuzzDecode1 does so for version 1, whose body a reader must write again as it
+// is.
+func FuzzDecode1(f *testing.F) {
+	all := makeVersion1(f)
+	for _, file := range all.files {
+		f.Add(bodyOf(f, mustEncode(f, file)))
+	}
+	o := all.options(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		file, err := Decode(wrapped(t, body))
+		if err != nil {
+			if !errors.Is(err, ErrFile) {
+				t.Errorf("error without a name: %v", err)
+			}
+			return
+		}
+		if err := file.check(); err != nil {
+			t.Errorf("accepted, and refused again: %v", err)
+		}
+		if again, err := file.appendBody(nil); err != nil || !bytes.Equal(again, body) {
+			t.Errorf("an accepted body is not written again: %v", err)
+		}
+		for _, o := range []Options{o, {}} {
+			v := Verify(file, o)
+			if v.Text() == "" || len(v.JSON()) == 0 || v.Level < LevelAnchored && v.Code == "" {
+				t.Errorf("verdict without words: %+v", v)
+			}
+		}
+	})
+}
+
+// FuzzInflate gives what stands packed in a file of version 1, and how much that
+// is said to be: no more is made of it than that.
+func FuzzInflate(f *testing.F) {
+	body := bodyOf(f, mustEncode(f, makeVersion1(f).files["file1.update.proof"]))
+	var b bytes.Buffer
+	if err := deflate(&b, body); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes(), len(body))
+	f.Add([]byte{1, 0, 0, 0xff, 0xff}, 0)
+	f.Fuzz(func(t *testing.T, packed []byte, n int) {
+		body, err := inflate(packed, n)
+		if err != nil && !errors.Is(err, ErrFile) {
+			t.Errorf("error without a name: %v", err)
+		}
+		if err == nil && len(body) != n || cap(body) > 2*(maxRatio*len(packed)+4096) {
+			t.Errorf("%d bytes with room for %d of %d stated, packed in %d", len(body), cap(body), n, len(packed))
+		}
+	})
+}
+
 func FuzzParsePolicy(f *testing.F) {
 	f.Add(newSite("a").policy().Append(nil))
 	f.Add(newSite("a").policy2().Append(nil))
 	f.Add([]byte("cairn-policy 1\nlate 1h\n# x\n"))
 	f.Add([]byte("cairn-policy 2\nroute x ots\ngroup g any x\nquorum g\n"))
+	f.Add(makeVersion1(f).policy.Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := ParsePolicy(b)
 		if err != nil {
