@@ -4,38 +4,88 @@
 //
 // # The file
 //
-// A proof file of version 0 is
+// A proof file is written in version 1, and read in versions 0 and 1:
 //
-//	"cairn/proof/0" 0a ‖ body ‖ SHA-256 of all before it (32)
+//	version 1: "cairn/proof/1" 0a ‖ length of the body (4, big-endian) ‖ DEFLATE(body) ‖
+//	           first 16 bytes of the SHA-256 of all before them
+//	version 0: "cairn/proof/0" 0a ‖ body ‖ SHA-256 of all before it (32)
 //
-// The checksum is no protection: it tells a damaged file from a false one. The
-// body is one array in deterministic CBOR (RFC 8949 section 4.2.1), without
-// tags, maps, floats and null. A reader writes again what it has read and
-// refuses a file that differs. A hash is bytes (32), a salt bytes (16), a path
-// one byte string of up to 63 hashes. A position counts from 0 in another list
-// of the file.
+// The checksum is no protection: it tells a damaged file from a false one. How
+// the body is packed (RFC 1951) is free; but it has just the length stated, at
+// most 64 times that of what it is packed in, and nothing follows the last
+// block. The body is one array in deterministic CBOR (RFC 8949 section 4.2.1),
+// without tags, maps, floats and simple values but null. There is one body to
+// what a file says: a reader refuses one that it would not write again byte for
+// byte. A hash is bytes (32), a salt bytes (16), a path one byte string of up to
+// 63 hashes. A position counts from 0 in another list of the file. Version 1:
 //
-//	body      = [ledger, [+ reading], [+ summary], [+ batch], [+ head], [* receipt], [* statement]]
+//	body      = [ledger, [* reading], [* summary], [* batch], [* head], [* receipt],
+//	             [* statement], [* range], [* extension], [* vouch]]
 //	ledger    = [log public key bytes (32), nonce bytes (32)]
-//	reading   = [summary position, sequence uint, width uint, record root hash,
-//	             [+ field], hidden path, run path]
+//	reading   = [summary position, sequence uint, width uint, [+ field], hidden path, run path]
 //	field     = [index uint, item bytes, salt]
-//	summary   = [batch position, tag bytes (12), item bytes, salt, path]
+//	summary   = [batch position, tag bytes (12), item bytes, salt, path, rest (shown or null)]
 //	batch     = [header bytes, slots shown, statements (shown or null), [+ [head position, path]]]
 //	shown     = [item bytes, salt]
-//	head      = [signed note bytes]
+//	head      = [size uint, root hash, key id bytes (4), signature bytes (64), [* cosignature]]
+//	cosignature = [name text, key id bytes (4), time uint, signature bytes (64)]
 //	receipt   = [route text, head position, kind text, data bytes]
 //	statement = [batch position, index uint, item bytes, salt, path]
+//	range     = [[+ summary position], from uint, to uint, first uint, left path, [* numbered]]
+//	numbered  = [sequence uint, width uint, [* field], hidden path]
+//	extension = [old head position, new head position, path]
+//	vouch     = [receipt position, kind text, data bytes]
 //
-// (The null of a batch that shows no statements is the only one.) Fields ascend
-// by index, the heads of a batch by position; a batch shows a statement once.
-// Item 0 of a reading is empty in the file: it is made of the others, so
-// whoever shows field 0 shows them all. The hidden path of a reading is what [Cover] gives: the roots of the largest
-// subtrees of the record tree without a shown leaf, left to right. Every
-// summary, batch and head is used by something below it, and a batch shows its
-// statements only for a statement, so no byte of a file is without a check. A
-// file has at most 64 MiB, a part of it 2 MiB; its receipts are about at most
-// 65,536 blocks, and the messages of its timestamps have at most 1 GiB in all.
+// Fields ascend by index, the heads of a batch by position; a batch shows a
+// statement once, a range a summary once, and of two heads there is one
+// extension. Item 0 of a reading is empty in the file: it is made of the others,
+// so whoever shows field 0 shows them all. The hidden path of a reading is what
+// [Cover] gives: the roots of the largest subtrees of the record tree without a
+// shown leaf, left to right. A numbered reading without a field has width 0, and
+// the record root is its hidden path. A width is a power of two, 8 to 64.
+//
+// A head is the C2SP signed note, taken apart, of the checkpoint
+//
+//	"cairn/<ledger id>" 0a ‖ size in decimal 0a ‖ root in base64 0a
+//
+// with the log's signature, and after it up to 64 cosignatures of witnesses, each
+// of another key: C2SP cosignature/v1 by Ed25519 (type 04), their time in Unix
+// seconds, their names of at most 256 bytes. In the note each is a line "— name
+// base64(key id ‖ time (8, big-endian) ‖ signature)", of the log's without time.
+//
+// A range is of the times from, to in Unix milliseconds, without to; left are the
+// roots of the largest complete subtrees over the readings before first, the
+// largest first, as many as first has bits set. An extension is the consistency
+// proof of RFC 9162 section 2.1.4 that the log of the old head is the beginning
+// of that of the new, which is longer. A vouch is what someone says to make a
+// receipt's block trusted: the kind "sync-committee" is reserved for Ethereum's
+// light clients. No kind is checked, and the verdict says so.
+//
+// Every summary, batch and head is used by another part, and a batch shows its
+// statements only for a statement. So no byte of a file is without a check, but
+// for the signatures of witnesses that the policy does not name, and vouches; the
+// verdict shows the former, and the latters' SHA-256. A file has a reading, a
+// range or a receipt. One with neither reading, range nor statement is an update:
+// its heads, extensions and receipts complete the proofs of others. It has no
+// level.
+//
+// A file has at most 256 MiB, packed and unpacked; of each list at most
+// 1,048,576 elements, and as many heads of all batches and summaries of all
+// ranges, but readings of a range without limit. A part has at most 2 MiB, so a
+// range without its readings, and one of those 64 KiB. A file's receipts are
+// about at most 65,536 blocks, and the messages of its timestamps have at most
+// 1 GiB in all.
+//
+// Version 0 has at most 64 MiB, at least one reading, and these:
+//
+//	body      = [ledger, [+ reading], [+ summary], [+ batch], [+ head], [* receipt], [* statement]]
+//	reading   = [summary position, sequence uint, width uint, record root hash,
+//	             [+ field], hidden path, run path]
+//	summary   = [batch position, tag bytes (12), item bytes, salt, path]
+//	head      = [signed note bytes]
+//
+// with the others as above; every head is one of a batch's, and its note has one
+// signature.
 //
 // Items, entries and leaves are those of the packages reading and ledger, the
 // hashes of trees and the signed note those of package merkle.
@@ -53,11 +103,12 @@
 //	                have one size and two roots, or one root and two sizes. Each
 //	                log-key statement is signed by both keys; together they lead
 //	                from the log key on without a fork or a way back, by ascending
-//	                number.
+//	                number. A cosignature by a key that the policy names is right.
 //	 4  log         Each batch header is this ledger's; its window reaches out of
 //	                no quarter hour of Unix time; no other has its index;
 //	                LeafHash(header) stands at the header's own index in the tree of
-//	                each head it names.
+//	                each head it names. Of each extension the old head's log is
+//	                shorter, and the beginning of the new one's.
 //	 5  header      The slots item, and statements if shown, are what the header
 //	                hides: SHA256(SHA256(item) ‖ salt). By index, the statements'
 //	                trees do not shrink, and of one size have one root.
@@ -67,6 +118,7 @@
 //	                batch root, depth from the slots item. A slot has one tag and a
 //	                tag one slot; by index, the runs of a slot, first to next, do not
 //	                overlap nor go back, and none follows a summary that is closed.
+//	                A rest that is shown is the one that the summary hides.
 //	 7  record      No slot has a sequence twice. Each shown item parses, in its
 //	                place; sequence is the reading's, received lies in the window
 //	                [from, to). From items and salts to entries and leaves, with the
@@ -120,6 +172,12 @@
 // in the batch that shows it. The least reading or statement decides for the
 // file. A binding names the readings of its stream from the batch that shows it
 // on, by index.
+//
+// What anchors or cosigns a head counts also for the heads whose logs extensions
+// show to be its beginning, over any number of steps. If the policy asks that
+// witnesses cosign, and those that did cosign a batch's heads are too few, the
+// batch is no more than logged; a policy that is open lets it pass, and the
+// verdict says that it did. Cosignatures of others count for nothing.
 //
 // A Bitcoin block is as final as a header that the receipt shows to follow it,
 // with the depth that the policy's route asks for counted from the block; a
@@ -222,32 +280,42 @@
 // # Policy
 //
 // UTF-8 text of characters that can be seen; blank lines and lines that begin
-// with # do not count; words are parted by spaces and tabs. Version 2 has the
-// first line "cairn-policy 2", then
+// with # do not count; words are parted by spaces and tabs. Version 3 has the
+// first line "cairn-policy 3", then
 //
 //	ledger <id, 64 hexadecimal digits> <verifier key of the log>
 //	route <name> ethereum chain=<id> contract=0x<20 bytes> code=0x<32 bytes> sender=0x<20 bytes>
 //	route <name> bitcoin network=<network> script=<22 to 34 bytes> [depth=<blocks>]
 //	route <name> ots [network=<network>] [depth=<blocks>]
+//	witness <name> <verifier key of the witness>
 //	group <name> all|any|<k> <member>…
 //	quorum <name>|none
+//	cosigned <name> [open]
 //	late <duration>
 //
-// with ledger and quorum once, late at most once, from 1s on, up to 64 routes and
-// 64 groups. Bytes are in hexadecimal. A verifier key is that of a C2SP signed
+// with ledger and quorum once, cosigned and late at most once, late from 1s on,
+// up to 64 routes, 64 witnesses and 64 groups. Bytes are in hexadecimal. A verifier key is that of a C2SP signed
 // note, named "cairn/<id>", and the first of the log's keys; code is the
 // keccak256 of the contract's runtime code; depth counts the block itself, 6 if
 // it is not said; the calendars' network is mainnet if it is not said. A name is
-// 1 to 64 letters, digits and -_.: and not none. A member and the quorum name a
-// route or group that stands above; a name stands for one thing, and is a member
-// of one group at most; a place has one name. The quorum may be left out where
-// there is one route and no group: then it is that.
+// 1 to 64 letters, digits and -_.: and not none. A member names a route, witness
+// or group that stands above; the members of a group are routes and groups of
+// routes, or witnesses and groups of witnesses. The quorum names one of the
+// former, cosigned one of the latter. A name stands for one thing, and is a member
+// of one group at most; a place has one name, and so has a key. The quorum may be
+// left out where there is one route and no group of routes: then it is that.
+//
+// A witness's verifier key is that of a C2SP signed note for cosignature/v1 by
+// Ed25519 (type 04), with the name that it signs with, which need not be the
+// policy's for it. Where cosigned is not met a batch is no more than logged, or
+// with the word open as it is without.
 //
 // A Bitcoin anchor can be written as an OpenTimestamps proof of the same network
 // too, so that a group of both asks for no more than either. The verdict says so
 // where two routes rest on one block.
 //
-// Version 1 has the first line "cairn-policy 1", the lines ledger and late, and
+// Version 2 has the first line "cairn-policy 2", and no lines witness and
+// cosigned. Version 1 has the first line "cairn-policy 1", the lines ledger and late, and
 // routes of the form
 //
 //	route ethereum chain=<id> contract=0x<20 bytes> code=0x<32 bytes> sender=0x<20 bytes>
