@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,30 +44,103 @@ func (l *openLedger) cosignaturesOf(size uint64) ([][]byte, error) {
 	return all[:len(all)-1], nil
 }
 
-// newestCosigned returns the size of the newest head that witnesses cosigned of
-// those from one size to another, 0 if there is none.
-func (l *openLedger) newestCosigned(from, to uint64) (newest uint64, err error) {
-	j := l.store.Journal(witnessJournal)
-	for at := from; at <= to; {
-		k, _, ok, err := j.Seek(witnessKey(at))
-		if err != nil || !ok {
-			return newest, err
-		}
-		size, err := strconv.ParseUint(k, 16, 64)
-		if err != nil || size > to {
-			return newest, err
-		}
-		newest, at = size, size+1
+// cosigners returns which of the configured witnesses cosigned the head of a size,
+// by their keys. A head that the log does not sign any more has none.
+func (l *openLedger) cosigners(size uint64) (map[string]bool, error) {
+	lines, err := l.cosignaturesOf(size)
+	if err != nil || len(lines) == 0 {
+		return nil, err
 	}
-	return newest, nil
+	note, err := l.store.CheckpointAt(size)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil // the log was put back
+	}
+	if err != nil {
+		return nil, err
+	}
+	by := map[string]bool{}
+	for _, line := range lines {
+		got, err := witness.ParseCosignature(line)
+		if err != nil {
+			return nil, fmt.Errorf("read cosignatures: %w: those of %d batches: %w", store.ErrDamaged, size, err)
+		}
+		for i := range l.cfg.Witnesses {
+			if k := l.cfg.Witnesses[i].key; k.Check(got, witness.NoteText(note)) == nil {
+				by[k.String()] = true
+			}
+		}
+	}
+	return by, nil
+}
+
+// cosignedEnough reports whether as many witnesses as the ledger asks for cosigned
+// the head of a size.
+func (l *openLedger) cosignedEnough(size uint64) (bool, error) {
+	by, err := l.cosigners(size)
+	return len(by) >= l.cfg.needCosigned(), err
+}
+
+// newestCosigned returns the size of the newest head from one size to another that
+// enough witnesses cosigned, or of the newest that any did if there is no such
+// head; 0 if there is none at all.
+func (l *openLedger) newestCosigned(from, to uint64) (uint64, error) {
+	some := uint64(0)
+	for span, end := uint64(keptHeads), to; from <= end; span *= 2 {
+		begin := from
+		if end-from > span {
+			begin = end - span
+		}
+		sizes, err := l.keptBetween(begin, end)
+		if err != nil {
+			return 0, err
+		}
+		for _, size := range slices.Backward(sizes) {
+			if enough, err := l.cosignedEnough(size); err != nil || enough {
+				return size, err
+			}
+			some = max(some, size)
+		}
+		if begin == from {
+			break
+		}
+		end = begin - 1
+	}
+	return some, nil
+}
+
+// keptBetween returns the sizes of the heads whose cosignatures are kept, from one
+// size to another, ascending.
+func (l *openLedger) keptBetween(from, to uint64) (sizes []uint64, err error) {
+	j := l.store.Journal(witnessJournal)
+	for at := from; ; {
+		key, _, ok, err := j.Seek(witnessKey(at))
+		if err != nil || !ok {
+			return sizes, err
+		}
+		size, err := sizeOf(key)
+		if err != nil || size > to {
+			return sizes, err
+		}
+		sizes, at = append(sizes, size), size+1
+	}
+}
+
+// sizeOf reads what witnessKey writes.
+func sizeOf(key string) (uint64, error) {
+	size, err := strconv.ParseUint(key, 16, 63)
+	if err != nil || witnessKey(size) != key {
+		return 0, fmt.Errorf("read cosignatures: %w: key %.40q", store.ErrDamaged, key)
+	}
+	return size, nil
 }
 
 // cosigned keeps what the witnesses of a running ledger signed.
 type cosigned struct {
 	l       *openLedger
 	journal *store.Journal
-	need    int  // witnesses that make a head cosigned
-	open    bool // the ledger fails open
+	need    int                             // witnesses that make a head cosigned
+	open    bool                            // the ledger fails open
+	used    func(size uint64) (bool, error) // whether an anchor has, or may get, the head of a size
 
 	mu     sync.Mutex   // covers what follows, and is held while a line is written
 	recent []recentHead // the newest, ascending, at most keptHeads
@@ -90,12 +164,12 @@ type cosignedHead struct {
 // openCosigned reads what is kept.
 func (l *openLedger) openCosigned() (*cosigned, error) {
 	c := &cosigned{
-		l: l, journal: l.store.Journal(witnessJournal), need: l.cfg.needCosigned(), open: l.cfg.WitnessFailOpen,
+		l: l, journal: l.store.Journal(witnessJournal), need: l.cfg.needCosigned(), open: l.cfg.WitnessFailOpen, used: l.anchors,
 	}
-	err := c.journal.All(func(key string, lines []byte) error {
-		size, err := strconv.ParseUint(key, 16, 64)
+	err := c.journal.All(func(key string, _ []byte) error {
+		size, err := sizeOf(key)
 		if err != nil {
-			return fmt.Errorf("read cosignatures: %w: key %.40q", store.ErrDamaged, key)
+			return err
 		}
 		c.recent = append(c.recent, recentHead{size: size})
 		if len(c.recent) > keptHeads {
@@ -107,39 +181,12 @@ func (l *openLedger) openCosigned() (*cosigned, error) {
 		return nil, err
 	}
 	for i := range c.recent {
-		if err := c.recount(&c.recent[i]); err != nil {
+		h := &c.recent[i]
+		if h.by, err = l.cosigners(h.size); err != nil {
 			return nil, err
 		}
 	}
 	return c, c.choose()
-}
-
-// recount checks who cosigned a head, of the witnesses that are configured now.
-func (c *cosigned) recount(h *recentHead) error {
-	h.by = map[string]bool{}
-	note, err := c.l.store.CheckpointAt(h.size)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil // of a log that was put back: it counts no more
-	}
-	if err != nil {
-		return err
-	}
-	lines, err := c.l.cosignaturesOf(h.size)
-	if err != nil {
-		return err
-	}
-	for _, line := range lines {
-		got, err := witness.ParseCosignature(line)
-		if err != nil {
-			return fmt.Errorf("read cosignatures: %w: those of %d batches: %w", store.ErrDamaged, h.size, err)
-		}
-		for i := range c.l.cfg.Witnesses {
-			if k := c.l.cfg.Witnesses[i].key; k.Check(got, witness.NoteText(note)) == nil {
-				h.by[k.String()] = true
-			}
-		}
-	}
-	return nil
 }
 
 // add keeps a cosignature that was checked, in place of an earlier one by the same
@@ -158,11 +205,12 @@ func (c *cosigned) add(size uint64, k witness.Key, got witness.Cosignature) erro
 	if err := c.journal.Put(witnessKey(size), bytes.Join(append(lines, got.Line()), nil)); err != nil {
 		return err
 	}
-	i, ok := slices.BinarySearchFunc(c.recent, size, func(h recentHead, size uint64) int {
-		return int(min(1, max(-1, int64(h.size)-int64(size))))
-	})
+	i, ok := slices.BinarySearchFunc(c.recent, size, func(h recentHead, size uint64) int { return cmp.Compare(h.size, size) })
 	if !ok {
-		c.recent = slices.Insert(c.recent, i, recentHead{size, map[string]bool{}})
+		c.recent = slices.Insert(c.recent, i, recentHead{size: size})
+	}
+	if c.recent[i].by == nil {
+		c.recent[i].by = map[string]bool{}
 	}
 	c.recent[i].by[k.String()] = true
 	if err := c.choose(); err != nil {
@@ -201,7 +249,7 @@ func (c *cosigned) prune() error {
 	for len(c.recent) > keptHeads {
 		h := c.recent[0]
 		c.recent = slices.Delete(c.recent, 0, 1)
-		used, err := c.l.anchors(h.size)
+		used, err := c.used(h.size)
 		if err != nil {
 			return err
 		}
