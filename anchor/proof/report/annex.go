@@ -208,9 +208,19 @@ func (r *report) anchorDigests(a *proof.AnchorVerdict) {
 func (r *report) records() {
 	r.list("Record roots, by stream and number", len(r.c.rows))
 	r.put(`<ol class="roots">` + "\n")
-	for i := range r.f.Readings {
-		if i < len(r.v.Readings) {
-			r.put("<li>%/% %</li>\n", r.v.Readings[i].Stream, r.f.Readings[i].Seq, r.f.Readings[i].Root)
+	next := 0
+	for i := range r.v.Readings {
+		if v := &r.v.Readings[i]; v.Range == nil && next < len(r.f.Readings) {
+			r.put("<li>%/% %</li>\n", v.Stream, v.Sequence, r.f.Readings[next].Root)
+			next++
+		}
+	}
+	for i := range min(len(r.f.Ranges), len(r.v.Ranges)) {
+		for k := range r.f.Ranges[i].Readings {
+			n := &r.f.Ranges[i].Readings[k]
+			if root, ok := n.RecordRoot(); ok {
+				r.put("<li>%/% %</li>\n", r.v.Ranges[i].Stream, n.Seq, root)
+			}
 		}
 	}
 	r.put("</ol></details>\n")

@@ -63,6 +63,8 @@ func (r *report) sentence() string {
 	switch {
 	case v.Outcome == proof.Unchecked && v.Level == proof.LevelNone:
 		return "There is no answer: the file could not be checked as was asked. Nothing is said here for or against it."
+	case v.Outcome == proof.Unchecked && v.Level >= v.Required:
+		return "There is no answer yet: " + r.proven() + ", but not all of the time that the file claims to be complete for is known."
 	case v.Outcome == proof.Unchecked:
 		return fmt.Sprintf("There is no answer yet: what the file shows does not contradict itself, but whether it is %v could not be checked.", v.Required)
 	case v.Level == proof.LevelNone:
@@ -72,8 +74,30 @@ func (r *report) sentence() string {
 	case v.Outcome == proof.Refused:
 		return "This file does not hold what it claims: " + r.proven() + ", but that nothing is missing between them is not so, or not shown."
 	}
-	s := r.proven()
+	s := r.proven() + r.complete()
 	return strings.ToUpper(s[:1]) + s[1:] + "."
+}
+
+// complete says of what the readings are all that there are.
+func (r *report) complete() string {
+	v := r.v
+	n := 0
+	by := proof.ByGatewayAndDevice
+	for i := range v.Ranges {
+		if v.Ranges[i].Complete {
+			n++
+		}
+		if v.Ranges[i].NumberedBy != by {
+			by = proof.ByGateway
+		}
+	}
+	switch {
+	case n == 0 || n < len(v.Ranges):
+		return ""
+	case n == 1:
+		return fmt.Sprintf("; and no reading is missing that was received from %s up to %s, as numbered by the %s", told(v.Ranges[0].From), told(v.Ranges[0].To), by)
+	}
+	return fmt.Sprintf("; and no reading is missing in any of the %d ranges that it claims, as numbered by the %s", n, by)
 }
 
 func (r *report) failed() string {
@@ -88,7 +112,10 @@ func (r *report) failed() string {
 // proven says what the level means for what is shown.
 func (r *report) proven() string {
 	v := r.v
-	n := len(r.c.rows)
+	n := 0
+	if r.c != nil {
+		n = len(r.c.rows)
+	}
 	what, is, stand, exist := "the "+count(n, "reading")+" shown here", "are unaltered entries", "stand", "existed"
 	switch n {
 	case 0:
@@ -137,6 +164,10 @@ func (r *report) claim() {
 	}
 	r.put(`<table class="facts"><tbody>` + "\n")
 	r.fact("Ledger", inGroups(v.Ledger), "hash")
+	for i := range v.Ranges {
+		c := &v.Ranges[i]
+		r.fact("All readings of", fmt.Sprintf("%s, received from %s up to %s: %s", r.name(i), told(c.From), told(c.To), count(int(c.Readings), "reading")), "")
+	}
 	r.claimOfReadings()
 	if v.NotBefore != nil {
 		note := ""
@@ -174,13 +205,18 @@ func (r *report) claimOfReadings() {
 		}
 		s := known[w.slot]
 		if s == nil {
-			s = &source{name: names[w.slot], bound: r.v.Readings[i].BoundAs, first: w.seq, last: w.seq, from: w.from, to: w.to}
+			s = &source{name: names[w.slot], first: w.seq, last: w.seq, from: w.from, to: w.to}
 			known[w.slot] = s
 			order = append(order, s)
 		}
 		s.n++
 		s.first, s.last = min(s.first, w.seq), max(s.last, w.seq)
 		s.from, s.to = min(s.from, w.from), max(s.to, w.to)
+	}
+	for i := range r.v.Readings {
+		if s := known[r.v.Readings[i].Stream]; s != nil && r.v.Readings[i].Range == nil && r.v.Readings[i].BoundAs != "" {
+			s.bound = r.v.Readings[i].BoundAs
+		}
 	}
 	for _, s := range order {
 		what := fmt.Sprintf("%s of %s", count(s.n, "reading"), s.name)
@@ -190,7 +226,7 @@ func (r *report) claimOfReadings() {
 			what += fmt.Sprintf(", chosen from numbers %d to %d", s.first, s.last)
 		}
 		if s.bound != "" {
-			what += fmt.Sprintf(", bound as %q", s.bound)
+			what += fmt.Sprintf(", bound as “%s”", visible(s.bound, maxForeign))
 		}
 		r.fact("Shown", what, "")
 		r.fact("Received between", when(s.from)+" and "+when(s.to), "")

@@ -26,7 +26,7 @@ func (r *report) time() {
 		if c.Behind != "" {
 			r.put("at least % behind", c.Behind)
 		}
-		if !c.Confirmed {
+		if c.Behind != "" && !c.Confirmed {
 			r.put(", by a block that the ledger alone names")
 		}
 		r.put(".</p>\n")

@@ -66,32 +66,58 @@ func (s *series) cut(gaps []gap) {
 
 // content is what the file shows, put in order for drawing and listing.
 type content struct {
-	rows   []row
-	series []*series
+	rows    []row
+	series  []*series
+	sources map[uint64]string // of streams
 }
 
 // gather reads what the file shows. The verdict has found all of it to be well
 // formed; what were not is left out.
 func gather(f *proof.File, v *proof.Verdict) *content {
 	c := new(content)
-	for i := range f.Readings {
-		if i >= len(v.Readings) {
-			break
-		}
+	next := 0
+	for i := range v.Readings {
 		r := &v.Readings[i]
+		if r.Range != nil || next >= len(f.Readings) {
+			continue
+		}
 		c.rows = append(c.rows, row{
-			slot: r.Stream, seq: f.Readings[i].Seq, level: r.Level, fields: f.Readings[i].Fields, whole: r.Whole,
+			slot: r.Stream, seq: r.Sequence, level: r.Level, fields: f.Readings[next].Fields, whole: r.Whole,
 			claim: -1, received: -1, from: millis(r.From), to: millis(r.To),
 		})
+		next++
+	}
+	for i := range min(len(f.Ranges), len(v.Ranges)) {
+		c.claimed(&f.Ranges[i], &v.Ranges[i], i)
 	}
 	g := gatherer{c: c, known: make(map[key]*series), sources: sources(v)}
 	for i := range c.rows {
 		g.take(i)
 	}
+	c.sources = g.sources
 	for _, s := range c.series {
 		slices.SortStableFunc(s.points, func(a, b point) int { return cmp.Compare(a.t, b.t) })
 	}
 	return c
+}
+
+// claimed adds the readings of a range. What is known of the windows in which
+// they came is told by its parts.
+func (c *content) claimed(r *proof.Range, v *proof.RangeVerdict, claim int) {
+	c.rows = slices.Grow(c.rows, len(r.Readings))
+	from, part := millis(v.FromWindow), 0
+	for i := range r.Readings {
+		n := &r.Readings[i]
+		for ; part < len(v.Parts) && v.Parts[part].Next <= n.Seq; part++ {
+			from = millis(v.Parts[part].WindowTo)
+		}
+		w := row{slot: v.Stream, seq: n.Seq, fields: n.Fields, claim: claim, received: -1, from: from, to: -1}
+		if part < len(v.Parts) {
+			w.level, w.to = v.Parts[part].Level, millis(v.Parts[part].WindowTo)
+		}
+		w.whole = len(n.Fields) > 0 && n.Fields[0].Index == reading.IndexReading
+		c.rows = append(c.rows, w)
+	}
 }
 
 type key struct{ source, name, unit string }
@@ -154,14 +180,19 @@ func (g *gatherer) joins(i int) bool {
 // that, so that a device's bindings are drawn together.
 func sources(v *proof.Verdict) map[uint64]string {
 	names := make(map[uint64]string)
-	for i := range v.Readings {
-		r := &v.Readings[i]
+	name := func(slot uint64, device string) {
 		switch {
-		case r.Device != "":
-			names[r.Stream] = "device " + r.Device
-		case names[r.Stream] == "":
-			names[r.Stream] = "stream " + decimal(r.Stream)
+		case device != "":
+			names[slot] = "device " + visible(device, maxForeign)
+		case names[slot] == "":
+			names[slot] = "stream " + decimal(slot)
 		}
+	}
+	for i := range v.Readings {
+		name(v.Readings[i].Stream, v.Readings[i].Device)
+	}
+	for i := range v.Ranges {
+		name(v.Ranges[i].Stream, v.Ranges[i].Device)
 	}
 	return names
 }

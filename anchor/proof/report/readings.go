@@ -62,10 +62,22 @@ func (r *report) figure(s *series) {
 func (r *report) span(s *series) (from, to int64, marks []mark) {
 	first, last := s.points[0], s.points[len(s.points)-1]
 	from, to = first.t, last.t
-	a, b := &r.c.rows[first.row], &r.c.rows[last.row]
-	if a.from >= 0 && b.to >= 0 {
-		from, to = min(from, a.from), max(to, b.to)
-		marks = []mark{{from, "window begins"}, {to, "window ends"}}
+	claims := r.claims(s.source)
+	for _, i := range claims {
+		v := &r.v.Ranges[i]
+		a, b := millis(v.From), millis(v.To)
+		from, to = min(from, a), max(to, b)
+		if len(claims) == 1 {
+			marks = append(marks, mark{a, "claimed from here"}, mark{b, "to here"})
+		} else {
+			marks = append(marks, mark{a, fmt.Sprintf("range %d", i+1)}, mark{b, ""})
+		}
+	}
+	if len(claims) == 0 {
+		if a, b := &r.c.rows[first.row], &r.c.rows[last.row]; a.from >= 0 && b.to >= 0 {
+			from, to = min(from, a.from), max(to, b.to)
+			marks = []mark{{from, "window begins"}, {to, "window ends"}}
+		}
 	}
 	room := max((to-from)/25, 1000)
 	return from - room, to + room, marks

@@ -68,16 +68,16 @@ type report struct {
 	o Options
 	c *content // nil: nothing of it may be shown
 
-	out       map[*series][]excursion
-	compared  map[int]bool // limits that some series has
-	section   int
-	reduction bool // the plots are thinned
+	out      map[*series][]excursion
+	compared map[int]bool // limits that some series has
+	section  int
 }
 
 // hold compares all values to the limits.
 func (r *report) hold() {
 	r.out, r.compared = make(map[*series][]excursion), make(map[int]bool)
 	for _, s := range r.c.series {
+		s.cut(r.gapsOf(s))
 		for i := range r.o.Limits {
 			l := &r.o.Limits[i]
 			if !l.of(s.name, s.unit) {
