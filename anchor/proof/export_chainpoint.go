@@ -44,6 +44,9 @@ type chainpointAnchor struct {
 // hexadecimal digits.
 const chainpointPart = 256
 
+// maxChainpointTime is what a year of four digits ends with, Unix milliseconds.
+const maxChainpointTime = 253402300800_000
+
 // ExportChainpoint writes what a verified file shows as a Chainpoint v4 proof
 // in JSON, with the bytes that are shown. It holds the way to one Bitcoin
 // block, the oldest that a Bitcoin receipt has, on mainnet if there is one:
@@ -83,6 +86,9 @@ func (f *File) chainpoint(t *trail) ([]byte, error) {
 	header, err := ledger.ParseHeader(f.Batches[t.batch].Header)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrExportFalse, err)
+	}
+	if header.To >= maxChainpointTime {
+		return nil, fmt.Errorf("%w: the batch's window ends after the year 9999", ErrUnexportable)
 	}
 	anchor := chainpointAnchor{"btc", fmt.Sprint(r.Height)}
 	if r.Network != BitcoinMainnet {

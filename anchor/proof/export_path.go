@@ -71,10 +71,19 @@ type streamPart struct {
 	first  uint64
 	left   []merkle.Hash
 	leaves []merkle.Hash
+
+	// known are roots of complete subtrees. Trees of other sizes have them too, so
+	// that after the first path one costs no more than its own height squared.
+	known map[subtree]merkle.Hash
 }
 
+type subtree struct{ begin, end uint64 }
+
+// minKnown is the least number of leaves of a subtree whose root is kept.
+const minKnown = 16
+
 func newStreamPart(r *Range, tag [12]byte) (*streamPart, error) {
-	p := &streamPart{first: r.First, left: r.Left}
+	p := &streamPart{first: r.First, left: r.Left, known: make(map[subtree]merkle.Hash)}
 	if bits.OnesCount64(r.First) != len(r.Left) {
 		return nil, fmt.Errorf("%w: %d subtrees before reading %d", ErrExportFalse, len(r.Left), r.First)
 	}
@@ -128,17 +137,24 @@ func (p *streamPart) walk(begin, end, index uint64) (h merkle.Hash, path []merkl
 	if end <= p.first {
 		return p.left[p.subtreeAt(begin)], nil
 	}
+	at, inside := subtree{begin, end}, index >= begin && index < end
+	if h, ok := p.known[at]; ok && !inside {
+		return h, nil
+	}
 	mid := begin + 1<<(bits.Len64(end-begin-1)-1)
 	left, below := p.walk(begin, mid, index)
 	right, above := p.walk(mid, end, index)
 	h = merkle.NodeHash(left, right)
-	switch {
-	case index >= begin && index < mid:
-		return h, append(below, right)
-	case index >= mid && index < end:
-		return h, append(above, left)
+	if n := end - begin; n >= minKnown && n&(n-1) == 0 {
+		p.known[at] = h
 	}
-	return h, nil
+	switch {
+	case !inside:
+		return h, nil
+	case index < mid:
+		return h, append(below, right)
+	}
+	return h, append(above, left)
 }
 
 // subtreeAt returns which of the complete subtrees before the first leaf begins

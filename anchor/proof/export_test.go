@@ -86,16 +86,17 @@ func startChain(t *testing.T) *nodeChain {
 // ofRange makes of a stream of the site, from one of its numbers on, a range
 // that ends with these windows. Every fourth reading is shown in full, the
 // others are not but for their record roots.
-func (s *site) ofRange(t *testing.T, b *Builder, head, size int, slot, first uint64, windows ...int) Range {
+func (s *site) ofRange(t testing.TB, b *Builder, head, size int, slot, first uint64, windows ...int) Range {
 	t.Helper()
-	r := Range{First: first}
+	r := Range{First: first, From: siteStart + int64(windows[0]+1)*siteWindow, To: siteStart + int64(windows[len(windows)-1]+1)*siteWindow}
 	var leaves []merkle.Hash
 	for w := 0; w <= windows[len(windows)-1]; w++ {
 		run := s.windows[w].streams[slot]
 		for i := range run.records {
 			rec := &run.records[i]
-			n := Numbered{Seq: rec.seq, Width: len(rec.leaves)}
+			n := Numbered{Seq: rec.seq}
 			if rec.seq%4 == 0 {
+				n.Width = len(rec.leaves)
 				var all []int
 				for k, item := range rec.items {
 					if k == 0 {
@@ -139,7 +140,7 @@ func (s *site) ofRange(t *testing.T, b *Builder, head, size int, slot, first uin
 }
 
 // exported is a file with something of each kind, and the selections of it all.
-func (s *site) exported(t *testing.T) (*File, map[string]Selection) {
+func (s *site) exported(t testing.TB) (*File, map[string]Selection) {
 	t.Helper()
 	const size = 5
 	b := NewBuilder([32]byte(s.key.Public().(ed25519.PublicKey)), s.nonce)
@@ -179,6 +180,10 @@ func TestExportOTS(t *testing.T) {
 	r := chain.anchor([32]byte(s.root(5)), siteScript, 0)
 	calendar := calendarReceipt(t, chain, s.root(5))
 	f.Receipts = []Receipt{f0(s, t), btc(t, r), calendar}
+	f, err := Decode(mustEncode(t, f))
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	var files []stamped
 	longest := 0
@@ -473,4 +478,52 @@ func TestExportBudget(t *testing.T) {
 	if !strings.Contains(got[0].Error, "RecursionLimitError") {
 		t.Errorf("256 operations: %+v", got[0])
 	}
+}
+
+// FuzzExport: what a hostile file says never makes an export fall over, and
+// what is written is read by our own reader of it.
+func FuzzExport(f *testing.F) {
+	for _, file := range makeVersion1(f).files {
+		f.Add(bodyOf(f, mustEncode(f, file)))
+	}
+	s := newSite("export").build(5)
+	chain := newBTCChain(f)
+	r := chain.anchor(s.root(5), siteScript, siteStart+20*60_000)
+	full, _ := s.exported(f)
+	full.Receipts = []Receipt{btc(f, r), viaCalendar(f, r, s.root(5), true, "https://a.example")}
+	f.Add(bodyOf(f, mustEncode(f, full)))
+	named := func(err error) bool {
+		return errors.Is(err, ErrSelection) || errors.Is(err, ErrExportFalse) || errors.Is(err, ErrUnexportable)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		file, err := Decode(wrapped(t, body))
+		if err != nil {
+			return
+		}
+		all := []Selection{SelectHeader(0), SelectStatement(0), SelectField(0, 0), SelectRangeField(0, 0, 0)}
+		for i := range 8 {
+			what, err := file.SelectReading(i, "")
+			if err == nil {
+				all = append(all, what)
+			}
+			if what, err = file.SelectHeaderOf(i); err == nil {
+				all = append(all, what)
+			}
+		}
+		for _, what := range all {
+			shown, ots, err := ExportOTS(file, what)
+			if err == nil {
+				if p, err := ParseOTS(ots); err != nil || [32]byte(p.Tree.Message()) != sha256.Sum256(shown) {
+					t.Errorf("%v", err)
+				}
+			} else if !named(err) {
+				t.Errorf("error without a name: %v", err)
+			}
+			for _, export := range []func(*File, Selection) ([]byte, []byte, error){ExportChainpoint, ExportTlogProof} {
+				if _, _, err := export(file, what); err != nil && !named(err) {
+					t.Errorf("error without a name: %v", err)
+				}
+			}
+		}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cairn/merkle"
 	"cairn/merkle/ledger"
@@ -272,7 +273,7 @@ func TestStreamPart(t *testing.T) {
 			}
 			left, at, rest = append(left, merkle.RootOf(leaves[at:at+n])), at+n, rest-n
 		}
-		p := streamPart{first, left, leaves[first:]}
+		p := streamPart{first, left, leaves[first:], make(map[subtree]merkle.Hash)}
 		for size := first + 1; size <= most; size++ {
 			for index := first; index < size; index++ {
 				want, err := merkle.ProveInclusion(leaves, index, size)
@@ -329,6 +330,29 @@ func TestExportExtended(t *testing.T) {
 	f.Extends = nil
 	if _, _, err := ExportOTS(f, SelectField(0, 0)); !errors.Is(err, ErrUnexportable) {
 		t.Errorf("%v without the extension", err)
+	}
+}
+
+// TestStreamPartCost: a year of windows over one stream is one pass over its
+// readings, and a little for each.
+func TestStreamPartCost(t *testing.T) {
+	const size, step = 1 << 18, 718 // a reading every two minutes, a summary each day
+	leaves := make(merkle.Leaves, size)
+	for i := range leaves {
+		leaves[i] = merkle.Hash{byte(i), byte(i >> 8), byte(i >> 16)}
+	}
+	p := streamPart{leaves: leaves, known: make(map[subtree]merkle.Hash)}
+	begun := time.Now()
+	for n := uint64(step); n <= size; n += step {
+		path, ok := p.path(5, n)
+		if !ok || n%(50*step) == 0 && merkle.VerifyInclusion(leaves[5], 5, n, path, merkle.RootOf(leaves[:n])) != nil {
+			t.Fatalf("no path in a tree of %d", n)
+		}
+	}
+	if took := time.Since(begun); took > 20*time.Second {
+		t.Errorf("it took %v", took)
+	} else {
+		t.Logf("%d paths in a stream of %d readings in %v", size/step, size, took)
 	}
 }
 
