@@ -50,7 +50,7 @@
 //
 // with the log's signature, and after it up to 64 cosignatures of witnesses, each
 // of another key: C2SP cosignature/v1 by Ed25519 (type 04), their time in Unix
-// seconds, their names of at most 256 bytes. In the note each is a line "— name
+// seconds from 1 to 2^63−1, their names of at most 256 bytes. In the note each is a line "— name
 // base64(key id ‖ time (8, big-endian) ‖ signature)", of the log's without time.
 //
 // A range is of the times from, to in Unix milliseconds, without to; left are the

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -104,6 +105,9 @@ func (h *packedHead) check() error {
 		c := &h.cosignatures[i]
 		if !validKeyName(c.name) {
 			return fmt.Errorf("%.80q is no name of a witness", c.name)
+		}
+		if c.time == 0 || c.time > math.MaxInt64 {
+			return fmt.Errorf("%.80q cosigned at no time", c.name)
 		}
 		for k := range i {
 			if o := &h.cosignatures[k]; o.name == c.name && o.key == c.key {

@@ -172,6 +172,8 @@ func TestHeadForm(t *testing.T) {
 		"no name":          appendSignature(bytes.Clone(plain), "", make([]byte, cosignatureSize)),
 		"a long name":      appendSignature(bytes.Clone(plain), long.KeyName, make([]byte, cosignatureSize)),
 		"another type":     appendSignature(bytes.Clone(plain), "x", make([]byte, cosignatureSize+1)),
+		"at no time":       cosign(t, plain, "a", 0),
+		"after all time":   cosign(t, plain, "a", 1<<63),
 		"loose base64":     bytes.Replace(plain, []byte("=\n"), []byte("=\r\n"), 1),
 		"of an older kind": appendSignature(bytes.Clone(plain), "x", make([]byte, 4+signatureSize)),
 	} {
