@@ -35,7 +35,7 @@ func (r *report) statements() {
 		if ms := millis(at); ms >= 0 {
 			at = brief(ms)
 		}
-		r.put(`<tr><td class="n">%</td><td>%</td><td class="k">%</td><td class="small">%</td><td>%</td></tr>`+"\n", s.Index, foreign(s.Kind), at, s.Body, s.Level)
+		r.put(`<tr><td class="n">%</td><td>%</td><td class="k">%</td><td class="small">%</td><td class="k">%</td></tr>`+"\n", s.Index, foreign(s.Kind), at, s.Body, s.Level)
 	}
 	r.put("</tbody></table></div>\n")
 }
@@ -134,7 +134,7 @@ func (r *report) batches() {
 		if err != nil {
 			continue
 		}
-		r.put(`<tr><td class="n">%</td><td>% – %</td><td class="hash">header %<br>root %</td></tr>`+"\n",
+		r.put(`<tr><td class="n">%</td><td><span class="k">% –</span> <span class="k">%</span></td><td class="hash">header %<br>root %</td></tr>`+"\n",
 			h.Index, brief(h.From), brief(h.To), inGroups(merkle.LeafHash(r.f.Batches[i].Header).String()), inGroups(h.Root.String()))
 	}
 	r.put("</tbody></table></div></details>\n")

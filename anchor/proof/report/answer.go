@@ -41,7 +41,7 @@ func (r *report) answer() {
 	if v.Next != "" && v.Outcome != proof.Verified {
 		r.put(`<p class="more">What to do: %.</p>`+"\n", v.Next)
 	}
-	r.put("</div>\n")
+	r.put(`<p class="more">What was not checked: %, in section 3.</p></div>`+"\n", count(len(v.NotChecked), "point"))
 	r.warnings()
 	r.put(`<ol class="levels" aria-label="How far it is proven">`)
 	for _, l := range levelWords {

@@ -27,7 +27,11 @@ const dayMs = 86_400_000
 func timeTicks(from, to int64, most int) []tick {
 	step := int64(0)
 	for _, s := range steps {
-		if (to-from)/s <= int64(most) {
+		n := int64(most)
+		if s < 60_000 {
+			n = n * 2 / 3 // their labels are longer
+		}
+		if (to-from)/s <= n {
 			step = s
 			break
 		}
@@ -82,8 +86,8 @@ func dayTicks(from, to int64, most int) (ticks []tick) {
 		t, form = time.Date(first.Year(), 1, 1, 0, 0, 0, 0, time.UTC), "Jan"
 	}
 	last := ""
-	for ; t.UnixMilli() <= to && len(ticks) <= 2*most; t = t.AddDate(0, by.months, by.days) {
-		if t.UnixMilli() < from {
+	for ; t.UnixMilli() <= to && len(ticks) <= 2*most; t = t.AddDate(0, by.months, min(by.days, 1)) {
+		if t.UnixMilli() < from || !by.falls(t) {
 			continue
 		}
 		k := tick{at: float64(t.UnixMilli()), label: t.Format(form)}
@@ -93,6 +97,16 @@ func dayTicks(from, to int64, most int) (ticks []tick) {
 		ticks = append(ticks, k)
 	}
 	return ticks
+}
+
+// falls reports whether a day is one that a stride of days is at: it begins anew
+// with each month, and leaves out a last day too near to the next first.
+func (s stride) falls(t time.Time) bool {
+	if s.days <= 1 {
+		return true
+	}
+	days := time.Date(t.Year(), t.Month()+1, 0, 0, 0, 0, 0, time.UTC).Day()
+	return (t.Day()-1)%s.days == 0 && (t.Day() == 1 || days+1-t.Day() > s.days/2)
 }
 
 // valueTicks returns some round values from low to high.

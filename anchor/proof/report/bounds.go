@@ -131,7 +131,7 @@ func (r *report) anchor(n int, a *proof.AnchorVerdict) {
 		r.fact("Shown of it", ethereumHalves(a), "")
 	}
 	if a.Depth > 0 {
-		r.fact("In the receipt", count(a.Depth, "block")+" in a row, expected hashes of work "+a.Work, "")
+		r.fact("In the receipt", count(a.Depth, "block")+" in a row, which took some "+a.Work+" hashes of work", "")
 	}
 	for _, c := range a.Pending {
 		r.fact("Promised by", c+" (its word proves nothing)", "")

@@ -147,7 +147,7 @@ func (r *report) gap(i, k int) {
 	if !ok {
 		what = "of an unknown kind"
 	}
-	r.put(`<tr><td>%</td><td>%</td><td>`, gapNumber(i, k), what)
+	r.put(`<tr><td class="k">%</td><td>%</td><td>`, gapNumber(i, k), what)
 	from, to := millis(g.From), millis(g.To)
 	if from >= 0 && to >= 0 {
 		r.put(`% – %`, brief(from), brief(to))
@@ -197,7 +197,7 @@ func (r *report) parts(v *proof.RangeVerdict) {
 		if p.NotAfter != nil {
 			bound = brief(millis(p.NotAfter.Time))
 		}
-		r.put(`<tr><td class="n">%</td><td class="k">%</td><td class="n">%</td><td class="k">%</td><td class="k">%</td><td>%</td></tr>`+"\n",
+		r.put(`<tr><td class="n">%</td><td class="k">%</td><td class="n">%</td><td class="k">%</td><td class="k">%</td><td class="k">%</td></tr>`+"\n",
 			last, brief(millis(p.WindowTo)), p.Batch, bound, p.Delay, p.Level)
 	}
 	r.put("</tbody></table></div>\n")

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"slices"
+	"strconv"
 
 	"cairn/anchor/proof"
 	"cairn/ingest/reading"
@@ -229,4 +230,12 @@ func (s *series) excursions(l *Limit) (all []excursion) {
 		}
 	}
 	return all
+}
+
+// number names an excursion in drawings and tables by its place in the list.
+func (e *excursion) number(i int) string {
+	if e.side < 0 {
+		return "▼" + strconv.Itoa(i+1)
+	}
+	return "▲" + strconv.Itoa(i+1)
 }

@@ -127,8 +127,12 @@ func grouped(digits string) string {
 }
 
 // inGroups parts hexadecimal digits by eights, so that an eye can follow them.
+// What is no such digits stays as it is.
 func inGroups(hex string) string {
 	prefix := ""
+	if strings.Trim(strings.TrimPrefix(hex, "0x"), "0123456789abcdef") != "" {
+		return hex
+	}
 	if strings.HasPrefix(hex, "0x") {
 		prefix, hex = "0x ", hex[2:]
 	}

@@ -14,7 +14,7 @@ const (
 	columns = int(plotWide - plotLeft - plotRight)
 
 	maxMarks     = 60  // points with a mark of their own
-	maxTimeTicks = 9   // on the time axis
+	maxTimeTicks = 14  // on the time axis
 	labelWide    = 8.0 // of a letter, about
 )
 
@@ -58,7 +58,7 @@ func (d *plot) fit() {
 			grow(number(l.Max))
 		}
 	}
-	room := (d.high - d.low) * 0.07
+	room := (d.high - d.low) * 0.1
 	if room < 1e-9*math.Max(math.Abs(d.low), math.Abs(d.high)) || room == 0 {
 		room = math.Max(math.Abs(d.high)*0.05, 0.5)
 	}
@@ -107,11 +107,11 @@ func (p *page) patterns() {
 // area writes a filled span of time of the plot's height, at least a few units wide.
 func (p *page) area(d *plot, from, to int64, fill markup) (left, right coordinate) {
 	left, right = d.x(from), d.x(to)
-	if right-left < 3 {
+	if right-left < 5 {
 		mid := (left + right) / 2
-		left, right = mid-1.5, mid+1.5
+		left, right = mid-2.5, mid+2.5
 	}
-	p.put(`<rect x="%" y="%" width="%" height="%" fill="%"/>`+"\n", left, coordinate(plotTop), right-left, coordinate(plotHigh), fill)
+	p.put(`<rect class="s" x="%" y="%" width="%" height="%" fill="%"/>`+"\n", left, coordinate(plotTop), right-left, coordinate(plotHigh), fill)
 	return left, right
 }
 
@@ -127,7 +127,7 @@ func (p *page) excursionAreas(d *plot) {
 			continue
 		}
 		free = mid + 14
-		p.put(`<text class="m" x="%" y="%" text-anchor="middle">▲%</text>`+"\n", mid, coordinate(plotTop+plotHigh-5), i+1)
+		p.put(`<text class="m" x="%" y="%" text-anchor="middle">%</text>`+"\n", mid, coordinate(plotTop+plotHigh-5), e.number(i))
 	}
 }
 
@@ -172,8 +172,8 @@ func (p *page) axes(d *plot) {
 		p.put(`<text class="y" x="%" y="%">%</text>`+"\n", min(x+4, plotWide-90), bottom+42, k.day)
 	}
 	p.put(`<path class="a" d="M% %V%H%"/>`+"\n", coordinate(plotLeft), coordinate(plotTop), bottom, coordinate(plotWide-plotRight))
-	p.put(`<text class="n" x="%" y="%">%</text><text class="n" x="%" y="%" text-anchor="end">time in UTC</text>`+"\n",
-		coordinate(4), coordinate(16), foreign1(d.s.unit), coordinate(plotWide-plotRight), coordinate(16))
+	p.put(`<text class="n" x="%" y="%">%</text><text class="n" x="%" y="%">UTC</text>`+"\n",
+		coordinate(4), coordinate(16), foreign1(d.s.unit), coordinate(4), bottom+21)
 }
 
 func (p *page) limitLines(d *plot) {
@@ -264,7 +264,7 @@ func (p *page) values(d *plot) {
 }
 
 func (p *page) thinned(d *plot) {
-	p.put(`<path class="v" d="`)
+	p.put(`<path class="v z" d="`)
 	for i, c := range d.thin() {
 		if i == 0 || !c.joins {
 			p.put(`M% %`, c.x, d.y(c.first))

@@ -106,7 +106,7 @@ func (r *report) legend(d *plot) {
 		r.put("Dashed lines: limits that whoever made this report set; they are no part of the file. ")
 	}
 	if len(d.out) > 0 {
-		r.put("Dotted areas with ▲: readings outside of a limit, numbered as in the table of excursions. ")
+		r.put("Dotted areas with ▲ or ▼: readings outside of a limit, numbered as in the table of excursions. ")
 	}
 	if s.inexact > 0 {
 		r.put("Of % the time of arrival is not shown: drawn in the middle of the window. ", count(s.inexact, "value"))
@@ -148,7 +148,7 @@ func (r *report) limits() {
 		case 0:
 			r.put("All % shown lie within.</li>\n", count(all, "value"))
 		default:
-			r.put("<b>% of % lie outside</b>, in %.</li>\n", values, count(all, "value"), count(n, "excursion"))
+			r.put("<b>% of % outside</b>, in %.</li>\n", values, count(all, "value"), count(n, "excursion"))
 		}
 	}
 	r.put("</ul>\n")
@@ -172,8 +172,8 @@ func (r *report) excursions() {
 			if e.side < 0 {
 				side, end = "below", e.limit.Min
 			}
-			r.put(`<tr><td>▲%</td><td>% %</td><td class="k">%</td><td class="k">%</td><td class="n">%</td><td class="n">% %</td><td class="k">%</td></tr>`+"\n",
-				i+1, side, end.String(), brief(e.from), brief(e.till), e.n, e.worst.value.String(), foreign(s.unit), brief(e.worst.t))
+			r.put(`<tr><td class="k">%</td><td class="k">% %</td><td class="k">%</td><td class="k">%</td><td class="n">%</td><td class="n">% %</td><td class="k">%</td></tr>`+"\n",
+				e.number(i), side, end.String(), brief(e.from), brief(e.till), e.n, e.worst.value.String(), foreign(s.unit), brief(e.worst.t))
 		}
 		r.put("</tbody></table></div>\n")
 	}
@@ -202,9 +202,10 @@ func (r *report) table() {
 }
 
 func (r *report) row(w *row) {
+	narrow := markup("")
 	at := "in the window from " + brief(w.from) + " to " + brief(w.to)
 	if w.received >= 0 {
-		at = brief(w.received)
+		at, narrow = brief(w.received), "k"
 	} else if w.to < 0 {
 		at = "not shown"
 	}
@@ -214,11 +215,11 @@ func (r *report) row(w *row) {
 	}
 	mark := markup("")
 	if w.out {
-		mark = "▲ "
+		mark = "<b>outside of a limit:</b> "
 	}
-	r.put(`<tr><td>%</td><td class="n">%</td><td>%</td><td>%`, w.slot, w.seq, at, mark)
+	r.put(`<tr><td>%</td><td class="n">%</td><td class="%">%</td><td>%`, w.slot, w.seq, narrow, at, mark)
 	r.fields(w.fields)
-	r.put(`</td><td>%</td><td>%</td></tr>`+"\n", shown, w.level)
+	r.put(`</td><td class="k">%</td><td class="k">%</td></tr>`+"\n", shown, w.level)
 }
 
 // fields writes what is shown of one reading, its place in the table left out.
@@ -246,6 +247,7 @@ func (r *report) fields(fields []proof.Field) {
 			more = append(more, word)
 		}
 	}
+	between := markup("")
 	for _, m := range shown.Measurements {
 		if m.Name == "" {
 			continue
@@ -257,13 +259,13 @@ func (r *report) fields(fields []proof.Field) {
 		case reading.KindBytes:
 			value = "0x" + value
 		}
-		r.put(`% <b>%</b>`, foreign(m.Name), foreign(value))
+		r.put(`%% <b>%</b>`, between, foreign(m.Name), foreign(value))
 		if m.Unit != "" {
 			r.put(` %`, foreign(m.Unit))
 		}
-		r.put("; ")
+		between = "; "
 	}
 	if len(more) > 0 {
-		r.put(`<span class="small">%</span>`, strings.Join(more, "; "))
+		r.put(`% <span class="small">%</span>`, between, strings.Join(more, "; "))
 	}
 }

@@ -6,6 +6,7 @@ const style markup = `
 :root{color-scheme:light}
 *{box-sizing:border-box}
 body{margin:0 auto;padding:1.2rem 1rem 3rem;max-width:62rem;background:#fff;color:#000;font:1rem/1.5 Georgia,"Times New Roman",Times,serif;overflow-wrap:anywhere}
+th,.k{overflow-wrap:normal}
 h1,h2,h3,th,.sans,figcaption,svg text,summary,nav{font-family:system-ui,"Segoe UI",Helvetica,Arial,sans-serif}
 h1{font-size:1.05rem;font-weight:600;margin:0}
 h2{font-size:1.25rem;line-height:1.25;margin:2.4rem 0 .6rem;padding-top:.5rem;border-top:2px solid #000}
@@ -32,7 +33,7 @@ thead th{border-bottom:2px solid #000;font-size:.8rem}
 tbody th{font-size:.82rem;font-weight:600}
 table.facts th{width:11.5rem}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-td.k,td .k{white-space:nowrap}
+.k{white-space:nowrap}
 code,.hash,pre{font:.8em/1.5 ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 .hash{word-spacing:-.15em}
 pre{white-space:pre-wrap;border:1px solid #bbb;padding:.5rem .7rem;margin:.4rem 0}
@@ -56,6 +57,8 @@ svg .d{stroke:#999;stroke-dasharray:1 3}
 svg .l{stroke-width:1.6;stroke-dasharray:9 5}
 svg .w{stroke:#333;stroke-width:1.2;stroke-dasharray:2 3}
 svg .v{stroke-width:1.5;stroke-linejoin:round}
+svg .v.z{stroke-width:1}
+svg rect.s{stroke:#000;stroke-width:.7}
 svg circle{fill:#000}
 svg pattern path{stroke:#555}
 details{margin:.5rem 0}
@@ -76,7 +79,11 @@ h2{break-after:avoid;margin-top:1.5rem}
 h3,figcaption,thead,caption{break-after:avoid}
 tr,li,figure,.answer,.levels,.keep{break-inside:avoid}
 section.page{break-before:page}
+h2+p{break-after:avoid}
 thead{display:table-header-group}
+table{font-size:8.6pt;line-height:1.32}
+.scroll{overflow:visible}
+.page .hash,ol.roots{font-size:6.6pt}
 figure{overflow:visible}
 figure svg{min-width:0}
 details:not([open]) summary{list-style:none}
