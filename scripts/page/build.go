@@ -96,8 +96,7 @@ type parts struct {
 
 var marker = regexp.MustCompile(`\{\{[a-z]+\}\}`)
 
-// assemble puts the parts into the places that the HTML marks. Each place is filled once, and what fills it is not
-// looked at again.
+// assemble puts the parts into the places that the HTML marks. What fills a place is not looked at for others.
 func (p *parts) assemble() ([]byte, error) {
 	style := p.css
 	script := wrapped(p.show) + wrapped(p.page)

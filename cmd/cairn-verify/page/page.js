@@ -78,6 +78,7 @@ async function kindOf(file) {
   } catch { /* a folder, or a file that is gone: reading it says so */ }
   if (head.startsWith("cairn-policy ")) return "policy";
   if (head.startsWith("cairn-headers ") || head.startsWith("cairn/headers/")) return "headers";
+  if (head.startsWith("\0OpenTimestamps\0")) return "ots";
   return "proof";
 }
 
@@ -91,8 +92,13 @@ function put(id, files) {
 
 // sort puts files that came together where they belong, and says whether that could be done.
 async function sort(files) {
-  const found = { proof: [], policy: [], headers: [] };
+  const found = { proof: [], policy: [], headers: [], ots: [] };
   for (const file of files) found[await kindOf(file)].push(file);
+  if (found.ots.length === 1 && found.proof.length < 2) {
+    put("data", found.proof.length ? found.proof : [...$("data").files]);   // what came with it is what it stamps
+    found.proof = [];
+  }
+  found.proof.push(...found.ots);
   for (const kind of ["proof", "policy"]) {
     if (found[kind].length > 1) {
       const names = found[kind].map(file => file.name).join(", ");
@@ -115,6 +121,12 @@ function tellChosen() {
   $("drop").classList.toggle("full", Boolean(proof));
   $("check").disabled = !proof;
   for (const button of document.querySelectorAll("[data-clear]")) button.hidden = !$(button.dataset.clear).files.length;
+  if (proof) kindOf(proof).then(kind => tellOTS(kind === "ots"));
+}
+
+// tellOTS shows what is asked of OpenTimestamps files alone.
+function tellOTS(is) {
+  for (const field of document.querySelectorAll(".ots")) field.hidden = !is;
 }
 
 // take takes files that were dropped or chosen together, and checks.
@@ -136,13 +148,17 @@ async function check(moved) {
   running = mine;
   const request = {
     proof, policy: $("policy").files[0] || null, headers: [...$("headers").files],
-    blocks: $("blocks").value.split(/\s+/).filter(Boolean), require: $("require").value,
+    blocks: $("blocks").value.split(/\s+/).filter(Boolean), require: $("require").value, ots: {},
   };
   busy(proof.name);
   const began = performance.now();
   try {
-    if (again || !machine.worker) machine.start();
+    if (again) machine.start();
+    if (await kindOf(proof) === "ots") {
+      request.ots = { network: $("network").value, depth: $("depth").value.trim(), data: $("data").files[0] || null };
+    }
     await machine.ready;
+    if (running !== mine) return;
     const answer = await machine.ask({ do: "check", ...request });
     if (running !== mine) return;
     document.body.dataset.verdict = Math.round(performance.now() - began);
@@ -216,12 +232,13 @@ function listen() {
   $("request").addEventListener("reset", () => setTimeout(() => {
     stop();
     kept = [];
+    tellOTS(false);
     tellChosen();
     clear();
     say("Everything was taken away.");
   }));
   $("proof").addEventListener("change", () => take([...$("proof").files]));
-  for (const id of ["policy", "headers", "blocks", "require"]) {
+  for (const id of ["policy", "headers", "blocks", "require", "data", "network", "depth"]) {
     $(id).addEventListener("change", () => { tellChosen(); check(false); });
   }
   for (const button of document.querySelectorAll("[data-clear]")) {

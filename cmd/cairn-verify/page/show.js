@@ -29,7 +29,7 @@ const when = time => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(time)
 
 const facts = rows => el("dl", { class: "facts" },
   rows.filter(row => row && row[1] !== undefined && row[1] !== "" && row[1] !== null)
-    .map(([name, ...what]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...what))));
+    .map(([name, ...what]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...what.flat()))));
 
 const words = {
   verified: { big: "VERIFIED", sign: "✓" },
@@ -70,28 +70,59 @@ function show(answer, request) {
   $("answer").className = "";
   $("answer").replaceChildren(el("span", { class: "sign", "aria-hidden": "true" }, word.sign), el("span", { id: "outcome" }, word.big));
   const parts = [el("p", { id: "headline" }, rest)];
-  if (v) parts.push(...verdictParts(v, answer, request));
+  if (v) parts.push(...(v.format === "opentimestamps" ? stampParts : verdictParts)(v, answer, request));
   else if (request) parts.push(el("p", { class: "hint" }, "The question could not be read as it was asked, so nothing was checked."));
   if (request) parts.push(second(request, answer));
   $("details").replaceChildren(...parts.filter(Boolean));
   document.body.dataset.outcome = outcome;
-  say(`${word.big}. ${plain(rest)}${v && !v.identityChecked ? " Identity was not checked." : ""}`);
+  say(`${word.big}. ${plain(rest)}${v && v.identityChecked === false ? " Identity was not checked." : ""}`);
 }
 
 function verdictParts(v, answer, request) {
   return [
-    v.next && v.level !== "anchored" ? el("p", { class: "next" }, el("strong", {}, "Next: "), v.next) : null,
-    identity(v),
-    v.cheapWork ? el("p", { class: "warning" }, el("strong", {}, "For trials only. "),
-      `This level rests on ${v.cheapWork}, whose blocks cost nothing to make.`) : null,
+    next(v), identity(v), cheap(v),
     summary(v, answer, request),
     completeness(v),
     readingsPart(v, answer),
     el("div", { class: "pair" }, notChecked(v), checked(v)),
-    anchors(v), routes(v), witnesses(v), ledgerSays(v),
+    anchors(v), routes(v), witnesses(v), vouches(v), ledgerSays(v),
     machineForms(v, answer, request),
   ];
 }
+
+// stampParts is for an OpenTimestamps file, whose verdict is another.
+function stampParts(v, answer, request) {
+  return [
+    next(v), cheap(v),
+    facts([
+      level(v), reason(v),
+      ["Not after", bound(v.notAfter)],
+      ["Stamped", v.digest ? [`${v.hash} `, digest(v.digest)] : undefined],
+      ["Its file", v.data ? [value(v.data.name || ""), `, ${v.data.size.toLocaleString("en")} bytes: `,
+        v.data.matches ? "this is what was stamped" : el("strong", {}, "THIS IS NOT WHAT WAS STAMPED")] : undefined],
+      fileRow(answer, request),
+    ]),
+    el("div", { class: "pair" }, notChecked(v), checked(v)),
+    v.attestations && v.attestations.length ? folded(`Attestations (${v.attestations.length})`, v.attestations.map(attestation), more(v, "attestations")) : null,
+    machineForms(v, answer, request),
+  ];
+}
+
+function attestation(a) {
+  return el("div", { class: "part" }, el("h4", {}, a.kind), facts([
+    ["Says", a.says],
+    ["Trusted", a.trusted ? `yes: ${a.how || ""}` : el("strong", {}, a.false ? "NO: it is false" : "NO")],
+    ["Why not", a.trusted ? undefined : a.how],
+    ["Block’s time", a.time ? when(a.time) : undefined],
+    ["Block hash", a.blockHash ? digest(a.blockHash) : undefined],
+    ["Merkle root", a.merkleRoot ? digest(a.merkleRoot) : undefined],
+  ]));
+}
+
+const next = v => v.next && v.level !== "anchored" ? el("p", { class: "next" }, el("strong", {}, "Next: "), v.next) : null;
+
+const cheap = v => v.cheapWork ? el("p", { class: "warning" }, el("strong", {}, "For trials only. "),
+  `This level rests on ${v.cheapWork}, whose blocks cost nothing to make.`) : null;
 
 function identity(v) {
   if (v.identityChecked) return null;
@@ -101,17 +132,23 @@ function identity(v) {
 
 function summary(v, answer, request) {
   return facts([
-    ["Level", el("strong", { id: "level" }, v.level), `: ${levels[v.level] || ""}`,
-      v.level === v.required ? "" : el("span", { class: "hint" }, ` (required: ${v.required})`)],
-    ["Reason", v.code ? [value(v.reason || ""), " ", el("code", { id: "code" }, v.code)] : undefined],
+    level(v), reason(v),
     ["Not before", bound(v.notBefore)],
     ["Not after", bound(v.notAfter)],
     ["Identity", v.identityChecked ? "log key and ledger are the policy’s" : el("strong", {}, "NOT CHECKED")],
     ["Complete", completeWord(v)],
     ["Ledger", v.ledger ? digest(v.ledger) : undefined],
-    ["Proof file", value(request.proof.name), `, ${request.proof.size.toLocaleString("en")} bytes, SHA-256 `, digest(answer.sha256)],
-  ].map(row => row && Array.isArray(row[1]) ? [row[0], ...row[1]] : row));
+    fileRow(answer, request),
+  ]);
 }
+
+const level = v => ["Level", el("strong", { id: "level" }, v.level), `: ${levels[v.level] || ""}`,
+  v.level === v.required ? "" : el("span", { class: "hint" }, ` (required: ${v.required})`)];
+
+const reason = v => ["Reason", v.code ? [value(v.reason || ""), " ", el("code", { id: "code" }, v.code)] : undefined];
+
+const fileRow = (answer, request) => ["Proof file", value(request.proof.name),
+  `, ${request.proof.size.toLocaleString("en")} bytes, SHA-256 `, digest(answer.sha256)];
 
 function bound(b) {
   if (!b) return "unknown";
@@ -143,7 +180,7 @@ function rangePart(r) {
     facts([
       ["Asked for", `${when(r.from)} to ${when(r.to)}`],
       ["Covered", `${count(r.readings, "reading")}, ${numbers}${r.closed ? ", until the stream was closed" : ""}`],
-      ["Windows", r.fromWindow && r.knownUntil ? `${when(r.fromWindow)} to ${when(r.knownUntil)}` : undefined],
+      ["Known", r.fromWindow ? `from ${when(r.fromWindow)} to ${r.knownUntil ? when(r.knownUntil) : "its end"}` : undefined],
       ["Numbered by", r.numberedBy],
       ["Its counters", r.deviceCounters],
       ["Late readings", r.lateStreams],
@@ -212,8 +249,8 @@ function card(r) {
     facts([
       ...r.fields.map(f => [f.name, value(f.value + (f.unit ? ` ${f.unit}` : ""))]),
       ["window", `${when(r.windowFrom)} to ${when(r.windowTo)}, batch ${r.batch}`],
-      ["not before", ...[bound(r.notBefore)].flat()],
-      ["not after", ...[bound(r.notAfter)].flat()],
+      ["not before", bound(r.notBefore)],
+      ["not after", bound(r.notAfter)],
     ]));
 }
 
@@ -259,6 +296,12 @@ function witnesses(v) {
       v.witnesses.map(w => [w.name || "", w.size ?? "", when(w.time || ""), w.known ? "yes" : "no: ignored"])), more(v, "witnesses"));
 }
 
+function vouches(v) {
+  if (!v.vouches || !v.vouches.length) return null;
+  return folded(`What others say of blocks (${v.vouches.length}), NOT CHECKED`,
+    table("vouches", ["kind", "of receipt", "bytes", "SHA-256"], v.vouches.map(w => [w.kind, w.receipt, w.size, digest(w.sha256 || "")])), more(v, "vouches"));
+}
+
 function ledgerSays(v) {
   const rows = [
     ...(v.statements || []).map(s => [`statement ${s.index}`, s.kind, when(s.at), s.body, s.level]),
@@ -281,17 +324,31 @@ function machineForms(v, answer, request) {
     button("Save JSON", () => save(answer.json, `${stem}.verdict.json`, told)),
     button("Copy text", () => copy(answer.text, told)),
   ];
-  if (document.body.dataset.report) {
-    buttons.push(button("Save the report", async () => {
-      told.textContent = "The report is being made…";
-      try {
-        save(await machine.ask({ do: "report", name: request.proof.name }), `${stem}.report.html`, told);
-      } catch (err) { told.textContent = `The report could not be made: ${plain(err.message)}`; }
-    }));
-  }
   buttons.push(button("Print", () => print()));
-  return section("To keep", el("p", { class: "buttons" }, buttons, told),
+  return section("To keep", v.format ? null : reportForm(stem, request),
+    el("p", { class: "buttons" }, buttons, told),
     el("details", { id: "as-text" }, el("summary", {}, "The answer as the command prints it"), text));
+}
+
+// reportForm offers the report: a page of its own, to print and to hand on, with a plot of the readings.
+function reportForm(stem, request) {
+  const told = el("span", { class: "hint", role: "status" });
+  const limits = el("input", { type: "text", id: "limits", autocomplete: "off", spellcheck: "false", "aria-describedby": "limits-hint" });
+  const make = async () => {
+    told.textContent = "The report is being made…";
+    const names = {
+      verifier: document.querySelector("meta[name=generator]").content, file: request.proof.name,
+      policy: request.policy ? request.policy.name : "", headers: request.headers.map(f => f.name),
+      limits: limits.value.split(/[\s,;]+/).filter(Boolean),
+    };
+    try {
+      save(await machine.ask({ do: "report", names }), `${stem}.report.html`, told);
+    } catch (err) { told.textContent = `The report could not be made: ${plain(err.message)}`; }
+  };
+  return el("div", {}, el("p", { class: "buttons" }, button("Save the report", make), told),
+    el("details", { class: "bare" }, el("summary", {}, "Limits to draw into the report’s plot"),
+      el("p", { class: "field" }, el("label", { for: "limits" }, "Limits"),
+        el("span", { class: "hint", id: "limits-hint" }, " where a measurement ought to lie, such as T=2..8"), limits)));
 }
 
 // second says how to ask the command the same question.
@@ -300,6 +357,9 @@ function second(request, answer) {
   if (request.policy) args.push("--policy", quote(request.policy.name));
   for (const file of request.headers) args.push("--headers", quote(file.name));
   for (const hash of request.blocks) args.push("--block", quote(hash));
+  if (request.ots.data) args.push("--file", quote(request.ots.data.name));
+  if (request.ots.network) args.push("--network", quote(request.ots.network));
+  if (request.ots.depth) args.push("--depth", quote(request.ots.depth));
   if (request.require !== "anchored") args.push("--require", request.require);
   args.push(quote(request.proof.name));
   const line = args.join(" ");

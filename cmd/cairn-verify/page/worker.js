@@ -24,18 +24,19 @@ const jobs = {
     return { module: compiled, about };
   },
 
-  async check({ proof, policy, headers, blocks, require }) {
+  async check({ proof, policy, headers, blocks, require, ots }) {
     const began = performance.now();
     readings = [];
     last = {
       file: await bytes(proof, about.maxFile),
-      options: { blocks, require, headers: [] },
+      options: { blocks, require, headers: [], ...ots },
     };
+    if (ots.data) last.options.data = pieces(ots.data);
     if (policy) last.options.policy = await bytes(policy, about.maxFile);
     for (const file of headers) last.options.headers.push(await bytes(file, about.maxHeaders));
     const read = performance.now();
     const answer = alive(cairnCheck(last.file, last.options));
-    if (answer.error) return { refused: answer.error, sha256: answer.sha256 };
+    if (answer.error) return { refused: answer.error };
     const verdict = JSON.parse(answer.json);
     readings = verdict.readings || [];
     return {
@@ -47,8 +48,8 @@ const jobs = {
 
   more({ from }) { return readings.slice(from, from + shownReadings); },
 
-  report({ name }) {
-    const answer = alive(cairnReport(last.file, last.options, name));
+  report({ names }) {
+    const answer = alive(cairnReport(last.file, last.options, names));
     if (answer.error) throw new Error(answer.error);
     return new Blob([answer.html], { type: "text/html" });
   },
@@ -76,6 +77,12 @@ async function bytes(file, limit) {
   } catch {
     throw new Error(`${file.name} cannot be read: choose it again`);
   }
+}
+
+// pieces lets the program read a file as it goes: what was stamped may be longer than memory.
+function pieces(file) {
+  const reader = new FileReaderSync();
+  return { name: file.name, read: (from, n) => new Uint8Array(reader.readAsArrayBuffer(file.slice(from, from + n))) };
 }
 
 // alive refuses the silence of a program that has ended.

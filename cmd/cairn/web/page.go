@@ -58,7 +58,7 @@ func handler(files fs.FS) http.Handler {
 	if err != nil {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, missing, http.StatusNotFound) })
 	}
-	p := &page{packed: packed, readers: make(chan struct{}, maxReaders)}
+	p := &document{packed: packed, readers: make(chan struct{}, maxReaders)}
 	if p.size, p.digest, err = measure(packed); err != nil {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "The page of this build is damaged.\n"+missing, http.StatusInternalServerError)
@@ -80,15 +80,15 @@ func measure(packed []byte) (size int64, digest string, err error) {
 	return size, hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// page is the one page. It never changes while the process runs.
-type page struct {
+// document is the one page. It never changes while the process runs.
+type document struct {
 	packed  []byte
 	size    int64  // of the page itself, in bytes
 	digest  string // SHA-256 of the page itself
 	readers chan struct{}
 }
 
-func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "the page can only be read", http.StatusMethodNotAllowed)
@@ -135,7 +135,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (p *page) headers(h http.Header, tag string, download bool) {
+func (p *document) headers(h http.Header, tag string, download bool) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", tag)
