@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -155,7 +156,7 @@ func (c *exportCommand) run() (words string, bad *proof.Verdict, err error) {
 	if err := create(c.out.s, file); err != nil {
 		return "", nil, err
 	}
-	if shown != nil {
+	if shown != nil && !holds(c.shown.s, shown) {
 		if err := create(c.shown.s, shown); err != nil {
 			return "", nil, errors.Join(err, os.Remove(c.out.s))
 		}
@@ -190,6 +191,13 @@ func (c *exportCommand) verify() (*proof.File, *proof.Verdict, error) {
 	}
 	f, err := proof.Decode(b)
 	return f, &v, err
+}
+
+// holds tells whether a file is there with these bytes, as after an export of the
+// same in another format.
+func holds(path string, b []byte) bool {
+	have, err := read(path, int64(len(b)))
+	return err == nil && bytes.Equal(have, b)
 }
 
 // create writes a file that was not there.
@@ -258,6 +266,7 @@ func (c *exportCommand) tellChainpoint(_ *proof.File, _ proof.Selection, shown, 
 	return fmt.Sprintf(`  shown     %s, %d bytes
   verify    with any Chainpoint v4 parser: the value at the anchor is the merkle root of the
             Bitcoin block whose height is the anchor_id (tbtc: of a network for tests)
-  lost      who says it, as in an OpenTimestamps file, and all anchors but one
+  lost      who says it: the log's signature, the ledger's identity, the place of the
+            reading among others, lateness; and all anchors but one
 `, c.shown.s, len(shown)), nil
 }

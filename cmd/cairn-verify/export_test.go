@@ -45,7 +45,7 @@ func TestExport(t *testing.T) {
 			[]string{"of a proof that is anchored\n", "shown     " + at("reading") + ", ", "bitcoin block 5", "ots verify -f " + at("reading") + " " + at("reading.ots"), "--network regtest"}},
 		{"ots of a field", []string{"--format", "ots", "--field", "received", "--reading", "0", "--out", at("T.ots"), "--shown", at("value")}, []string{at("value")}},
 		{"ots of a header", []string{"--format", "ots", "--header", "--out", at("header.ots")}, []string{at("header")}},
-		{"chainpoint", []string{"--format", "chainpoint", "--field", "T", "--out", at("reading.chp.json"), "--shown", at("again")}, []string{"any Chainpoint v4 parser"}},
+		{"chainpoint", []string{"--format", "chainpoint", "--field", "T", "--out", at("reading.chp.json")}, []string{"any Chainpoint v4 parser"}},
 		{"tlog-proof", []string{"--format", "tlog-proof", "--out", at("batch.tlog-proof")}, []string{"quorum none", "the batch header, which is the log's entry"}},
 		{"checkpoint", []string{"--format", "checkpoint", "--out", at("head.checkpoint")}, []string{"log cairn/"}},
 	} {
@@ -74,9 +74,6 @@ func TestExport(t *testing.T) {
 			}
 		}
 	}
-	if !bytes.Equal(mustRead(t, at("reading")), mustRead(t, at("again"))) {
-		t.Error("the two formats show something else")
-	}
 	if _, err := os.Stat(at("head")); err == nil {
 		t.Error("a checkpoint shows nothing beside it")
 	}
@@ -89,6 +86,10 @@ func TestExport(t *testing.T) {
 	code, out, _ := invoke("--headers", kept+"chains.bitcoin-headers", "--network", "regtest", at("T.ots"), "--file", at("reading"))
 	if code != 1 || !strings.Contains(out, "[digest-mismatch]") {
 		t.Errorf("another file: %d %s", code, out)
+	}
+	code, _, stderr := invoke("export", "--format", "ots", "--header", "--out", at("other.ots"), "--shown", at("reading"), kept+"chains.proof")
+	if _, err := os.Stat(at("other.ots")); code != 2 || !strings.Contains(stderr, "is not overwritten") || err == nil {
+		t.Errorf("something else is shown there: %d %s, %v", code, stderr, err)
 	}
 	if code, _, stderr := invoke("export", "--format", "ots", "--field", "T", "--out", at("reading.ots"), kept+"chains.proof"); code != 2 || !strings.Contains(stderr, "is not overwritten") {
 		t.Errorf("written over: %d %s", code, stderr)
