@@ -1,0 +1,450 @@
+package proof
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cairn/merkle/ledger"
+)
+
+var (
+	// ErrNothingNew says that there is nothing that a proof lacks: it is as
+	// complete as the other files can make it.
+	ErrNothingNew = errors.New("nothing to add")
+	// ErrOtherHeads says that a file is of the same ledger, and nothing in it is
+	// tied to a head of the proof: ask for an update that was made for it.
+	ErrOtherHeads = errors.New("no head of it is tied to one of the proof's")
+	// ErrFalse says that a file does not hold by itself, so that nothing is taken
+	// from it.
+	ErrFalse = errors.New("the file is false")
+	// ErrContradict says that a proof and another file exclude one another:
+	// compare them.
+	ErrContradict = errors.New("the files contradict one another")
+	// ErrWorse says that the proof would be less with what the files add.
+	ErrWorse = errors.New("the proof would be less than before")
+)
+
+// Upgraded is a proof with what came later.
+type Upgraded struct {
+	File          *File
+	Before, After Verdict
+	Added         []string // in words
+}
+
+// Upgrade completes a proof by what other proof files of its ledger, and
+// updates, know of its heads: cosignatures and receipts of them, and of those
+// that they are shown to be the beginning of. It drops nothing, takes no more
+// than is lacking, and gives a file of the newest version that verifies at the
+// level of the proof or above. The options are for both verdicts.
+func Upgrade(f *File, o Options, from ...*File) (*Upgraded, error) {
+	u := &Upgraded{Before: Verify(f, o)}
+	if isFalse(&u.Before) {
+		return nil, fmt.Errorf("the proof: %w: %s", ErrFalse, u.Before.Reason)
+	}
+	b := Continue(f)
+	tied := len(from) == 0
+	for i, s := range from {
+		j, err := newJoiner(b, s, o, u.Before.Level < LevelAnchored && o.Trust != nil)
+		if err != nil {
+			return nil, fmt.Errorf("file %d: %w", i+1, err)
+		}
+		if err := j.join(); err != nil {
+			return nil, fmt.Errorf("file %d: %w", i+1, err)
+		}
+		tied = tied || j.tied
+		u.Added = append(u.Added, j.added...)
+	}
+	if len(u.Added) == 0 {
+		if !tied {
+			return nil, ErrOtherHeads
+		}
+		return nil, ErrNothingNew
+	}
+	return u, u.finish(b.File(), f.Version, o)
+}
+
+// Completed is as Upgrade, of a file that CompleteCalendars has given.
+func Completed(f, completed *File, c Completion, o Options) (*Upgraded, error) {
+	u := &Upgraded{Before: Verify(f, o), Added: c.Kept}
+	if isFalse(&u.Before) {
+		return nil, fmt.Errorf("the proof: %w: %s", ErrFalse, u.Before.Reason)
+	}
+	if len(c.Kept) == 0 {
+		return nil, ErrNothingNew
+	}
+	return u, u.finish(Continue(completed).File(), f.Version, o)
+}
+
+// isFalse reports whether a verdict is that of a file in which something is
+// wrong. An update has no level, and nothing wrong with it.
+func isFalse(v *Verdict) bool { return v.Level == LevelNone && v.Code != CodeUpdate }
+
+// finish verifies what was made, by way of its bytes.
+func (u *Upgraded) finish(f *File, version int, o Options) error {
+	b, err := f.Encode()
+	if err != nil {
+		return err
+	}
+	if u.File, err = Decode(b); err != nil {
+		return err
+	}
+	if u.After = Verify(u.File, o); u.After.Level < u.Before.Level || isFalse(&u.After) {
+		return fmt.Errorf("%w: %v instead of %v: %s", ErrWorse, u.After.Level, u.Before.Level, u.After.Reason)
+	}
+	if version != u.File.Version {
+		u.Added = append(u.Added, fmt.Sprintf("it is a file of version %d now, before it was of version %d", u.File.Version, version))
+	}
+	return nil
+}
+
+// joiner takes from one file what a proof lacks.
+type joiner struct {
+	b     *Builder
+	f, s  *File
+	find  *finder
+	mine  []int // of each of the proof's heads, that of the finder; grows with it
+	its   []int // of each of the file's
+	more  bool  // a route counts as lacking though there is a receipt: its block may be gone
+	tied  bool  // a head of the file is tied to one of the proof's
+	added []string
+}
+
+// newJoiner looks at a file. What is false, or contradicts the proof, is refused.
+func newJoiner(b *Builder, s *File, o Options, more bool) (*joiner, error) {
+	f := b.File()
+	if s.Ledger != f.Ledger {
+		return nil, ErrOtherLedger
+	}
+	if v := Verify(s, Options{Trust: o.Trust}); isFalse(&v) {
+		return nil, fmt.Errorf("%w: %s", ErrFalse, v.Reason)
+	}
+	j := &joiner{b: b, f: f, s: s, find: newFinder(f.Ledger), more: more}
+	j.find.findKeys([]*File{f, s})
+	j.find.take(f)
+	j.find.take(s)
+	j.find.compareHeads()
+	j.find.compareLogs()
+	j.find.compareBatches()
+	if len(j.find.found.Frauds) != 0 {
+		return nil, fmt.Errorf("%w, see cairn-verify compare: %s", ErrContradict, j.find.found.Frauds[0].Kind)
+	}
+	for i := range f.Heads {
+		j.mine = append(j.mine, j.find.takeHead(f.Heads[i].Note))
+	}
+	for i := range s.Heads {
+		j.its = append(j.its, j.find.takeHead(s.Heads[i].Note))
+	}
+	if slices.Contains(j.mine, -1) || slices.Contains(j.its, -1) {
+		return nil, fmt.Errorf("%w: a head is not signed by the log", ErrFalse) // Verify has refused it
+	}
+	return j, nil
+}
+
+// join takes first what is of the proof's own heads, then for what is lacking
+// the nearest head that holds it.
+func (j *joiner) join() error {
+	old := len(j.f.Heads)
+	for i := range j.s.Heads {
+		k := slices.Index(j.mine[:old], j.its[i])
+		if k < 0 {
+			continue
+		}
+		j.tied = true
+		before := len(j.f.Heads[k].Note)
+		if at := j.head(i); at == k && len(j.f.Heads[k].Note) > before {
+			j.add("cosignatures of the head of %d batches", j.size(k))
+		}
+		j.receipts(i, k)
+	}
+	for k := range old {
+		j.nearest(k)
+	}
+	for k := range len(j.f.Batches) {
+		j.cover(k)
+	}
+	return j.keys()
+}
+
+func (j *joiner) add(format string, args ...any) {
+	if words := fmt.Sprintf(format, args...); !slices.Contains(j.added, words) {
+		j.added = append(j.added, words)
+	}
+}
+
+func (j *joiner) size(head int) uint64 { return j.find.heads[j.mine[head]].Size }
+
+// receipts takes those of one head of the file for the proof's position of it.
+func (j *joiner) receipts(its, mine int) {
+	for i := range j.s.Receipts {
+		if r := j.s.Receipts[i]; r.Head == its {
+			j.receipt(r, i, mine)
+		}
+	}
+}
+
+// receipt takes one receipt, unless it is there. One by calendars becomes one
+// with that which is there.
+func (j *joiner) receipt(r Receipt, its, mine int) {
+	r.Head = mine
+	at := j.find.heads[j.mine[mine]]
+	for i := range j.f.Receipts {
+		have := &j.f.Receipts[i]
+		if have.Head != mine || have.Kind != r.Kind || have.Route != r.Route {
+			continue
+		}
+		if bytes.Equal(have.Data, r.Data) {
+			return
+		}
+		if r.Kind != KindOTS {
+			continue
+		}
+		if data, ok := mergeOTS(at.Root, have.Data, r.Data); ok {
+			if !bytes.Equal(data, have.Data) {
+				have.Data = data
+				j.add("what calendars said since of the head of %d batches", at.Size)
+			}
+			return
+		}
+	}
+	pos := j.b.Receipt(r)
+	j.add("a receipt by %s for the head of %d batches", r.Route, at.Size)
+	for _, v := range j.s.Vouches {
+		if v.Receipt == its {
+			v.Receipt = pos
+			j.b.Vouch(v)
+		}
+	}
+}
+
+// holds returns what a head of a file has that counts: the routes of its
+// receipts that name a block, and its cosigners.
+func holds(f *File, head int) (all []string) {
+	for _, r := range f.Receipts {
+		if r.Head == head && !onlyPromises(&r) {
+			all = append(all, r.Route)
+		}
+	}
+	_, lines := cutCosignatures(f.Heads[head].Note)
+	for line := range bytes.Lines(lines) {
+		if name, sig, err := cutSignature(strings.TrimSuffix(string(line), "\n")); err == nil && len(sig) > 4 {
+			all = append(all, fmt.Sprintf("%s %x", name, sig[:4]))
+		}
+	}
+	return all
+}
+
+// onlyPromises reports whether a receipt is no more than what calendars
+// promise: where one is to be had that says more, it is lacking.
+func onlyPromises(r *Receipt) bool {
+	if r.Kind != KindOTS {
+		return false
+	}
+	ots, err := ParseOTSReceipt(r.Data)
+	if err != nil {
+		return false
+	}
+	t, err := ots.tree([32]byte{})
+	return err == nil && !t.attested()
+}
+
+// has returns what the proof has for a head, in itself and in those that the
+// proof shows to extend it.
+func (j *joiner) has(head int) map[string]bool {
+	has, seen := make(map[string]bool), map[int]bool{head: true}
+	for todo := []int{head}; len(todo) > 0; todo = todo[1:] {
+		for _, what := range holds(j.f, todo[0]) {
+			has[what] = true
+		}
+		for _, e := range j.f.Extends {
+			if e.Old == todo[0] && !seen[e.New] {
+				seen[e.New] = true
+				todo = append(todo, e.New)
+			}
+		}
+	}
+	return has
+}
+
+// nearest takes, for each thing that a head of the proof lacks, the smallest
+// head of the file which has it and extends that.
+func (j *joiner) nearest(head int) {
+	has, fresh := j.has(head), make(map[string]bool)
+	for _, i := range j.bySize() {
+		all, known := holds(j.s, i), slices.Contains(j.mine, j.its[i])
+		lacking := slices.ContainsFunc(all, func(what string) bool { return !has[what] || j.more && !known && !fresh[what] })
+		if !lacking && len(all) > 0 && j.find.first(j.its[i]) == j.find.first(j.mine[head]) {
+			j.tied = true
+		}
+		if j.its[i] != j.mine[head] && (!lacking || !j.extend(head, i)) {
+			continue
+		}
+		j.tied = true
+		for _, what := range all {
+			has[what], fresh[what] = true, true
+		}
+	}
+}
+
+// bySize returns the file's heads, the smallest first.
+func (j *joiner) bySize() []int {
+	order := make([]int, len(j.its))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		x, y := j.find.heads[j.its[a]].Size, j.find.heads[j.its[b]].Size
+		switch {
+		case x < y:
+			return -1
+		case x > y:
+			return 1
+		}
+		return 0
+	})
+	return order
+}
+
+// extend takes a head of the file with its receipts, and the consistency proof
+// that one of the proof's heads is its beginning, if the files give that.
+func (j *joiner) extend(head, its int) bool {
+	old, new := j.find.heads[j.mine[head]], j.find.heads[j.its[its]]
+	if old.Size >= new.Size {
+		return false
+	}
+	p, ok := j.find.tree[j.find.first(j.its[its])].prefix(old.Size, new.Size, new.Root)
+	if !ok || p.Root != old.Root {
+		return j.extendBySteps(head, its)
+	}
+	at := j.take(its)
+	j.b.Extend(head, at, p.Path)
+	j.add("that the log of %d batches is the beginning of that of %d", old.Size, new.Size)
+	return true
+}
+
+// extendBySteps does it over the extensions of the file.
+func (j *joiner) extendBySteps(head, its int) bool {
+	from := map[int]int{} // of each head of the file on the way, by which extension
+	start := slices.Index(j.its, j.mine[head])
+	if start < 0 {
+		return false
+	}
+	for todo := []int{start}; len(todo) > 0; todo = todo[1:] {
+		for i, e := range j.s.Extends {
+			if _, seen := from[e.New]; e.Old == todo[0] && !seen {
+				from[e.New] = i
+				todo = append(todo, e.New)
+			}
+		}
+	}
+	if _, ok := from[its]; !ok {
+		return false
+	}
+	for at := its; at != start; {
+		e := j.s.Extends[from[at]]
+		j.b.Extend(j.take(e.Old), j.take(e.New), e.Path)
+		j.add("that the log of %d batches is the beginning of that of %d", j.find.heads[j.its[e.Old]].Size, j.find.heads[j.its[e.New]].Size)
+		at = e.Old
+	}
+	return true
+}
+
+// take adds a head of the file with its receipts, and returns its position in
+// the proof.
+func (j *joiner) take(its int) int {
+	at := j.head(its)
+	j.receipts(its, at)
+	return at
+}
+
+// head adds a head of the file, or finds it.
+func (j *joiner) head(its int) int {
+	at := j.b.Head(j.s.Heads[its].Note)
+	if at == len(j.mine) {
+		j.mine = append(j.mine, j.its[its])
+	}
+	return at
+}
+
+// cover puts a batch of the proof under heads of the file that hold what it
+// lacks, where the file has that batch too.
+func (j *joiner) cover(batch int) {
+	i := slices.IndexFunc(j.s.Batches, func(b Batch) bool { return bytes.Equal(b.Header, j.f.Batches[batch].Header) })
+	if i < 0 {
+		return
+	}
+	j.tied = true
+	has := make(map[string]bool)
+	for _, p := range j.f.Batches[batch].Heads {
+		for what := range j.has(p.Head) {
+			has[what] = true
+		}
+	}
+	for _, p := range j.s.Batches[i].Heads {
+		lacking := false
+		for _, what := range holds(j.s, p.Head) {
+			lacking = lacking || !has[what]
+		}
+		if !lacking {
+			continue
+		}
+		j.b.Cover(batch, j.take(p.Head), p.Path)
+		j.add("the path of the batch of %s to the head of %d batches", timeText(j.find.batches[j.find.batchAt[string(j.s.Batches[i].Header)]].header.From), j.find.heads[j.its[p.Head]].Size)
+	}
+}
+
+// keys takes the log-key statements of the file that bring keys of heads which
+// the proof has now.
+func (j *joiner) keys() error {
+	missing := make(map[[32]byte]bool)
+	for i := range j.f.Heads {
+		for k := j.find.heads[j.mine[i]].by; k > 0; k = j.find.keys[k].before {
+			missing[j.find.keys[k].key] = true
+		}
+	}
+	bring := func(st *Statement) ([32]byte, bool) {
+		s, err := ledger.ParseStatement(st.Item)
+		if err != nil || s.Kind != ledger.KindLogKey {
+			return [32]byte{}, false
+		}
+		k, err := ledger.LogKeyFrom(s)
+		return k.New, err == nil
+	}
+	for i := range j.f.Statements {
+		if k, ok := bring(&j.f.Statements[i]); ok {
+			delete(missing, k)
+		}
+	}
+	for i := range j.s.Statements {
+		st := j.s.Statements[i]
+		k, ok := bring(&st)
+		if !ok || !missing[k] {
+			continue
+		}
+		delete(missing, k)
+		from := &j.s.Batches[st.Batch]
+		st.Batch = j.b.Batch(from.Header, from.Slots, from.Statements)
+		for _, p := range from.Heads {
+			j.b.Cover(st.Batch, j.take(p.Head), p.Path)
+		}
+		j.b.Statement(st)
+		j.add("statement %d, by which another log key took over", st.Index)
+	}
+	if len(missing) != 0 {
+		return errors.New("a head that would be added is signed by a log key of which the file does not show that it took over")
+	}
+	return nil
+}
+
+// headOf reads a file's head.
+func headOf(f *File, i int) (headKey, error) {
+	id := ledger.ID(f.Ledger.Key[:], f.Ledger.Nonce)
+	signed, _ := cutCosignatures(f.Heads[i].Note)
+	p, err := packHead(signed, ledger.Origin(id))
+	if err != nil {
+		return headKey{}, fmt.Errorf("head %d: %w", i, err)
+	}
+	return headKey{p.checkpoint.Size, p.checkpoint.Root}, nil
+}
