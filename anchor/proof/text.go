@@ -44,6 +44,7 @@ func (v *Verdict) Text() string {
 		b.WriteByte('\n')
 		line(&b, "ledger      %s", v.Ledger)
 		v.anchorsText(&b)
+		v.witnessesText(&b)
 	}
 	b.WriteString("\nchecked\n")
 	for _, c := range v.Checks {
@@ -134,6 +135,7 @@ func (v *Verdict) boundsText(b *strings.Builder) {
 		v.routesText(b)
 	}
 	v.anchorsText(b)
+	v.witnessesText(b)
 	for i, s := range v.Succession {
 		if i == maxTextReadings {
 			line(b, "… and %s more, see --json", count(len(v.Succession)-i, "successor"))

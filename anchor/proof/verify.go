@@ -98,6 +98,8 @@ type checker struct {
 	summaries []ledger.Summary
 	receipts  []receiptState
 
+	cosigning *cosigning // what the policy asks of witnesses; nil: nothing
+
 	keys     []logKey // of the log, the first first
 	headKey  []int    // which of them signed each head
 	cosigned []uint64 // which of the policy's witnesses cosigned each head or one that extends it, a bit for each
@@ -179,6 +181,9 @@ func (c *checker) checkpoints() (string, *fault) {
 	origin, later := ledger.Origin(c.id), 0
 	c.heads, c.headKey = make([]merkle.Checkpoint, len(c.f.Heads)), make([]int, len(c.f.Heads))
 	c.cosigned = make([]uint64, len(c.f.Heads))
+	if c.o.Policy != nil {
+		c.cosigning = c.o.Policy.newCosigning()
+	}
 	for i, h := range c.f.Heads {
 		cp, key, err := c.openHead(h.Note, origin)
 		if err != nil {

@@ -167,7 +167,7 @@ func (c *checker) explain(s standing, batch int, missing string) {
 		v.Reason = "the policy asks for no anchor: by it nothing is more than logged"
 		v.Next = "ask the ledger's owner for a policy with a quorum, or require no more than logged"
 	case CodeWitnesses:
-		v.Reason = fmt.Sprintf("the policy asks that %s cosign: %s", c.o.Policy.Cosigned, c.o.Policy.newCosigning().missing(c.cosigners(batch)))
+		v.Reason = fmt.Sprintf("the policy asks that %s cosign: %s", c.o.Policy.Cosigned, c.cosigning.missing(c.cosigners(batch)))
 		v.Next = "ask for the proof again once they have cosigned, or for an update with their cosignatures"
 		missing = ""
 	case CodePromise:

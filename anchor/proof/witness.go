@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -142,7 +144,7 @@ func (c *checker) weigh(q *quorum, routes []standing, batch int) standing {
 	if s.level <= LevelLogged || p == nil || p.Cosigned == "" || p.CosignedOpen {
 		return s
 	}
-	if p.cosignedBy(c.cosigners(batch)) {
+	if c.cosigning.met(c.cosigners(batch)) {
 		return s
 	}
 	return standing{level: LevelLogged, code: CodeWitnesses, block: s.block, by: s.by}
@@ -178,10 +180,8 @@ func (p *Policy) newCosigning() *cosigning {
 	return known[p.Cosigned]
 }
 
-// cosignedBy reports whether the policy's witnesses cosigned, given a bit for
-// each that did.
-func (p *Policy) cosignedBy(bits uint64) bool { return p.newCosigning().met(bits) }
-
+// met reports whether those that a node asks for cosigned, given a bit for each
+// that did.
 func (n *cosigning) met(bits uint64) bool {
 	switch {
 	case n == nil:
@@ -258,10 +258,9 @@ func (c *checker) cosignedNotChecked() string {
 	if p == nil || p.Cosigned == "" || !p.CosignedOpen {
 		return ""
 	}
-	n := p.newCosigning()
 	for i := range c.f.Batches {
-		if bits := c.cosigners(i); !n.met(bits) {
-			return fmt.Sprintf("that witnesses saw this history: the policy asks for %s, and lets it pass without (open): %s", p.Cosigned, n.missing(bits))
+		if bits := c.cosigners(i); !c.cosigning.met(bits) {
+			return fmt.Sprintf("that witnesses saw this history: the policy asks for %s, and lets it pass without (open): %s", p.Cosigned, c.cosigning.missing(bits))
 		}
 	}
 	return ""
@@ -277,4 +276,31 @@ type WitnessVerdict struct {
 	// of another, which nobody checked, stands here.
 	Known     bool   `json:"known"`
 	Signature string `json:"signature,omitempty"`
+}
+
+// witnessesText names on one line the witnesses that the policy names, with the
+// time of their newest cosignature, and how many others there are.
+func (v *Verdict) witnessesText(b *strings.Builder) {
+	newest, others := make(map[string]string), 0
+	for i := range v.Witnesses {
+		if w := &v.Witnesses[i]; !w.Known {
+			others++
+		} else {
+			newest[w.Name] = max(newest[w.Name], w.Time)
+		}
+	}
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(newest)) {
+		if len(words) == maxTextRoutes {
+			words = append(words, fmt.Sprintf("%d more", len(newest)-maxTextRoutes))
+			break
+		}
+		words = append(words, name+" at "+newest[name])
+	}
+	if others != 0 {
+		words = append(words, count(others, "cosignature")+" of others, which count for nothing")
+	}
+	if len(words) != 0 {
+		line(b, "witnesses   %s", strings.Join(words, ", "))
+	}
 }

@@ -125,6 +125,9 @@ func TestWitnesses(t *testing.T) {
 	if len(v.Witnesses) != 2 || !v.Witnesses[0].Known || v.Witnesses[0].Time != "2025-10-09T08:53:20.000Z" || v.Witnesses[1].Known {
 		t.Errorf("witnesses %+v", v.Witnesses)
 	}
+	if want := "\nwitnesses   a at 2025-10-09T08:53:20.000Z, 1 cosignature of others, which count for nothing\n"; !strings.Contains(v.Text(), want) {
+		t.Errorf("%q is not in\n%s", want, v.Text())
+	}
 	if v := check("no policy", file(5, "a"), nil, LevelAnchored, ""); v.Witnesses[0].Known {
 		t.Errorf("witnesses %+v", v.Witnesses)
 	}
