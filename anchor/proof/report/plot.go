@@ -14,7 +14,7 @@ const (
 	columns = int(plotWide - plotLeft - plotRight)
 
 	maxMarks     = 60  // points with a mark of their own
-	maxTimeTicks = 14  // on the time axis
+	maxTimeTicks = 16  // on the time axis
 	labelWide    = 8.0 // of a letter, about
 )
 
@@ -89,6 +89,7 @@ func (p *page) draw(d *plot) {
 	p.limitLines(d)
 	p.marks(d)
 	p.values(d)
+	p.excursionNumbers(d)
 	p.put("</svg>\n")
 }
 
@@ -115,19 +116,25 @@ func (p *page) area(d *plot, from, to int64, fill markup) (left, right coordinat
 	return left, right
 }
 
-// excursionAreas shades the readings outside of a limit, and numbers them as
-// the table of excursions does where there is room.
+// excursionAreas shades the readings outside of a limit.
 func (p *page) excursionAreas(d *plot) {
+	for i := range d.out {
+		p.area(d, d.out[i].from, d.out[i].till, "url(#dots)")
+	}
+}
+
+// excursionNumbers numbers them as their table does, where there is room.
+func (p *page) excursionNumbers(d *plot) {
 	free := coordinate(0)
 	for i := range d.out {
 		e := &d.out[i]
-		left, right := p.area(d, e.from, e.till, "url(#dots)")
-		mid := (left + right) / 2
-		if mid-14 < free {
+		words := e.number(i)
+		mid, half := (d.x(e.from)+d.x(e.till))/2, coordinate(float64(len([]rune(words))+1)*labelWide/2)
+		if mid-half < free {
 			continue
 		}
-		free = mid + 14
-		p.put(`<text class="m" x="%" y="%" text-anchor="middle">%</text>`+"\n", mid, coordinate(plotTop+plotHigh-5), e.number(i))
+		free = mid + half
+		p.put(`<text class="m" x="%" y="%" text-anchor="middle">%</text>`+"\n", mid, coordinate(plotTop+plotHigh-5), words)
 	}
 }
 

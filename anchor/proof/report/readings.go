@@ -217,7 +217,7 @@ func (r *report) row(w *row) {
 	if w.out {
 		mark = "<b>outside of a limit:</b> "
 	}
-	r.put(`<tr><td>%</td><td class="n">%</td><td class="%">%</td><td>%`, w.slot, w.seq, narrow, at, mark)
+	r.put(`<tr><td>%</td><td class="n">%</td><td class="%">%</td><td class="v">%`, w.slot, w.seq, narrow, at, mark)
 	r.fields(w.fields)
 	r.put(`</td><td class="k">%</td><td class="k">%</td></tr>`+"\n", shown, w.level)
 }

@@ -106,7 +106,6 @@ func (r *report) head() {
 <meta name="referrer" content="no-referrer">
 <meta name="robots" content="noindex">
 <title>% – Cairn verification report</title>
-<link rel="icon" href="data:,">
 <style>%</style>
 <style>%</style>
 </head>

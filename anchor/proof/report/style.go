@@ -21,7 +21,7 @@ header p{margin:.1rem 0;font-size:.85rem}
 .answer .first{font-size:1.2rem;line-height:1.4;margin:0}
 .answer p+p.more{margin-top:.6rem}
 .warn{border-left:6px double #000;padding:.2rem 0 .2rem .8rem;margin:.8rem 0}
-.small,.note{font-size:.85rem}
+.small,.note{font-size:.9em}
 .note{margin:.4rem 0 .8rem}
 .levels{display:flex;flex-wrap:wrap;gap:.3rem;padding:0;margin:.8rem 0 .2rem;list-style:none;font:.8rem/1.3 system-ui,"Segoe UI",Helvetica,Arial,sans-serif}
 .levels li{flex:1 1 7rem;border:1px solid #777;padding:.3rem .45rem}
@@ -58,14 +58,16 @@ svg .l{stroke-width:1.6;stroke-dasharray:9 5}
 svg .w{stroke:#333;stroke-width:1.2;stroke-dasharray:2 3}
 svg .v{stroke-width:1.5;stroke-linejoin:round}
 svg .v.z{stroke-width:1}
-svg rect.s{stroke:#000;stroke-width:.7}
+svg rect.s{stroke:#777;stroke-width:.6}
 svg circle{fill:#000}
 svg pattern path{stroke:#555}
 details{margin:.5rem 0}
 summary{cursor:pointer;font-size:.9rem}
 summary:focus-visible{outline:3px solid #000;outline-offset:2px}
 ol.roots{columns:2;column-gap:1.5rem;font:.68rem/1.45 ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace;list-style:none;padding:0;margin:.4rem 0}
+td.v{min-width:11rem}
 @media (max-width:44rem){
+.levels li{flex-basis:100%}
 body{padding:.8rem .8rem 2rem}
 table.facts,table.facts tbody,table.facts tr,table.facts th,table.facts td,table.steps,table.steps tbody,table.steps tr,table.steps td{display:block;width:auto;border:0;padding:0}
 table.facts tr,table.steps tr{border-bottom:1px solid #bbb;padding:.35rem 0}
@@ -83,6 +85,9 @@ h2+p{break-after:avoid}
 thead{display:table-header-group}
 table{font-size:8.6pt;line-height:1.32}
 .scroll{overflow:visible}
+td.v{min-width:0}
+.levels{display:table;width:100%;border-spacing:2pt 0}
+.levels li{display:table-cell;width:20%;font-size:7.6pt}
 .page .hash,ol.roots{font-size:6.6pt}
 figure{overflow:visible}
 figure svg{min-width:0}
