@@ -20,6 +20,7 @@ import (
 
 	"cairn/anchor/witness"
 	"cairn/merkle"
+	witnesses "cairn/scripts/witness"
 	"cairn/store"
 	"cairn/store/share"
 )
@@ -97,11 +98,11 @@ func witnessConfig(t *testing.T, name, url string, s witness.Signer) WitnessConf
 }
 
 // witnessLedger is a running ledger's part that asks these witnesses.
-func witnessLedger(t *testing.T, s *store.Store, quorum string, open bool, witnesses ...WitnessConfig) *openLedger {
+func witnessLedger(t *testing.T, s *store.Store, quorum string, open bool, ask ...WitnessConfig) *openLedger {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	cfg := &Config{Window: time.Second, Ledgers: []LedgerConfig{{
-		Name: siteLedger, Quorum: "any", Witnesses: witnesses, WitnessQuorum: quorum, WitnessFailOpen: open,
+		Name: siteLedger, Quorum: "any", Witnesses: ask, WitnessQuorum: quorum, WitnessFailOpen: open,
 	}}}
 	l := &openLedger{g: &gateway{cfg: cfg, log: log}, cfg: &cfg.Ledgers[0], log: log, store: s}
 	if err := l.makeWitnesses(); err != nil {
@@ -284,6 +285,40 @@ func TestWitnessKnowsUnsigned(t *testing.T) {
 	l = witnessLedger(t, other.Store, "any", false, w.cfg)
 	if l.witnesses[0].holds(t.Context()) {
 		t.Error("another log holds the head")
+	}
+}
+
+// TestOtherWitnesses has witnesses that are not ours cosign for a ledger, from before
+// its first batch on.
+func TestOtherWitnesses(t *testing.T) {
+	s := newClocked(t, t.TempDir(), share.Memory(), 0)
+	logKey := merkle.VerifierKey(s.Origin(), s.LogKey())
+	var all []WitnessConfig
+	for name, start := range map[string]func(testing.TB, string, ...string) *witnesses.Witness{
+		"lite": witnesses.StartLite, "td": witnesses.StartTransparencyDev,
+	} {
+		run := start(t, name+".example/w", logKey)
+		k, err := witness.ParseKey(run.VKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, WitnessConfig{Name: name, URL: run.URL, VKey: run.VKey, key: k})
+	}
+	l := round(t, s.Store, all...)
+	if held := l.store.Held(); held != "" {
+		t.Errorf("held is %q before the first batch, want nothing", held)
+	}
+	for _, size := range []uint64{1, 2, 70} {
+		s.grow(size)
+		l := round(t, s.Store, all...)
+		for _, w := range l.witnesses {
+			if st := w.status(); !st.Healthy || st.Batches != size {
+				t.Errorf("size %d: %+v", size, st)
+			}
+		}
+		if enough, err := l.cosignedEnough(size); err != nil || !enough {
+			t.Errorf("size %d: cosigned by enough: %v, %v", size, enough, err)
+		}
 	}
 }
 
