@@ -136,6 +136,26 @@ func TestExportTlogProof(t *testing.T) {
 	}
 }
 
+// TestVerifierKeyOf: the key that others need is the one that signed.
+func TestVerifierKeyOf(t *testing.T) {
+	next := testKey("next")
+	s := handsOver(newSite("a"), next).build(5)
+	p := pick{window: 1, slot: 5, at: 0}
+	for size, key := range map[int]ed25519.PrivateKey{2: s.key, 5: next} {
+		want := merkle.VerifierKey(ledger.Origin(s.id), key.Public().(ed25519.PublicKey))
+		f := s.telling(t, 5, p, 2)
+		if size == 2 {
+			f = s.file(t, 2, p)
+		}
+		if got, err := f.VerifierKeyOf(SelectField(0, 0)); err != nil || got != want {
+			t.Errorf("head of %d: %s, %v, want %s", size, got, err, want)
+		}
+	}
+	if _, err := s.file(t, 5, p).VerifierKeyOf(SelectField(0, 0)); !errors.Is(err, ErrExportFalse) {
+		t.Errorf("%v without the statement", err)
+	}
+}
+
 // TestExportCOSE: go-cose reads and verifies the receipt with the root that its
 // own path leads to.
 func TestExportCOSE(t *testing.T) {

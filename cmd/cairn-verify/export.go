@@ -99,6 +99,9 @@ func parseExport(args []string) (*exportCommand, error) {
 	case c.header && c.field.given:
 		return nil, errors.New("--header and --field are two things")
 	}
+	if c.format.s == "cose" {
+		return nil, errors.New("a COSE receipt is signed by the log's key: ask the gateway's owner for one (cairn export --format cose)")
+	}
 	if exporters[c.format.s].write == nil {
 		return nil, fmt.Errorf("--format %.20q is none of ots, tlog-proof, chainpoint and checkpoint", c.format.s)
 	}

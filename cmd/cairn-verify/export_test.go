@@ -116,6 +116,7 @@ func TestExportRefused(t *testing.T) {
 		{"which field", []string{"--format", "ots", "--out", out, kept + "chains.proof"}, 2, `say which field of reading 0: ["received" "T"]`},
 		{"no such field", []string{"--format", "ots", "--out", out, "--field", "moon", kept + "chains.proof"}, 2, `fields "moon"`},
 		{"no such format", []string{"--format", "pdf", "--out", out, kept + "chains.proof"}, 2, "is none of ots"},
+		{"COSE", []string{"--format", "cose", "--out", out, kept + "chains.proof"}, 2, "signed by the log's key"},
 		{"no format", []string{"--out", out, kept + "chains.proof"}, 2, "is none of ots"},
 		{"nowhere", []string{"--format", "ots", kept + "chains.proof"}, 2, "--out says"},
 		{"nothing", []string{"--format", "ots", "--out", out}, 2, "no proof file"},
