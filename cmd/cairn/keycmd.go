@@ -86,8 +86,8 @@ func (c *command) keyCommand() *cobra.Command {
 		Use: "rotate", Short: "Let the ledger be signed by a new key from now on",
 		Long: "Draws a new log key, records in the ledger that it follows the present one, signed by both, and\n" +
 			"signs checkpoints with it from then on. The ledger's id stays. Proofs show the statement, so that\n" +
-			"policies which were handed out stay good; monitors that pin the key must learn the new one.\n" +
-			"The keyring changes: renew its copies.",
+			"policies which were handed out stay good; monitors and witnesses that pin the key must learn\n" +
+			"the new one: give it to their operators. The keyring changes: renew its copies.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := ask[keyAnswer](cmd.Context(), c, "key/rotate", nothing{})
@@ -97,7 +97,7 @@ func (c *command) keyCommand() *cobra.Command {
 			if c.json {
 				return c.printJSON(a)
 			}
-			fmt.Fprintf(c.Out, "checkpoints are signed from now on by\n  %s\nthe keyring has changed: renew its copies\n", a.Key)
+			fmt.Fprintf(c.Out, "checkpoints are signed from now on by\n  %s\nthe keyring has changed: renew its copies; witnesses need the new key\n", a.Key)
 			return nil
 		},
 	}
