@@ -32,7 +32,8 @@ that it is about beside it.
   --out FILE       the file to write; it must not exist yet
   --shown FILE     where the bytes that it is about go (default: FILE without its
                    ending, or with .shown)
-  --policy FILE    whose ledger it must be; with --headers and --block as without export
+  --policy FILE    whose ledger it must be, and whose anchors alone are written; with
+                   --headers and --block as without export
 
 exit status: 0 written, 1 checked and false, 2 could not be written
 `
@@ -188,12 +189,13 @@ func (c *exportCommand) verify() (*proof.File, *proof.Verdict, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	v := proof.VerifyBytes(b, o)
-	if v.Level == proof.LevelNone {
+	f, err := proof.Decode(b)
+	if err != nil {
+		v := proof.VerifyBytes(b, o) // it says what is wrong, and what to do
 		return nil, &v, nil
 	}
-	f, err := proof.Decode(b)
-	return f, &v, err
+	f, v := proof.Counting(f, o)
+	return f, &v, nil
 }
 
 // holds tells whether a file is there with these bytes, as after an export of the
