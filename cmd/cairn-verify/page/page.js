@@ -32,6 +32,7 @@ const machine = {
     this.worker = new Worker(trustedURL(source));
     URL.revokeObjectURL(source);
     this.worker.onmessage = ({ data }) => {
+      if (data.module) { this.module = data.module; return; }
       const { resolve, reject } = this.waiting.get(data.id) || {};
       if (!this.waiting.delete(data.id)) return;
       if ("error" in data) reject(new Error(data.error)); else resolve(data.answer);
@@ -43,8 +44,7 @@ const machine = {
     };
     const began = performance.now();
     this.ready = this.ask({ do: "start", program: this.module ? null : $("program").textContent, module: this.module })
-      .then(({ module, about }) => {
-        this.module = module;
+      .then(about => {
         document.body.dataset.start = Math.round(performance.now() - began);
         return about;
       });

@@ -80,7 +80,7 @@ function show(answer, request) {
 
 function verdictParts(v, answer, request) {
   return [
-    next(v), identity(v), cheap(v),
+    next(v), identity(v, request), cheap(v),
     summary(v, answer, request),
     completeness(v),
     readingsPart(v, answer),
@@ -119,15 +119,24 @@ function attestation(a) {
   ]));
 }
 
-const next = v => v.next && v.level !== "anchored" ? el("p", { class: "next" }, el("strong", {}, "Next: "), v.next) : null;
+// next is what to do. It speaks of the command's flags, which here are fields.
+function next(v) {
+  if (!v.next || v.level === "anchored") return null;
+  const fields = [["--policy", "policy", "Policy file"], ["--headers", "headers", "Headers files"], ["--block", "blocks", "Block hashes"], ["--file", "data", "The stamped file"]]
+    .filter(([flag]) => v.next.includes(flag))
+    .map(([, id, name]) => { const b = button(name, () => $(id).focus()); b.classList.add("link"); return b; });
+  return el("p", { class: "next" }, el("strong", {}, "Next: "), v.next,
+    fields.length ? el("span", { class: "hint" }, " On this page: ", fields.flatMap((f, i) => i ? [", ", f] : [f])) : null);
+}
 
 const cheap = v => v.cheapWork ? el("p", { class: "warning" }, el("strong", {}, "For trials only. "),
   `This level rests on ${v.cheapWork}, whose blocks cost nothing to make.`) : null;
 
-function identity(v) {
+function identity(v, request) {
   if (v.identityChecked) return null;
-  return el("p", { class: "warning", id: "identity" }, el("strong", {}, "Identity was not checked. "),
-    "Anybody can keep a ledger. Without a policy that you got from its owner, this answer does not say whose readings these are.");
+  return el("p", { class: "warning", id: "identity" }, el("strong", {}, "Identity was not checked. "), request.policy
+    ? "The check ended before it came to that."
+    : "Anybody can keep a ledger. Without a policy that you got from its owner, this answer does not say whose readings these are.");
 }
 
 function summary(v, answer, request) {
@@ -145,7 +154,7 @@ function summary(v, answer, request) {
 const level = v => ["Level", el("strong", { id: "level" }, v.level), `: ${levels[v.level] || ""}`,
   v.level === v.required ? "" : el("span", { class: "hint" }, ` (required: ${v.required})`)];
 
-const reason = v => ["Reason", v.code ? [value(v.reason || ""), " ", el("code", { id: "code" }, v.code)] : undefined];
+const reason = v => ["Code", v.code ? el("code", { id: "code" }, v.code) : undefined];
 
 const fileRow = (answer, request) => ["Proof file", value(request.proof.name),
   `, ${request.proof.size.toLocaleString("en")} bytes, SHA-256 `, digest(answer.sha256)];
@@ -218,9 +227,9 @@ function readingsPart(v, answer) {
     }
   }
   const row = r => [`${r.sequence}`, r.boundAs ? `“${r.boundAs}”` : `stream ${r.stream}`,
-    when((field(r, 3) || "").split(",")[0]) || `${when(r.from || r.windowFrom)} …`,
+    (when((field(r, 3) || "").split(",")[0]) || `${when(r.windowFrom)} …`).replace(" UTC", ""),
     ...columns.map(c => field(r, c.index) ?? ""), r.level];
-  const body = table("readings", ["number", "of", "received", ...columns.map(c => c.name), "level"], v.readings.map(row));
+  const body = table("readings", ["number", "of", "received (UTC)", ...columns.map(c => c.name), "level"], v.readings.map(row));
   return section(`The readings (${n.toLocaleString("en")})`, body, moreReadings(body, row, v.readings.length, n));
 }
 
@@ -325,14 +334,13 @@ function machineForms(v, answer, request) {
     button("Copy text", () => copy(answer.text, told)),
   ];
   buttons.push(button("Print", () => print()));
-  return section("To keep", v.format ? null : reportForm(stem, request),
-    el("p", { class: "buttons" }, buttons, told),
+  const report = v.format ? null : reportForm(stem, request, told);
+  return section("To keep", el("p", { class: "buttons" }, report ? report.save : null, buttons, told), report ? report.limits : null,
     el("details", { id: "as-text" }, el("summary", {}, "The answer as the command prints it"), text));
 }
 
 // reportForm offers the report: a page of its own, to print and to hand on, with a plot of the readings.
-function reportForm(stem, request) {
-  const told = el("span", { class: "hint", role: "status" });
+function reportForm(stem, request, told) {
   const limits = el("input", { type: "text", id: "limits", autocomplete: "off", spellcheck: "false", "aria-describedby": "limits-hint" });
   const make = async () => {
     told.textContent = "The report is being made…";
@@ -345,10 +353,12 @@ function reportForm(stem, request) {
       save(await machine.ask({ do: "report", names }), `${stem}.report.html`, told);
     } catch (err) { told.textContent = `The report could not be made: ${plain(err.message)}`; }
   };
-  return el("div", {}, el("p", { class: "buttons" }, button("Save the report", make), told),
-    el("details", { class: "bare" }, el("summary", {}, "Limits to draw into the report’s plot"),
+  return {
+    save: button("Save the report", make),
+    limits: el("details", { class: "bare" }, el("summary", {}, "Limits to draw into the report’s plot"),
       el("p", { class: "field" }, el("label", { for: "limits" }, "Limits"),
-        el("span", { class: "hint", id: "limits-hint" }, " where a measurement ought to lie, such as T=2..8"), limits)));
+        el("span", { class: "hint", id: "limits-hint" }, " where a measurement ought to lie, such as T=2..8"), limits)),
+  };
 }
 
 // second says how to ask the command the same question.
@@ -411,11 +421,12 @@ function save(blob, name, told) {
   told.textContent = `Saved as ${name}.`;
 }
 
-const section = (title, ...children) => el("section", {}, el("h3", {}, title), ...children);
+const section = (title, ...children) => el("section", { class: title === "NOT CHECKED" ? "unproven" : undefined }, el("h3", {}, title), ...children);
 const folded = (title, ...children) => el("details", {}, el("summary", {}, el("h3", {}, title)), ...children);
 const more = (of, key) => of.more && of.more[key] ? el("p", { class: "hint" }, `… and ${of.more[key].toLocaleString("en")} more, in the JSON.`) : null;
 
-const tableRow = cells => el("tr", {}, cells.map((c, i) => i === 0 ? el("th", { scope: "row" }, c) : el("td", {}, c)));
+const tableRow = cells => el("tr", {}, cells.map((c, i) =>
+  i === 0 ? el("th", { scope: "row" }, c) : el("td", { class: String(c).length > 32 ? "long" : undefined }, c)));
 
 // table can be scrolled by itself, by keyboard too, where the screen is narrow.
 function table(label, head, rows) {

@@ -2,7 +2,7 @@
 //
 //	{id, do, …} → {id, answer} or {id, error}
 //
-// and ends it to cancel. Of a verdict it hands on what the page shows; all of it, as JSON, stays here as a Blob.
+// and ends it to cancel. The compiled program goes to the page by itself, {module}, for the worker that comes next. Of a verdict it hands on what the page shows; all of it, as JSON, stays here as a Blob.
 "use strict";
 
 const shownReadings = 100;
@@ -21,7 +21,8 @@ const jobs = {
     go.run(await WebAssembly.instantiate(compiled, go.importObject));
     if (typeof cairnCheck !== "function") throw new Error("the program did not start");
     about = JSON.parse(cairnAbout());
-    return { module: compiled, about };
+    if (!module) postMessage({ module: compiled });
+    return about;
   },
 
   async check({ proof, policy, headers, blocks, require, ots }) {
@@ -65,9 +66,16 @@ onmessage = async ({ data }) => {
 
 // compile makes the program from base64 of gzip.
 async function compile(text) {
-  const packed = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), c => c.charCodeAt(0));
+  const packed = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : fromBase64(text);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   return WebAssembly.compileStreaming(new Response(stream, { headers: { "Content-Type": "application/wasm" } }));
+}
+
+// fromBase64 is for browsers that have none.
+function fromBase64(text) {
+  const s = atob(text), out = new Uint8Array(s.length);
+  for (let i = 0; i < s.length; i++) out[i] = s.charCodeAt(i);
+  return out;
 }
 
 async function bytes(file, limit) {

@@ -306,7 +306,7 @@ func (b *tab) named() {
 // TestPhone looks at the page on a phone, 360 points wide, light and dark: nothing reaches out at the side.
 func TestPhone(t *testing.T) {
 	b := open(t, fileURL(t))
-	b.do(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulateScale(2)))
+	b.do(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulateTouch))
 	fits := func(what string) {
 		t.Helper()
 		if got := b.text(`String(document.documentElement.scrollWidth)`); got != "360" {
