@@ -93,6 +93,9 @@ func (l *openLedger) prove(ctx context.Context, q proveRequest, progress func(st
 	if err := p.statements(); err != nil {
 		return proveAnswer{}, err
 	}
+	if err := p.cosigned(); err != nil {
+		return proveAnswer{}, err
+	}
 	if err := p.extend(); err != nil {
 		return proveAnswer{}, err
 	}
@@ -460,7 +463,10 @@ func anchorOf(r namedRoute, batch uint64) (*anchor.Anchor, string, error) {
 }
 
 func (p *prover) anchored(b *provenBatch, route string, a *anchor.Anchor) error {
-	head := p.b.Head(a.Note)
+	head, err := p.head(a.Note, a.Size)
+	if err != nil {
+		return err
+	}
 	if err := p.cover(b, head, a.Size); err != nil {
 		return err
 	}
@@ -504,7 +510,44 @@ func (p *prover) logged(b *provenBatch) error {
 		}
 		return againError{errors.New(why)}
 	}
-	return p.cover(b, p.b.Head(note), size)
+	head, err := p.head(note, size)
+	if err != nil {
+		return err
+	}
+	return p.cover(b, head, size)
+}
+
+// head adds a checkpoint, with what witnesses signed of it.
+func (p *prover) head(note []byte, size uint64) (int, error) {
+	lines, err := p.l.cosignaturesOf(size)
+	if err != nil {
+		return 0, err
+	}
+	at := p.b.Head(append(slices.Clip(note), bytes.Join(lines, nil)...))
+	p.heads[size] = at
+	return at, nil
+}
+
+// cosigned adds the newest head that witnesses cosigned, if they did not cosign
+// the newest that is shown: theirs extends it.
+func (p *prover) cosigned() error {
+	if len(p.l.cfg.Witnesses) == 0 {
+		return nil
+	}
+	if lines, err := p.l.cosignaturesOf(p.newest); err != nil || len(lines) != 0 {
+		return err
+	}
+	_, signed, _ := p.l.store.Checkpoint()
+	size, err := p.l.newestCosigned(p.newest, signed)
+	if err != nil || size == 0 {
+		return err
+	}
+	note, err := p.l.store.CheckpointAt(size)
+	if err != nil {
+		return err
+	}
+	_, err = p.head(note, size)
+	return err
 }
 
 func (p *prover) cover(b *provenBatch, head int, size uint64) error {
@@ -513,7 +556,7 @@ func (p *prover) cover(b *provenBatch, head int, size uint64) error {
 		return fmt.Errorf("path of batch %d in a log of %d: %w", b.index, size, err)
 	}
 	p.b.Cover(b.at, head, path)
-	p.heads[size], p.newest = head, max(p.newest, size)
+	p.newest = max(p.newest, size)
 	return nil
 }
 
