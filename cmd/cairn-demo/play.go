@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,9 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"cairn/anchor/proof"
 )
 
 // demo is the play and its stage.
@@ -73,6 +75,9 @@ func (d *demo) play(ctx context.Context) error {
 		return err
 	}
 	if err := d.tamper(ctx); err != nil {
+		return err
+	}
+	if err := d.whole(ctx); err != nil {
 		return err
 	}
 	d.head("The gateway is told to stop")
@@ -331,6 +336,10 @@ type verdict struct {
 		Route string
 		Block uint64
 	}
+	Ranges []struct {
+		Complete   bool
+		KnownUntil string
+	}
 	NotAfter   *struct{ Time string }
 	NotChecked []string
 }
@@ -356,26 +365,72 @@ func (d *demo) verifier(ctx context.Context, file string) (v verdict, text strin
 	return v, text, nil
 }
 
-// tamper changes one digit of the shown temperature, once leaving everything
-// else alone, once with the file's checksum made right again.
+// tamper changes one bit of the file as it lies there, and then one digit of the
+// shown temperature with a whole file written around it.
 func (d *demo) tamper(ctx context.Context) error {
-	d.head("One digit of the temperature is changed in the file, -6.5 to -6.6")
+	d.head("The temperature is changed in the file, -6.5 to -6.6")
 	file, err := os.ReadFile(d.proof)
 	if err != nil {
 		return fmt.Errorf("read proof: %w", err)
 	}
+	f, err := proof.Decode(file)
+	if err != nil {
+		return fmt.Errorf("read proof: %w", err)
+	}
 	// In CBOR: "T", "Cel", then the decimal fraction -65·10^-1.
-	at := bytes.Index(file, []byte("\x61T\x63Cel\xc4\x82\x20\x38\x40"))
+	shown, at := []byte("\x61T\x63Cel\xc4\x82\x20\x38\x40"), -1
+	for i := range f.Readings[0].Fields {
+		item := f.Readings[0].Fields[i].Item
+		if at = bytes.Index(item, shown); at >= 0 {
+			item[at+len(shown)-1] ^= 1
+			break
+		}
+	}
 	if at < 0 {
 		return errors.New("the proof does not show -6.5 Cel")
 	}
-	file[at+len("\x61T\x63Cel\xc4\x82\x20\x38")] ^= 1
-	if err := d.refused(ctx, file, "as it is"); err != nil {
+	file[len(file)/2] ^= 1
+	if err := d.refused(ctx, file, "with any bit of the file flipped"); err != nil {
 		return err
 	}
-	body := file[:len(file)-sha256.Size]
-	sum := sha256.Sum256(body)
-	return d.refused(ctx, append(body, sum[:]...), "with the file's checksum made right")
+	return d.refusedFile(ctx, f, "with a whole file written around it")
+}
+
+// whole proves that nothing was left out: all readings of the freezer, and then
+// all but one.
+func (d *demo) whole(ctx context.Context) error {
+	d.head("All of the freezer's readings are proven: cairn prove --complete --device freezer")
+	path := filepath.Join(d.dir, "all.cairn-proof")
+	if _, err := d.cairn(ctx, "", "prove", "--complete", "--device", "freezer", "--out", path); err != nil {
+		return err
+	}
+	v, text, err := d.verifier(ctx, path)
+	if err != nil {
+		return err
+	}
+	if v.Outcome != "verified" || len(v.Ranges) != 1 || !v.Ranges[0].Complete {
+		return fmt.Errorf("the range was not verified as complete: %s\n%s", v.Reason, text)
+	}
+	d.say("%d readings, complete as numbered by the gateway, known until %s", len(v.Readings), v.Ranges[0].KnownUntil)
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read proof: %w", err)
+	}
+	f, err := proof.Decode(file)
+	if err != nil {
+		return fmt.Errorf("read proof: %w", err)
+	}
+	r := &f.Ranges[0]
+	r.Readings = slices.Delete(r.Readings, 2, 3)
+	return d.refusedFile(ctx, f, "with one reading taken out")
+}
+
+func (d *demo) refusedFile(ctx context.Context, f *proof.File, how string) error {
+	b, err := f.Encode()
+	if err != nil {
+		return fmt.Errorf("write changed proof: %w", err)
+	}
+	return d.refused(ctx, b, how)
 }
 
 func (d *demo) refused(ctx context.Context, file []byte, how string) error {
