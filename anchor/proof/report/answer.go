@@ -164,7 +164,7 @@ func (r *report) claim() {
 	}
 	r.put(`<table class="facts"><tbody>` + "\n")
 	r.fact("Ledger", inGroups(v.Ledger), "hash")
-	for i := range v.Ranges {
+	for i := range min(len(v.Ranges), maxRanges) {
 		c := &v.Ranges[i]
 		r.fact("All readings of", fmt.Sprintf("%s, received from %s up to %s: %s", r.name(i), told(c.From), told(c.To), count(int(c.Readings), "reading")), "")
 	}
@@ -197,7 +197,6 @@ func (r *report) claimOfReadings() {
 	}
 	var order []*source
 	known := make(map[uint64]*source)
-	names := sources(r.v)
 	for i := range r.c.rows {
 		w := &r.c.rows[i]
 		if w.claim >= 0 {
@@ -205,7 +204,7 @@ func (r *report) claimOfReadings() {
 		}
 		s := known[w.slot]
 		if s == nil {
-			s = &source{name: names[w.slot], first: w.seq, last: w.seq, from: w.from, to: w.to}
+			s = &source{name: r.c.sources[w.slot], first: w.seq, last: w.seq, from: w.from, to: w.to}
 			known[w.slot] = s
 			order = append(order, s)
 		}
@@ -218,7 +217,11 @@ func (r *report) claimOfReadings() {
 			s.bound = r.v.Readings[i].BoundAs
 		}
 	}
-	for _, s := range order {
+	for i, s := range order {
+		if i == maxRanges {
+			r.fact("Shown", "… and readings of "+count(len(order)-i, "stream")+" more", "")
+			break
+		}
 		what := fmt.Sprintf("%s of %s", count(s.n, "reading"), s.name)
 		if s.n == 1 {
 			what = fmt.Sprintf("reading %d of %s", s.first, s.name)

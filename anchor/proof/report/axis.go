@@ -115,7 +115,7 @@ func valueTicks(low, high float64, most int) []tick {
 	power := math.Pow(10, math.Floor(math.Log10(rough)))
 	step := power
 	for _, m := range []float64{1, 2, 5, 10} {
-		if step = m * power; step >= rough {
+		if step = m * power; step >= rough*0.999 {
 			break
 		}
 	}

@@ -11,8 +11,10 @@ import (
 
 // Longest lists under completeness.
 const (
-	maxParts = 400
-	maxGaps  = 1000
+	maxRanges = 100
+	maxApart  = 100
+	maxParts  = 400
+	maxGaps   = 1000
 )
 
 // gapWords say what each kind of gap is.
@@ -34,18 +36,25 @@ func (r *report) completeness() {
 	}
 	r.put(`<p>A range is complete when its readings, numbered without a hole, hash to what the ledger had committed to at its end. ` +
 		`That is as the gateway numbered them: what it never numbered, nobody can see.</p>` + "\n")
-	for _, words := range r.apart() {
+	for i, words := range r.apart() {
+		if i == maxApart {
+			r.put("<p>… and elsewhere.</p>\n")
+			break
+		}
 		r.put("<p>%</p>\n", words)
 	}
-	for i := range r.v.Ranges {
+	for i := range min(len(r.v.Ranges), maxRanges) {
 		r.claimed(i)
+	}
+	if more := len(r.v.Ranges) - maxRanges; more > 0 {
+		r.put("<p><b>… and % more, in the machine form.</b></p>\n", count(more, "range"))
 	}
 }
 
 // apart tells, of a device with several ranges, of what times none speaks.
 func (r *report) apart() (words []string) {
-	for _, source := range r.devices() {
-		claims := r.claims(source)
+	for _, source := range r.c.devices {
+		claims := r.c.claims[source]
 		for k := 1; k < len(claims); k++ {
 			a, b := &r.v.Ranges[claims[k-1]], &r.v.Ranges[claims[k]]
 			if end, begin := millis(a.To), millis(b.From); end < begin {
@@ -54,29 +63,6 @@ func (r *report) apart() (words []string) {
 		}
 	}
 	return words
-}
-
-// devices names what the ranges are of, each once.
-func (r *report) devices() (all []string) {
-	for i := range r.v.Ranges {
-		if s := r.c.sources[r.v.Ranges[i].Stream]; !slices.Contains(all, s) {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// claims returns the positions of a device's ranges, by their beginning.
-func (r *report) claims(source string) (all []int) {
-	for i := range r.v.Ranges {
-		if r.c.sources[r.v.Ranges[i].Stream] == source {
-			all = append(all, i)
-		}
-	}
-	slices.SortStableFunc(all, func(a, b int) int {
-		return cmp.Compare(millis(r.v.Ranges[a].From), millis(r.v.Ranges[b].From))
-	})
-	return all
 }
 
 // name names a range as a heading does.
@@ -206,7 +192,7 @@ func (r *report) parts(v *proof.RangeVerdict) {
 // gapsOf returns the gaps of a series' device, ascending, and the times that no
 // range of it speaks of.
 func (r *report) gapsOf(s *series) (all []gap) {
-	claims := r.claims(s.source)
+	claims := r.c.claims[s.source]
 	for n, i := range claims {
 		v := &r.v.Ranges[i]
 		for k := range v.Gaps {

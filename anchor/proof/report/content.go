@@ -70,6 +70,8 @@ type content struct {
 	rows    []row
 	series  []*series
 	sources map[uint64]string // of streams
+	claims  map[string][]int  // positions of the ranges of a source, by their beginning
+	devices []string          // the sources that have ranges, each once
 }
 
 // gather reads what the file shows. The verdict has found all of it to be well
@@ -88,14 +90,24 @@ func gather(f *proof.File, v *proof.Verdict) *content {
 		})
 		next++
 	}
+	c.sources, c.claims = sources(v), make(map[string][]int)
+	for i := range v.Ranges {
+		s := c.sources[v.Ranges[i].Stream]
+		if c.claims[s] == nil {
+			c.devices = append(c.devices, s)
+		}
+		c.claims[s] = append(c.claims[s], i)
+	}
+	for _, all := range c.claims {
+		slices.SortStableFunc(all, func(a, b int) int { return cmp.Compare(millis(v.Ranges[a].From), millis(v.Ranges[b].From)) })
+	}
 	for i := range min(len(f.Ranges), len(v.Ranges)) {
 		c.claimed(&f.Ranges[i], &v.Ranges[i], i)
 	}
-	g := gatherer{c: c, known: make(map[key]*series), sources: sources(v)}
+	g := gatherer{c: c, known: make(map[key]*series)}
 	for i := range c.rows {
 		g.take(i)
 	}
-	c.sources = g.sources
 	for _, s := range c.series {
 		slices.SortStableFunc(s.points, func(a, b point) int { return cmp.Compare(a.t, b.t) })
 	}
@@ -124,9 +136,8 @@ func (c *content) claimed(r *proof.Range, v *proof.RangeVerdict, claim int) {
 type key struct{ source, name, unit string }
 
 type gatherer struct {
-	c       *content
-	known   map[key]*series
-	sources map[uint64]string
+	c     *content
+	known map[key]*series
 }
 
 // take adds one reading's values to their series.
@@ -146,7 +157,7 @@ func (g *gatherer) take(i int) {
 		if m.Name == "" {
 			continue // a hidden one before one that is shown
 		}
-		k := key{g.sources[r.slot], m.Name, m.Unit}
+		k := key{g.c.sources[r.slot], m.Name, m.Unit}
 		s := g.known[k]
 		if s == nil {
 			s = &series{source: k.source, name: m.Name, unit: m.Unit}

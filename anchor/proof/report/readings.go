@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"cairn/anchor/proof"
@@ -23,9 +24,13 @@ func (r *report) readings() {
 		return
 	}
 	r.put("<p>Times are when the gateway received a reading, by its own clock. Whether that clock was right is told under the times.</p>\n")
-	drawn := 0
+	drawn, alone := 0, 0
 	for _, s := range r.c.series {
 		if len(s.points) == 0 {
+			continue
+		}
+		if len(s.points) == 1 && !r.limited(s) {
+			alone++
 			continue
 		}
 		if drawn++; drawn > maxPlots {
@@ -34,8 +39,16 @@ func (r *report) readings() {
 		}
 		r.figure(s)
 	}
+	if alone > 0 {
+		r.put("<p>% with one value each: in the table alone.</p>\n", count(alone, "measurement"))
+	}
 	r.limits()
 	r.table()
+}
+
+// limited reports whether a limit is set for a series.
+func (r *report) limited(s *series) bool {
+	return slices.ContainsFunc(r.o.Limits, func(l Limit) bool { return l.of(s.name, s.unit) })
 }
 
 // figure draws one series, and says how to read it.
@@ -62,7 +75,7 @@ func (r *report) figure(s *series) {
 func (r *report) span(s *series) (from, to int64, marks []mark) {
 	first, last := s.points[0], s.points[len(s.points)-1]
 	from, to = first.t, last.t
-	claims := r.claims(s.source)
+	claims := r.c.claims[s.source]
 	for _, i := range claims {
 		v := &r.v.Ranges[i]
 		a, b := millis(v.From), millis(v.To)
