@@ -36,8 +36,14 @@ type clocked struct {
 // a moment ago.
 func newClocked(t *testing.T, dir string, keyring *share.Keyring, batches uint64) *clocked {
 	t.Helper()
+	return newClockedAt(t, dir, keyring, batches, time.Now())
+}
+
+// newClockedAt is newClocked at another time.
+func newClockedAt(t *testing.T, dir string, keyring *share.Keyring, batches uint64, now time.Time) *clocked {
+	t.Helper()
 	c := &clocked{t: t}
-	c.now.Store(time.Now().Truncate(time.Second).Add(-time.Duration(batches) * time.Second).UnixMilli())
+	c.now.Store(now.Truncate(time.Second).Add(-time.Duration(batches) * time.Second).UnixMilli())
 	c.open(dir, keyring)
 	c.grow(batches)
 	return c
@@ -391,6 +397,36 @@ func TestAskedInTime(t *testing.T) {
 	}
 	if st := a.status(); !st.Healthy || st.Batches != 3 {
 		t.Errorf("status %+v", st)
+	}
+}
+
+// TestUncosignedTurnsRed: health says so when too few witnesses cosign for too long,
+// and who does not.
+func TestUncosignedTurnsRed(t *testing.T) {
+	s := newClockedAt(t, t.TempDir(), share.Memory(), 5, time.Now().Add(-time.Hour))
+	w := newTestWitness(t, "a", merkle.VerifierKey(s.Origin(), s.LogKey()))
+	away := witnessConfig(t, "away", "http://"+unused(t), newTestWitness(t, "b").key)
+	l := round(t, s.Store, w.cfg, away)
+	if why := l.uncosigned(); why != "" {
+		t.Errorf("one of the two is enough, and health says %q", why)
+	}
+	l = witnessLedger(t, s.Store, "all", false, w.cfg, away)
+	for _, a := range l.witnesses {
+		a.ask(t.Context())
+	}
+	if why := l.uncosigned(); !strings.Contains(why, "1 of the 2 witnesses that must cosign do") || !strings.Contains(why, "away: witness cannot be reached") {
+		t.Errorf("got %q", why)
+	}
+	st := l.witnessesStatus()
+	if st.Batches != 0 || st.Age < 3500 || st.All[0].Batches != 5 || !st.All[0].Healthy || st.All[1].Healthy {
+		t.Errorf("status %+v", st)
+	}
+	if h := l.witnessHealth(); len(h) != 2 || !h[0].Healthy || h[1].Healthy || h[0].Batches != 5 {
+		t.Errorf("health %+v", h)
+	}
+	young := newClocked(t, t.TempDir(), share.Memory(), 5)
+	if why := witnessLedger(t, young.Store, "all", false, away).uncosigned(); why != "" {
+		t.Errorf("after five seconds health says %q", why)
 	}
 }
 
