@@ -148,7 +148,7 @@ func newTransport() *http.Transport {
 		DisableCompression:     true, // an answer is as long as it looks
 		MaxIdleConnsPerHost:    1,
 		MaxConnsPerHost:        2,
-		IdleConnTimeout:        2 * time.Minute,
+		IdleConnTimeout:        45 * time.Second, // servers close after a minute, often while the next request is on its way
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
 	}

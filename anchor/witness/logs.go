@@ -110,10 +110,15 @@ func stampOf(path string) (stamp, error) {
 func (w *Witness) verifiers(origin string) []note.Verifier {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.refresh()
+	return w.known[origin]
+}
+
+// refresh takes in a changed logs file, if it can. w.mu is held.
+func (w *Witness) refresh() {
 	if err := w.reload(); err != nil {
 		w.log.Error("the known logs stay as they were", "error", err)
 	}
-	return w.known[origin]
 }
 
 // reload reads the logs file if it changed. w.mu is held.
@@ -122,6 +127,9 @@ func (w *Witness) reload() error {
 	now, err := stampOf(path)
 	if err != nil || w.known != nil && now.same(w.stamp) {
 		return err
+	}
+	if w.known != nil {
+		w.stamp = now // one that cannot be read is told of once
 	}
 	k := keyring{}
 	for _, vkey := range w.given {

@@ -274,15 +274,14 @@ func (w *Witness) tell(h *head, s *submission, err error) {
 		return
 	}
 	if s.Size != h.size || s.Root == h.root {
-		w.log.Warn("not cosigned", "origin", s.Origin, "size", s.Size, "cosigned", h.size, "error", err)
+		w.log.Debug("not cosigned", "origin", s.Origin, "size", s.Size, "cosigned", h.size, "error", err)
 		return
 	}
-	name := originHash(s.Origin) + forkEnd
-	w.log.Error("a log signed two heads of one size", "origin", s.Origin, "size", s.Size, "kept", name)
-	dir := filepath.Join(w.dir, headsDir)
+	name, dir := originHash(s.Origin)+forkEnd, filepath.Join(w.dir, headsDir)
 	if _, err := w.files.read(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
-		return // the first two are enough
+		return // the first two are enough, and are told of once
 	}
+	w.log.Error("a log signed two heads of one size", "origin", s.Origin, "size", s.Size, "kept", name)
 	both := slices.Concat(h.note, []byte("\n"), noteOf(s.note))
 	if err := replace(w.files, dir, name, both); err != nil {
 		w.log.Error("two heads of one size are not kept", "error", err)
@@ -396,9 +395,7 @@ func (w *Witness) processCheckpoint(hash string) ([]byte, error) {
 func (w *Witness) originOf(hash string) (string, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.reload(); err != nil {
-		w.log.Error("the known logs stay as they were", "error", err)
-	}
+	w.refresh()
 	origin, ok := w.origins[hash]
 	return origin, ok
 }

@@ -2,6 +2,8 @@ module tdwitness
 
 go 1.26
 
+// The newest version whose dependencies the Go module proxy serves.
+
 require (
 	github.com/transparency-dev/formats v0.1.2-0.20260710124811-af9e607161b6
 	github.com/transparency-dev/witness v0.0.0-20260701145555-54dbcdd14f82
