@@ -2,7 +2,7 @@ module tdwitness
 
 go 1.26
 
-// The newest version whose dependencies the Go module proxy serves.
+// The newest version all of whose dependencies can be had.
 
 require (
 	github.com/transparency-dev/formats v0.1.2-0.20260710124811-af9e607161b6
