@@ -66,7 +66,7 @@ type stride struct{ days, months int }
 func (s stride) span() int64 { return int64(s.days+30*s.months) * dayMs }
 
 var strides = []stride{
-	{days: 1}, {days: 2}, {days: 7}, {days: 14}, {months: 1}, {months: 2}, {months: 3}, {months: 6}, {months: 12},
+	{days: 1}, {days: 2}, {days: 5}, {days: 10}, {months: 1}, {months: 2}, {months: 3}, {months: 6}, {months: 12},
 	{months: 24}, {months: 60}, {months: 120}, {months: 600}, {months: 1200}, {months: 6000}, {months: 60_000},
 }
 

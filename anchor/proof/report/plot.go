@@ -14,7 +14,7 @@ const (
 	columns = int(plotWide - plotLeft - plotRight)
 
 	maxMarks     = 60  // points with a mark of their own
-	maxTimeTicks = 16  // on the time axis
+	maxTimeTicks = 12  // on the time axis
 	labelWide    = 8.0 // of a letter, about
 )
 

@@ -29,8 +29,8 @@ header p{margin:.1rem 0;font-size:.85rem}
 .levels li.at{border:3px solid #000}
 table{border-collapse:collapse;width:100%;margin:.4rem 0 .8rem;font-size:.9rem;line-height:1.38}
 th,td{text-align:left;vertical-align:top;padding:.28rem .5rem .28rem 0;border-bottom:1px solid #bbb}
-thead th{border-bottom:2px solid #000;font-size:.8rem}
-tbody th{font-size:.82rem;font-weight:600}
+thead th{border-bottom:2px solid #000;font-size:.88em}
+tbody th{font-size:.9em;font-weight:600}
 table.facts th{width:11.5rem}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .k{white-space:nowrap}
