@@ -368,7 +368,8 @@
 // [ExportOTS], an OpenTimestamps file (.ots, above): the bytes that are shown
 // were there when a Bitcoin block was made. It has every Bitcoin block and every
 // promise of the file's receipts, on one network, which the format does not
-// name. ([Counting] leaves those receipts that count for a policy.) A left sibling takes two operations, a right one three, the rest of the
+// name; of very many, those of the smallest heads. ([Counting] leaves those
+// receipts that count for a policy.) A left sibling takes two operations, a right one three, the rest of the
 // path fifteen, the transaction four and each level of its block three. Readers
 // follow 255: so 56 levels of trees fit below the fullest block, and 48 below a
 // calendar's path of 46 operations. What does not fit is refused. Lost are the

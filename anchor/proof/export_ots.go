@@ -1,16 +1,19 @@
 package proof
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ExportOTS writes what a verified file shows as an OpenTimestamps proof: the
 // bytes that are shown, which are to stand in a file, and the detached proof
 // that stands beside it. It holds the way to every Bitcoin block, and every
 // promise of a calendar, that the file's receipts have for it on one network:
-// mainnet, or if there are none the first other's. A way that a reader would
+// mainnet, or if there are none the first other's. (Of very many, those of the
+// smallest heads, and no more than 4096 operations in all.) A way that a reader would
 // refuse, of more than 255 operations or with a message of over 4096 bytes, is
 // left out; if there is no other, that is the error. Errors are ErrSelection,
 // ErrUnexportable and ErrExportFalse.
@@ -21,12 +24,8 @@ func ExportOTS(f *File, what Selection) (shown, ots []byte, err error) {
 	}
 	why := fmt.Errorf("%w: no receipt of a Bitcoin block or of a calendar is about it; an OpenTimestamps file holds no others", ErrUnexportable)
 	for _, t := range trails {
-		tree, err := f.timestamp(t)
+		b, err := f.timestamp(t)
 		if err == nil {
-			b, err := WriteOTS(tree)
-			if err != nil {
-				return nil, nil, fmt.Errorf("%w: %w", ErrUnexportable, err)
-			}
 			return t.shown, b, nil
 		}
 		if !errors.Is(err, errNoAnchor) {
@@ -62,8 +61,9 @@ func ExportedNetwork(f *File, what Selection) (BitcoinNetwork, error) {
 // errNoAnchor says that no receipt that could be written is about a batch.
 var errNoAnchor = errors.New("no anchor")
 
-// timestamp makes a trail with all that the receipts attest at its end.
-func (f *File) timestamp(t *trail) (*Timestamp, error) {
+// timestamp writes a trail with what the receipts attest at its end, from the
+// smallest head on, until a file can hold no more.
+func (f *File) timestamp(t *trail) (file []byte, err error) {
 	covers, err := f.covers(t.batch)
 	if err != nil {
 		return nil, err
@@ -74,19 +74,28 @@ func (f *File) timestamp(t *trail) (*Timestamp, error) {
 	}
 	network := networkOf(anchors)
 	digest := sha256.Sum256(t.shown)
-	tree, why := NewTimestamp(digest[:]), error(errNoAnchor)
+	tree, why := NewTimestamp(digest[:]), errNoAnchor
+	slices.SortStableFunc(anchors, func(a, b anchorTree) int { return cmp.Compare(a.cover.cp.Size, b.cover.cp.Size) })
 	for _, a := range anchors {
 		if a.network != network {
 			continue
 		}
-		if err := f.graft(tree, t, &a); err != nil {
+		err := f.graft(tree, t, &a)
+		if err != nil {
 			why = err
+			continue
 		}
+		b, err := WriteOTS(tree)
+		if err != nil {
+			why = fmt.Errorf("%w: %w", ErrUnexportable, err)
+			break
+		}
+		file = b
 	}
-	if len(tree.atts)+len(tree.ops) == 0 {
+	if file == nil {
 		return nil, why
 	}
-	return tree, nil
+	return file, nil
 }
 
 // anchorTree is what a receipt attests of a head's root.

@@ -376,6 +376,50 @@ func TestStreamPartCost(t *testing.T) {
 	}
 }
 
+// TestExportManyHeads: of a long time's anchors the first are written, as many
+// as a file can hold.
+func TestExportManyHeads(t *testing.T) {
+	const windows = 300
+	s := newSite("export").build(windows)
+	b := NewBuilder([32]byte(s.key.Public().(ed25519.PublicKey)), s.nonce)
+	s.show(t, b, b.Head(s.head(t, 2)), 2, pick{window: 1, slot: 5, at: 1})
+	f := b.File()
+	chain := newBTCChain(t)
+	for size := 3; size <= windows; size++ {
+		path, err := merkle.ProveConsistency(s.log, uint64(size-1), uint64(size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Heads = append(f.Heads, Head{Note: s.head(t, size)})
+		f.Extends = append(f.Extends, Extension{Old: size - 3, New: size - 2, Path: path})
+		r := btc(t, chain.anchor(s.root(size), siteScript, siteStart+int64(size)*60_000))
+		r.Head = size - 2
+		f.Receipts = append([]Receipt{r}, f.Receipts...)
+	}
+	shown, ots, err := ExportOTS(f, SelectField(0, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := ParseOTS(ots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaves := file.Tree.Leaves()
+	least, most := leaves[0].Height, leaves[0].Height
+	for _, l := range leaves {
+		least, most = min(least, l.Height), max(most, l.Height)
+	}
+	if least != 4 || most != 3+uint64(len(leaves)) || len(leaves) >= len(f.Receipts) {
+		t.Errorf("%d blocks from %d to %d, want the first", len(leaves), least, most)
+	}
+	t.Logf("%d of %d anchors in %d bytes", len(leaves), len(f.Receipts), len(ots))
+	for name, read := range otsReaders(t, 0, chain.headers) {
+		if got := read([]stamped{{"many", shown, ots}}); got[0].Height != 4 {
+			t.Errorf("%s: %+v, want block 4", name, got[0])
+		}
+	}
+}
+
 // TestExportRefusals: what cannot be written is not, and the error says why.
 func TestExportRefusals(t *testing.T) {
 	s := newSite("export").build(5)
