@@ -60,8 +60,8 @@ func (s *finder) compareBatches() {
 		s.add(FraudTwoHeaders, first, second, nil, x, y)
 	}
 	if len(order) > 0 {
-		s.compared("%s of the numbers %d to %d: no number may have two", count(len(order), "batch"),
-			s.batches[order[0]].header.Index, s.batches[order[len(order)-1]].header.Index)
+		first, last := s.batches[order[0]].header.Index, s.batches[order[len(order)-1]].header.Index
+		s.compared("%s, %s: no number may have two", count(len(order), "batch"), batches(first, last+1))
 	}
 }
 
@@ -88,7 +88,7 @@ func (s *finder) compareStreams() {
 				s.compareRange(&s.ranges[i], all)
 			}
 		}
-		s.compared("%s of the stream at slot %d, in the batches %d to %d", count(len(all), "summary"), slot, s.index(all[0]), s.index(all[len(all)-1]))
+		s.compared("%s of the stream at slot %d, in %s", count(len(all), "summary"), slot, batches(s.index(all[0]), s.index(all[len(all)-1])+1))
 	}
 	s.compareReadings()
 }

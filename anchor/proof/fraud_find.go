@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -46,14 +47,28 @@ func FindFraud(files ...*File) ([]*Fraud, error) {
 	return c.Frauds, nil
 }
 
+// IsCheckpoint reports whether bytes begin as a ledger's checkpoint.
+func IsCheckpoint(b []byte) bool {
+	line, _, ok := bytes.Cut(b[:min(len(b), 256)], []byte("\n"))
+	id, is := bytes.CutPrefix(line, []byte("cairn/"))
+	return ok && is && len(id) == 2*merkle.HashSize
+}
+
 // CheckpointFile returns a file that holds a checkpoint alone, for Compare. Its
-// ledger is one of others' with the same id.
+// ledger is one of others' with the same id, and it must be signed by that
+// ledger's log key, or by one that the others show to have taken over.
 func CheckpointFile(note []byte, others ...*File) (*File, error) {
 	origin, _, _ := strings.Cut(string(note[:min(len(note), 256)]), "\n")
 	for _, f := range others {
-		if ledger.Origin(ledger.ID(f.Ledger.Key[:], f.Ledger.Nonce)) == origin {
-			return &File{Version: 1, Ledger: f.Ledger, Heads: []Head{{Note: note}}}, nil
+		s := newFinder(f.Ledger)
+		if s.origin != origin {
+			continue
 		}
+		s.findKeys(others)
+		if s.takeHead(note) < 0 {
+			return nil, fmt.Errorf("%w by a log key that the other files show", merkle.ErrUnsigned)
+		}
+		return &File{Version: 1, Ledger: f.Ledger, Heads: []Head{{Note: note}}}, nil
 	}
 	if len(others) != 0 {
 		return nil, fmt.Errorf("%w: a checkpoint of %.80q", ErrOtherLedger, origin)
@@ -282,8 +297,16 @@ func (s *finder) compareHeads() {
 		sizes[s.heads[i].Root] = i
 	}
 	if len(order) > 0 {
-		s.compared("%s of %d to %d batches, each size against each root", count(len(order), "head"), s.heads[order[0]].Size, s.heads[order[len(order)-1]].Size)
+		s.compared("%s, of %s: no size may have two roots, and no root two sizes", count(len(order), "head"), fromTo(s.heads[order[0]].Size, s.heads[order[len(order)-1]].Size, "batches"))
 	}
+}
+
+// fromTo names a closed range of numbers.
+func fromTo(from, to uint64, what string) string {
+	if from == to {
+		return fmt.Sprintf("%d %s", from, what)
+	}
+	return fmt.Sprintf("%d to %d %s", from, to, what)
 }
 
 // compareLogs tries for all heads of different histories whether the log of the

@@ -1,7 +1,6 @@
 package proof
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"strings"
 	"testing"
@@ -11,31 +10,24 @@ import (
 )
 
 // twoHistories returns a site and another by the same keys that is the same up
-// to a window, and differs from it there.
+// to a window, and says something else in its headers from there on.
 func twoHistories(from, windows int) (s, forked *site) {
-	s = newSite("fraud").build(windows)
 	forked = newSite("fraud")
-	forked.item = func(slot, seq uint64, index int, item []byte) []byte {
-		return item
-	}
 	forked.header = func(h *ledger.Header) {
 		if h.Index >= uint64(from) {
-			h.Root[0] ^= 1
+			h.Hidden[ledger.HiddenSegments][0] ^= 1
 		}
 	}
-	return s, forked.build(windows)
+	return newSite("fraud").build(windows), forked.build(windows)
 }
 
-// rewritten returns a site whose stream at slot 2 is another from a number on.
-func rewritten(from uint64, windows int) *site {
-	f := newSite("fraud")
-	f.item = func(slot, seq uint64, index int, item []byte) []byte {
-		if slot == 2 && seq >= from && index == 0 {
-			item = append(bytes.Clone(item), 0)
-		}
-		return item
-	}
-	return f.build(windows)
+// ranged is a file of a range of a slot that ends with these windows.
+func (s *site) ranged(t testing.TB, size int, slot, first uint64, windows ...int) *File {
+	t.Helper()
+	b := NewBuilder([32]byte(s.key.Public().(ed25519.PublicKey)), s.nonce)
+	r := s.ofRange(t, b, b.Head(s.head(t, size)), size, slot, first, windows...)
+	b.Range(r)
+	return b.File()
 }
 
 // bare is a file of one head alone.
@@ -116,6 +108,23 @@ func fraudCases(t testing.TB) []fraudCase {
 		f.tell(t, b, 0, size, window, index)
 		return b.File()
 	}
+	salted := changed(func(f *site) { f.salts = newSite("b").salts })
+	grown := func(windows ...int) *site {
+		return changed(func(f *site) {
+			f.grow = map[int][]ledger.Statement{}
+			for _, w := range windows {
+				b := ledger.Binding{Number: uint32(20 + w), ID: [8]byte{7: byte(w)}, Slot: uint64(20 + w), Kind: ledger.BindSecure, From: siteStart}
+				f.grow[w] = []ledger.Statement{b.Statement()}
+			}
+		})
+	}
+	liar := changed(func(f *site) {
+		f.summary = func(sum *ledger.Summary) {
+			if sum.Slot == 2 && sum.From == siteStart+3*siteWindow {
+				sum.Stream[0] ^= 1
+			}
+		}
+	})
 	return []fraudCase{
 		{"two roots", FraudTwoRoots, []*File{s.file(t, 8, p(2)), forked.file(t, 8, p(2))}},
 		{"two roots, checkpoints", FraudTwoRoots, []*File{s.bare(t, 8), forked.bare(t, 8)}},
@@ -137,6 +146,14 @@ func fraudCases(t testing.TB) []fraudCase {
 			return f.build(5).telling(t, 5, pick{window: 3, slot: 5}, 2)
 		}()}},
 		{"two statements", FraudTwoStatements, []*File{told(stated("a", 1), 5, 3, 4), told(stated("b", 1), 6, 2, 4)}},
+		{"statements not extended", FraudStatements, []*File{told(grown(1), 5, 2, 0), told(grown(0, 3), 8, 5, 4)}},
+		{"statements lost", FraudStatementsShrunk, []*File{told(grown(1), 8, 2, 0), told(grown(), 8, 5, 0)}},
+		{"two streams of a slot", FraudTags, []*File{s.summaries(t, 8, 2, 3), changed(func(f *site) { f.tagKey[0] ^= 1 }).summaries(t, 8, 2, 5)}},
+		{"two streams of a length", FraudStream, []*File{s.summaries(t, 8, 0, 2), salted.summaries(t, 8, 0, 3)}},
+		{"a stream within a range", FraudStream, []*File{s.summaries(t, 8, 2, 3), salted.ranged(t, 7, 2, 7, 1, 4, 6)}},
+		{"a stream at the begin of a range", FraudStream, []*File{s.summaries(t, 8, 2, 2), salted.ranged(t, 7, 2, 15, 4, 6)}},
+		{"a stream, in one log", FraudStream, []*File{liar.summaries(t, 8, 2, 3), liar.ranged(t, 8, 2, 5, 0, 5)}},
+		{"two readings", FraudTwoReadings, []*File{s.file(t, 8, pick{window: 3, slot: 2, at: 1}), salted.ranged(t, 7, 2, 5, 0, 5)}},
 	}
 }
 

@@ -22,6 +22,8 @@ import (
 
 const usage = `usage: cairn-verify [flags] FILE
        cairn-verify export …   write it in a format of others; export --help says how
+       cairn-verify upgrade …  complete it with receipts that came later
+       cairn-verify compare …  look whether several contradict one another
 
   --policy FILE    whose ledger it must be, and where it must be anchored
   --block HASH     trust the block with this hash, as its chain's tools write it
@@ -84,6 +86,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		switch args[0] {
 		case "export":
 			return export(args[1:], stdout, stderr)
+		case "upgrade":
+			return upgrade(args[1:], stdout, stderr)
+		case "compare":
+			return compare(args[1:], stdout, stderr)
 		}
 	}
 	c, err := parse(args)
@@ -101,6 +107,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return 2
 		}
 		return 0
+	}
+	if v, ok, err := c.fraud(); ok {
+		return c.answerFraud(v, err, stdout, stderr)
 	}
 	if v, ok, err := c.foreign(); ok || err != nil {
 		return c.answerForeign(v, err, stdout, stderr)
