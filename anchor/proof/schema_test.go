@@ -267,6 +267,7 @@ func TestSchema(t *testing.T) {
 // goldenOptions returns what stands beside a golden file, if anything does.
 func goldenOptions(t *testing.T, stem string) (o Options) {
 	t.Helper()
+	stem, _, _ = strings.Cut(stem, ".")
 	if b, err := os.ReadFile("testdata/" + stem + ".policy"); err == nil {
 		if o.Policy, err = ParsePolicy(b); err != nil {
 			t.Fatal(err)

@@ -36,7 +36,11 @@ func (r *report) answer() {
 	}
 	r.put(`</p><p class="first">%</p>`+"\n", r.sentence())
 	if v.Code != "" {
-		r.put(`<p class="more">Reason <code>%</code>: %.</p>`+"\n", string(v.Code), strings.TrimSuffix(v.Reason, "."))
+		why := markup("Reason")
+		if v.Outcome == proof.Verified {
+			why = "Why it is not proven further:"
+		}
+		r.put(`<p class="more">% <code>%</code>: %.</p>`+"\n", why, string(v.Code), strings.TrimSuffix(v.Reason, "."))
 	}
 	if v.Next != "" && v.Outcome != proof.Verified {
 		r.put(`<p class="more">What to do: %.</p>`+"\n", v.Next)
@@ -61,6 +65,8 @@ func (r *report) answer() {
 func (r *report) sentence() string {
 	v := r.v
 	switch {
+	case v.Code == proof.CodeUpdate:
+		return "This file is an update: it shows no reading, and completes the proofs of others. By itself it proves nothing."
 	case v.Outcome == proof.Unchecked && v.Level == proof.LevelNone:
 		return "There is no answer: the file could not be checked as was asked. Nothing is said here for or against it."
 	case v.Outcome == proof.Unchecked && v.Level >= v.Required:

@@ -194,6 +194,12 @@ func samples(t testing.TB) []sample {
 	t.Helper()
 	all := []sample{golden(t, "chains", nil), golden(t, "v0", nil), refused(t), unread(t), below(t)}
 
+	cosigned := golden(t, "file1.cosigned", nil)
+	cosigned.within += "|the policy names it, and its signature holds"
+	update := golden(t, "file1.update", nil)
+	update.answer, update.within = "This file is an update", "COULD NOT CHECK|update-shows-no-reading|Anchor 2|The file shows none."
+	all = append(all, cosigned, update)
+
 	m := newMonth()
 	m.claim(2, "walk-in fridge", start, start+31*1440*minute,
 		gapAt(proof.GapDown, start+8*1440*minute+300*minute, 190, 190, true), gapAt(proof.GapLost, start+16*1440*minute+700*minute, 7, 7, true), gapAt(proof.GapLost, start+17*1440*minute, 1, 1, true))
@@ -229,15 +235,16 @@ func samples(t testing.TB) []sample {
 
 func golden(t testing.TB, stem string, change func([]byte)) sample {
 	t.Helper()
-	at := "../testdata/" + stem
-	b, err := os.ReadFile(at + ".proof")
+	b, err := os.ReadFile("../testdata/" + stem + ".proof")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if change != nil {
 		change(b)
 	}
-	text, err := os.ReadFile(at + ".policy")
+	beside, _, _ := strings.Cut(stem, ".")
+	beside = "../testdata/" + beside
+	text, err := os.ReadFile(beside + ".policy")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +254,7 @@ func golden(t testing.TB, stem string, change func([]byte)) sample {
 	}
 	var trust proof.AnyTrust
 	for _, name := range []string{".headers", ".bitcoin-headers"} {
-		if b, err := os.ReadFile(at + name); err == nil {
+		if b, err := os.ReadFile(beside + name); err == nil {
 			h, err := proof.ParseTrust(b)
 			if err != nil {
 				t.Fatal(err)
@@ -260,7 +267,7 @@ func golden(t testing.TB, stem string, change func([]byte)) sample {
 	o := options(stem+".proof", b, "T=4.063..4.064")
 	o.Policy = p
 	return sample{
-		name: stem, f: f, v: &v, o: o, answer: "existed no later than 9 October 2025", within: "VERIFIED|What was NOT checked|" + v.Ledger[:8] + "|device-not-as-bound"[:0],
+		name: stem, f: f, v: &v, o: o, answer: "existed no later than 9 October 2025", within: "VERIFIED|What was NOT checked|" + v.Ledger[:8],
 		not: "REFUSED",
 	}
 }

@@ -35,8 +35,9 @@ type Input struct {
 // bytes. An error is the writer's.
 func HTML(w io.Writer, f *proof.File, v *proof.Verdict, o Options) error {
 	r := &report{page: newPage(w), f: f, v: v, o: o}
-	// Of a file that is false, or that could not be read, nothing is shown.
-	if f != nil && v.Level > proof.LevelNone {
+	// Of a file that is false, or that could not be read, nothing is shown. An
+	// update has no level either, but is not false.
+	if f != nil && (v.Level > proof.LevelNone || v.Code == proof.CodeUpdate) {
 		r.c = gather(f, v)
 		r.hold()
 	}
