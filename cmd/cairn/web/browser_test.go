@@ -69,10 +69,10 @@ func TestSameAnswer(t *testing.T) {
 	} {
 		b.again()
 		if c.blocks != "" {
-			b.do(chromedp.SetValue("#blocks", c.blocks))
+			b.do(chromedp.SetValue(chromedp.CSS("#blocks"), c.blocks))
 		}
 		if c.require != "" {
-			b.do(chromedp.SetValue("#require", c.require))
+			b.do(chromedp.SetValue(chromedp.CSS("#require"), c.require))
 		}
 		files := map[string][]string{"proof": {c.proof}, "headers": c.headers}
 		if c.policy != "" {
@@ -122,7 +122,7 @@ func TestBadQuestion(t *testing.T) {
 		}
 	}
 	b.again()
-	b.do(chromedp.SetValue("#blocks", "0x12"))
+	b.do(chromedp.SetValue(chromedp.CSS("#blocks"), "0x12"))
 	b.choose(map[string][]string{"proof": {kept + "v0.proof"}})
 	b.answered()
 	if got := b.of("headline"); !strings.Contains(got, "not 32 bytes") {
@@ -141,6 +141,13 @@ func TestServed(t *testing.T) {
 	b.agrees(proof.VerifyBytes(read(t, kept+"v0.proof"), options(t, kept+"v0.policy", kept+"v0.headers")))
 	if name := b.text(`document.getElementById("policy").files[0].name`); name != "v0.policy" {
 		t.Errorf("the policy is %s", name)
+	}
+	// Its origin is none there, and its forms go nowhere: it works all the same.
+	b.do(chromedp.Evaluate[chromedp.Void](`delete document.body.dataset.outcome`), chromedp.Click(chromedp.CSS("#check")))
+	b.answered()
+	for label, want := range map[string]string{"Copy JSON": "Copied.", "Save JSON": "Saved as v0.proof.verdict.json."} {
+		b.do(chromedp.Evaluate[chromedp.Void](`[...document.querySelectorAll("#verdict button")].find(e => e.textContent === ` + strconv.Quote(label) + `).click()`))
+		b.poll(`document.querySelector("#verdict [role=status]").textContent === ` + strconv.Quote(want))
 	}
 	b.drop(kept+"v0.proof", kept+"chains.proof")
 	b.answered()
@@ -240,7 +247,7 @@ func TestKeyboard(t *testing.T) {
 	if got, want := order(7), []string{"skip", "proof", "policy", "headers", "blocks", "require", "reset"}; !slices.Equal(got, want) {
 		t.Fatalf("the focus goes over %q, want %q", got, want)
 	}
-	b.do(chromedp.Focus(".skip"))
+	b.do(chromedp.Focus(chromedp.CSS(".skip")))
 	order(1)
 	b.pick(kept + "v0.proof")
 	b.answered()

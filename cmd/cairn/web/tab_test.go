@@ -136,7 +136,7 @@ func (b *tab) choose(files map[string][]string) {
 	b.Helper()
 	for _, id := range []string{"policy", "headers", "data", "proof"} {
 		if paths := files[id]; len(paths) > 0 {
-			b.do(chromedp.SetUploadFiles("#"+id, absolute(b, paths)))
+			b.do(chromedp.SetUploadFiles(chromedp.CSS("#"+id), absolute(b, paths)))
 		}
 	}
 }
@@ -267,7 +267,7 @@ func (b *tab) is(expression string) bool {
 // again takes all files away.
 func (b *tab) again() {
 	b.Helper()
-	b.do(chromedp.Click("#reset"))
+	b.do(chromedp.Click(chromedp.CSS("#reset")))
 	b.poll(`!("outcome" in document.body.dataset) && document.getElementById("proof").files.length === 0`)
 }
 
