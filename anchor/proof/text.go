@@ -25,9 +25,10 @@ const maxTextScript = 2 * ledger.MaxScript
 func (v *Verdict) Text() string {
 	var b strings.Builder
 	line(&b, "%s", v.headline())
-	if v.Next != "" && v.Level < LevelAnchored {
+	if v.Next != "" && (v.Level < LevelAnchored || v.Outcome != Verified) {
 		line(&b, "  next: %s", v.Next)
 	}
+	v.rangesText(&b)
 	for i := range v.Readings {
 		if i == maxTextReadings {
 			b.WriteByte('\n')
@@ -82,7 +83,7 @@ func word(s string) string {
 }
 
 func (v *Verdict) headline() string {
-	what := count(len(v.Readings), "reading")
+	what := count(len(v.Readings), "reading") + v.completeText()
 	note := ""
 	if !v.Identity {
 		note = " (IDENTITY NOT CHECKED)"
@@ -99,6 +100,8 @@ func (v *Verdict) headline() string {
 		return fmt.Sprintf("COULD NOT CHECK: %s [%s]", v.Reason, v.Code)
 	case v.Level == LevelNone:
 		return fmt.Sprintf("REFUSED: %s [%s]", v.Reason, v.Code)
+	case v.Level >= v.Required:
+		return fmt.Sprintf("REFUSED: not complete, though %v%s: %s [%s]", v.Level, note, v.Reason, v.Code)
 	}
 	return fmt.Sprintf("REFUSED: %v is less than %v%s: %s [%s]", v.Level, v.Required, note, v.Reason, v.Code)
 }

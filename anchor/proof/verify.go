@@ -78,6 +78,7 @@ func Verify(f *File, o Options) Verdict {
 	}
 	c.notChecked()
 	c.v.conclude(o.Require, c.v.Code != CodeTrustFailed && c.v.Code != CodeUpdate)
+	c.judge()
 	return c.v
 }
 
@@ -97,6 +98,10 @@ type checker struct {
 	batches   []batchState
 	summaries []ledger.Summary
 	receipts  []receiptState
+
+	rangeStates []rangeState       // of the file's ranges
+	bound       map[uint64]boundAs // by stream, what its bind statement says
+	missing     []lack             // in ranges, by step 14
 
 	cosigning *cosigning // what the policy asks of witnesses; nil: nothing
 

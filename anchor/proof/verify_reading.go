@@ -23,6 +23,7 @@ func (c *checker) records() (string, *fault) {
 		slot, seq uint64
 	}
 	seen := make(map[place]bool, len(c.f.Readings))
+	d := &describer{known: make(map[string]string)}
 	for i := range c.f.Readings {
 		r := &c.f.Readings[i]
 		at := place{c.summaries[r.Summary].Slot, r.Seq}
@@ -34,7 +35,7 @@ func (c *checker) records() (string, *fault) {
 		if bad != nil {
 			return "", &fault{bad.code, fmt.Errorf("reading %d (sequence %d): %w", i, r.Seq, bad.err)}
 		}
-		c.v.Readings[i] = c.describe(r, shown)
+		c.v.Readings[i] = c.describe(d, r, shown)
 		fields += len(r.Fields)
 	}
 	return fmt.Sprintf("%s hashed up to %s", count(fields, "field"), count(len(c.f.Readings), "record root")), nil
@@ -42,8 +43,8 @@ func (c *checker) records() (string, *fault) {
 
 // record recomputes one record root, and returns the fields shown, parsed.
 func (c *checker) record(r *Reading) (*reading.Reading, *fault) {
-	shown, bad := parseFields(r)
-	if bad != nil {
+	shown := new(reading.Reading)
+	if bad := parseFields(shown, r.Fields); bad != nil {
 		return nil, bad
 	}
 	sum := &c.summaries[r.Summary]
@@ -89,17 +90,17 @@ func (r *Reading) recompute() (merkle.Hash, *fault) {
 	return root, nil
 }
 
-func parseFields(r *Reading) (*reading.Reading, *fault) {
-	var shown reading.Reading
-	for _, f := range r.Fields {
-		if f.Index == reading.IndexReading {
+// parseFields sets those parts of a reading that are shown.
+func parseFields(shown *reading.Reading, fields []Field) *fault {
+	for i := range fields {
+		if fields[i].Index == reading.IndexReading {
 			continue
 		}
-		if err := shown.SetItem(f.Index, f.Item); err != nil {
-			return nil, &fault{CodeItem, err}
+		if err := shown.SetItem(fields[i].Index, fields[i].Item); err != nil {
+			return &fault{CodeItem, err}
 		}
 	}
-	return &shown, nil
+	return nil
 }
 
 // wholeItem returns item 0, made of the others, if field 0 is shown: then all
@@ -149,11 +150,7 @@ func (c *checker) runs() (string, *fault) {
 // one statement. A genesis must be this ledger's, a stream is bound once, and
 // to the device that its readings name. A log key signs heads of its time alone.
 func (c *checker) statements() (string, *fault) {
-	items, bound := make(map[uint64][]byte), make(map[uint64]uint64)
-	byStream := make(map[uint64][]int)
-	for i := range c.v.Readings {
-		byStream[c.v.Readings[i].Stream] = append(byStream[c.v.Readings[i].Stream], i)
-	}
+	items, bound := make(map[uint64][]byte), make(map[uint64]boundAs)
 	for i := range c.f.Statements {
 		s := &c.f.Statements[i]
 		st, err := ledger.ParseStatement(s.Item)
@@ -170,13 +167,8 @@ func (c *checker) statements() (string, *fault) {
 		}
 		items[s.Index] = s.Item
 		bad := c.genesis(s.Index, &st)
-		if slot, ok := st.Uint("slot"); bad == nil && ok && st.Kind == ledger.KindBind {
-			if at, ok := bound[slot]; ok && at != s.Index {
-				bad = faultf(CodeBinding, "stream %d is bound twice, by number %d and %d", slot, at, s.Index)
-			} else {
-				bound[slot] = s.Index
-				bad = c.binding(s.Batch, &st, slot, byStream[slot])
-			}
+		if bad == nil && st.Kind == ledger.KindBind {
+			bad = c.binding(s, &st, bound)
 		}
 		if bad != nil {
 			return "", &fault{bad.code, fmt.Errorf("statement %d: %w", i, bad.err)}
@@ -186,6 +178,9 @@ func (c *checker) statements() (string, *fault) {
 	}
 	if len(c.f.Statements) == 0 {
 		return "", nil
+	}
+	if bad := c.bindings(bound); bad != nil {
+		return "", bad
 	}
 	if bad := c.keyOrder(); bad != nil {
 		return "", bad
@@ -208,40 +203,77 @@ func (c *checker) genesis(index uint64, st *ledger.Statement) *fault {
 	return nil
 }
 
-// binding holds a binding against the readings of its stream, and names those
-// that came no earlier than the batch which shows it: what the ledger stated
-// later says nothing about how it was then.
-func (c *checker) binding(batch int, st *ledger.Statement, slot uint64, readings []int) *fault {
-	device, _ := st.Text("device")
-	name, _ := st.Text("name")
-	for _, i := range readings {
-		r := &c.v.Readings[i]
-		if r.Device != "" && r.Device != device {
-			return faultf(CodeBinding, "stream %d is bound to device %.32q, a reading of it names %q", slot, device, r.Device)
+// boundAs is what a bind statement says of a stream.
+type boundAs struct {
+	statement    uint64
+	device, name string
+	secure       bool   // the gateway holds the device's key
+	batch        uint64 // index of the first batch that shows it
+}
+
+// binding notes a binding. A stream has one.
+func (c *checker) binding(s *Statement, st *ledger.Statement, bound map[uint64]boundAs) *fault {
+	slot, _ := st.Uint("slot")
+	b := boundAs{statement: s.Index, batch: c.batches[s.Batch].header.Index}
+	b.device, _ = st.Text("device")
+	b.name, _ = st.Text("name")
+	kind, _ := st.Text("kind")
+	b.secure = kind == ledger.BindSecure
+	if have, ok := bound[slot]; ok {
+		if have.statement != b.statement {
+			return faultf(CodeBinding, "stream %d is bound twice, by number %d and %d", slot, have.statement, b.statement)
 		}
-		if r.Batch >= c.batches[batch].header.Index {
-			r.BoundAs = name
+		b.batch = min(b.batch, have.batch)
+	}
+	bound[slot] = b
+	return nil
+}
+
+// bindings holds the bindings against the readings of their streams, and names
+// those that came no earlier than the batch which shows it: what the ledger
+// stated later says nothing about how it was then.
+func (c *checker) bindings(bound map[uint64]boundAs) *fault {
+	c.bound = bound
+	if len(bound) == 0 {
+		return nil
+	}
+	for i := range c.v.Readings {
+		r := &c.v.Readings[i]
+		b, ok := bound[r.Stream]
+		if !ok {
+			continue
+		}
+		if r.Device != "" && r.Device != b.device {
+			return faultf(CodeBinding, "stream %d is bound to device %.32q, a reading of it names %q", r.Stream, b.device, r.Device)
+		}
+		if c.earliest(r) >= b.batch {
+			r.BoundAs = b.name
 		}
 	}
 	return nil
 }
 
-func (c *checker) describe(r *Reading, shown *reading.Reading) ReadingVerdict {
+// earliest is the index of the first batch that a reading may have come in.
+func (c *checker) earliest(r *ReadingVerdict) uint64 {
+	switch {
+	case r.before == r.at:
+		return r.Batch
+	case r.before < 0:
+		return 0
+	}
+	return c.batches[r.before].header.Index + 1
+}
+
+func (c *checker) describe(d *describer, r *Reading, shown *reading.Reading) ReadingVerdict {
 	sum := &c.summaries[r.Summary]
-	batch := &c.batches[c.f.Summaries[r.Summary].Batch].header
+	at := c.f.Summaries[r.Summary].Batch
+	batch := &c.batches[at].header
 	v := ReadingVerdict{
-		at:     c.f.Summaries[r.Summary].Batch,
+		at: at, before: at,
 		Stream: sum.Slot, Sequence: r.Seq, Device: shown.Device, Batch: batch.Index,
 		From: timeText(batch.From), To: timeText(batch.To),
-		Whole:         r.Fields[0].Index == reading.IndexReading,
-		Authenticated: shown.Origin.Verdict.DeviceAuthenticated(),
-		Fields:        make([]FieldVerdict, 0, len(r.Fields)),
 	}
-	for _, f := range r.Fields {
-		if f.Index != reading.IndexReading {
-			v.Fields = append(v.Fields, fieldText(f.Index, shown))
-		}
-	}
+	d.fields(&v, r.Fields, shown)
 	return v
 }
 

@@ -47,7 +47,7 @@ func (c *checker) notChecked() {
 			break
 		}
 	}
-	add("completeness: that the stream has no other readings than those shown here")
+	c.othersNotChecked(add)
 	for i := range c.v.Readings {
 		if c.v.Readings[i].BoundAs != "" {
 			add("whether a binding still held: what the ledger stated later is only known where it is shown")
@@ -74,6 +74,23 @@ func (c *checker) notChecked() {
 	for i := range c.v.Anchors {
 		if a := &c.v.Anchors[i]; a.Contract != "" && (!a.Stored || !a.Logged) {
 			add("one half of a receipt: it shows the contract's storage or the transaction's log, not both")
+			break
+		}
+	}
+}
+
+// othersNotChecked says of what else there may be what is not known.
+func (c *checker) othersNotChecked(add func(string)) {
+	if len(c.f.Readings) != 0 {
+		add("completeness: that a stream has no other readings than those shown here one by one")
+	}
+	if len(c.f.Ranges) == 0 {
+		return
+	}
+	add("other streams: whether a device has one that is not shown here, in this ledger or another, only its owner knows")
+	for i := range c.v.Ranges {
+		if c.v.Ranges[i].NumberedBy == ByGateway {
+			add("what a device sent and the gateway did not receive: only the device's own counters, unbroken in every reading, would tell")
 			break
 		}
 	}
