@@ -77,10 +77,13 @@ func (p *prover) complete(ctx context.Context, q proveRequest, progress func(str
 			return fmt.Errorf("prove stream %d: %w", streams[i].Slot, err)
 		}
 	}
-	if len(p.answer.Ranges) == 0 {
-		return errors.New("nothing was bound in that time, or it is not known yet: `cairn device list` shows when each device was")
+	switch {
+	case len(p.answer.Ranges) != 0:
+		return nil
+	case slices.ContainsFunc(streams, func(s chosenStream) bool { return s.Opened > c.last }):
+		return againError{errors.New("what came in that time is not anchored yet: ask again later, or use --wait")}
 	}
-	return nil
+	return errors.New("nothing was bound in that time: `cairn device list` shows when each device was")
 }
 
 // limits finds the newest batch that may be shown: the last one under anchors

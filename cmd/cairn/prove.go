@@ -528,13 +528,13 @@ func (p *prover) head(note []byte, size uint64) (int, error) {
 	return at, nil
 }
 
-// cosigned adds the newest head that witnesses cosigned, if they did not cosign
-// the newest that is shown: theirs extends it.
+// cosigned adds the newest head that witnesses cosigned, if not enough of them
+// cosigned the newest that is shown: theirs extends it.
 func (p *prover) cosigned() error {
 	if len(p.l.cfg.Witnesses) == 0 {
 		return nil
 	}
-	if lines, err := p.l.cosignaturesOf(p.newest); err != nil || len(lines) != 0 {
+	if enough, err := p.l.cosignedEnough(p.newest); err != nil || enough {
 		return err
 	}
 	_, signed, _ := p.l.store.Checkpoint()
