@@ -2,11 +2,13 @@ package proof
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"cairn/merkle"
 	"cairn/merkle/ledger"
 )
 
@@ -63,7 +65,27 @@ func Upgrade(f *File, o Options, from ...*File) (*Upgraded, error) {
 		}
 		return nil, ErrNothingNew
 	}
-	return u, u.finish(b.File(), f.Version, o)
+	if err := u.finish(b.File(), f.Version, o); err != nil {
+		return u, err
+	}
+	u.places(from, o)
+	return u, nil
+}
+
+// places adds the statements that name other places of anchors: those of
+// updates, which have them for that, and those of proofs if a policy does not
+// reach as far without.
+func (u *Upgraded) places(from []*File, o Options) {
+	updates := slices.DeleteFunc(slices.Clone(from), func(s *File) bool { return len(s.Readings)+len(s.Ranges) != 0 })
+	v := &Upgraded{Before: u.After}
+	if len(updates) != 0 && v.finish(withPlaces(u.File, updates), u.File.Version, o) == nil {
+		u.File, u.After = v.File, v.After
+	}
+	v = &Upgraded{Before: u.After}
+	if o.Policy != nil && u.After.Level < LevelAnchored && v.finish(withPlaces(u.File, from), u.File.Version, o) == nil && v.After.Level > u.After.Level {
+		u.File, u.After = v.File, v.After
+		u.Added = append(u.Added, "the statements that name other places of anchors")
+	}
 }
 
 // Completed is as Upgrade, of a file that CompleteCalendars has given.
@@ -296,13 +318,7 @@ func (j *joiner) bySize() []int {
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		x, y := j.find.heads[j.its[a]].Size, j.find.heads[j.its[b]].Size
-		switch {
-		case x < y:
-			return -1
-		case x > y:
-			return 1
-		}
-		return 0
+		return cmp.Compare(x, y)
 	})
 	return order
 }
@@ -436,6 +452,60 @@ func (j *joiner) keys() error {
 		return errors.New("a head that would be added is signed by a log key of which the file does not show that it took over")
 	}
 	return nil
+}
+
+// withPlaces returns a file with the statements of others that name another
+// place of anchors, as far as these show them under a head that the file has:
+// without those a policy knows only the first places.
+func withPlaces(f *File, from []*File) *File {
+	b := Continue(f)
+	have := make(map[string]int, len(f.Heads))
+	for i := range f.Heads {
+		signed, _ := cutCosignatures(f.Heads[i].Note)
+		have[string(signed)] = i
+	}
+	for _, s := range from {
+		for i := range s.Statements {
+			st := s.Statements[i]
+			kind, err := ledger.ParseStatement(st.Item)
+			if err != nil || kind.Kind != ledger.KindRoute && kind.Kind != ledger.KindRouteBitcoin {
+				continue
+			}
+			shown := &s.Batches[st.Batch]
+			for _, p := range shown.Heads {
+				signed, _ := cutCosignatures(s.Heads[p.Head].Note)
+				if head, ok := have[string(signed)]; ok {
+					st.Batch = b.Batch(shown.Header, shown.Slots, shown.Statements)
+					b.Cover(st.Batch, head, p.Path)
+					b.Statement(st)
+				}
+			}
+		}
+	}
+	return b.File()
+}
+
+// HeadAt is a head of a file by size and root.
+type HeadAt struct {
+	Size uint64
+	Root merkle.Hash
+}
+
+// HeadsOf returns the heads of a file, each once, the smallest first: what an
+// update of it must be about.
+func HeadsOf(f *File) ([]HeadAt, error) {
+	var all []HeadAt
+	for i := range f.Heads {
+		h, err := headOf(f, i)
+		if err != nil {
+			return nil, err
+		}
+		if at := (HeadAt{h.size, h.root}); !slices.Contains(all, at) {
+			all = append(all, at)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b HeadAt) int { return cmp.Compare(a.Size, b.Size) })
+	return all, nil
 }
 
 // headOf reads a file's head.

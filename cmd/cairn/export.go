@@ -46,6 +46,7 @@ type exportAnswer struct {
 
 func (c *command) exportCommand() *cobra.Command {
 	var q exportRequest
+	var u updateFlags
 	var out, shown string
 	var batch uint64
 	cmd := &cobra.Command{
@@ -57,10 +58,18 @@ func (c *command) exportCommand() *cobra.Command {
 			"  checkpoint  the ledger's signed head with its witnesses' cosignatures, as a C2SP tlog-checkpoint\n" +
 			"  tlog-proof  that a batch is in the log of that head, as a C2SP tlog-proof\n" +
 			"  cose        the same as a COSE receipt (RFC 9942), signed by the log's key for this purpose\n\n" +
+			"or, with --update, the receipts and extensions that a proof lacks which was made before its anchors\n" +
+			"were final; its holder joins the two by `cairn-verify upgrade`.\n\n" +
 			"What a single reading shows is written in these formats, and as a Chainpoint proof, by\n" +
 			"`cairn-verify export`, out of a proof file.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if yes, err := u.asked(); yes || err != nil {
+				if err != nil {
+					return err
+				}
+				return c.exportUpdate(cmd.Context(), u, out)
+			}
 			if cmd.Flags().Changed("batch") {
 				q.Batch = &batch
 			}
@@ -73,6 +82,7 @@ func (c *command) exportCommand() *cobra.Command {
 	cmd.Flags().StringVar(&q.Route, "route", "", "ots: of this route, such as ots or bitcoin:mainnet")
 	cmd.Flags().Uint64Var(&batch, "batch", 0, "tlog-proof, cose: the batch with this index in the log (default: the head's last)")
 	cmd.Flags().StringVar(&shown, "shown", "", "tlog-proof, cose: where the batch header goes, which the proof is of (default: --out with .header)")
+	u.flags(cmd)
 	_ = cmd.MarkFlagRequired("out")
 	c.ledgerFlag(cmd, theDefaultLedger)
 	c.jsonFlag(cmd)

@@ -140,6 +140,7 @@ func init() { // the operations' methods refer to the map through ask
 		"query":         asks(false, (*openLedger).query),
 		"policy":        asks(false, (*openLedger).policy),
 		"export":        asks(false, (*openLedger).export),
+		"export/update": asks(false, (*openLedger).update),
 		"key/rotate":    asks(true, (*openLedger).rotateKey),
 		"fsck":          {run: fsckOperation},
 		"ledgers":       asksAll(false, (*gateway).listLedgers),
