@@ -342,6 +342,85 @@
 // policy's depth asks for. Their work keeps others from making such on
 // mainnet alone; on signet the signatures in blocks are not checked.
 //
+// # Evidence of fraud
+//
+// A file of evidence holds two things that the holder of the log's key signed and
+// of which at most one is true, and no more than that needs: no reading, no
+// receipt, no neighbour. Version 1 is
+//
+//	"cairn/fraud/1" 0a ‖ length of the body (4, big-endian) ‖ DEFLATE(body) ‖
+//	first 16 bytes of the SHA-256 of all before it
+//
+// with a body as in a proof file of version 1, of at most 1 MiB as the file is
+// too: how it is packed is free, the body has one form.
+//
+//	body      = [ledger, kind text, [* handover], side, side, prefix (or null)]
+//	ledger    = [log public key bytes (32), nonce bytes (32)]
+//	handover  = bytes, a log-key statement
+//	side      = [head, batch, summary, statement, node (each or null), handover (or empty)]
+//	head      = [size uint, root hash, key id bytes (4), signature bytes (64)]
+//	batch     = [header bytes, path, slots, statements (each shown or null)]
+//	summary   = [tag bytes (12), item bytes, salt, path]
+//	statement = [index uint, item bytes, salt, path]
+//	node      = [level uint, index uint, hash, path]
+//	prefix    = [root hash, path]
+//
+// It is evidence ([VerifyFraud]) if
+//
+//	key       the handovers, up to 256, lead by both their signatures from the log
+//	          key to each key that signed here, and none is of another key
+//	head      is signed by one of these keys: the checkpoint of that size and root
+//	          with origin "cairn/<id>", and no signature but the log's
+//	batch     is in the log of its side's head at its index, and shows slots and
+//	          statements as its header hides them: steps 4 and 5
+//	summary   is at its slot in its side's batch: step 6
+//	statement is at its index in the tree that its side's batch names: step 10
+//	node      is a complete subtree, the leaves from index·2^level on, 2^level of
+//	          them: by its path, as the leaf at index of a tree whose leaves are
+//	          the nodes of that level
+//	prefix    is what the second side's tree was at the size of the first's: by its
+//	          path, RFC 9162 section 2.1.4, from that root to the second side's
+//
+// and the sides exclude one another in the way of the kind. Each has these parts
+// beside its head, and no others:
+//
+//	two-roots                –                   one size, two roots
+//	two-sizes                –                   one root, two sizes
+//	not-extended             prefix              the first size is the smaller; the prefix is not the first root
+//	two-parts                node                of the heads' logs: one level and index, two hashes
+//	two-headers              batch               one index, two headers
+//	runs-contradict          summary             one slot, the first index the lower; the second run begins before
+//	                                             the first ends, or is not empty though the first closed the stream
+//	stream-not-extended      summary, prefix     one slot; of the streams: the prefix is not the first's root
+//	two-tags                 summary             one slot, two tags
+//	two-readings             summary, node       one slot; the first node a leaf of its run, the second a leaf of its
+//	                                             stream, of one number, with two hashes
+//	two-statements           statement           one index, two items
+//	statements-not-extended  statements, prefix  of the trees of statements: the prefix is not the first's root
+//	statements-shrunk        statements          the first index is the lower, and its tree the greater
+//	two-handovers            handover, no head   one old key, two new ones
+//
+// where a summary stands for batch, slots and summary, statements for batch and
+// statements, and a statement for all three. Two signed handovers are enough
+// without a head: a key is given away once.
+//
+// Nobody without one of the log's keys can make such a file, since paths give
+// what they lead to no choice. It says nothing of who held the key, why, or which
+// of the two is true. [Compare] finds contradictions in several files; what
+// it needs between two heads, a prefix, it takes from extensions and from the
+// paths of batches, and says where these do not suffice.
+//
+// # Upgrades
+//
+// [Upgrade] completes a proof from other files of its ledger: it adds receipts
+// and cosignatures of heads that the proof has, of heads that extend these, and
+// of heads that have the proof's batches; for what a head lacks on a route the
+// smallest head that has it, with the extension or path there, and the log-key
+// statements that its signature needs. Calendars' receipts of one root become
+// one. [CompleteCalendars] adds what calendars answer, up to 64 questions and
+// four promises in a row, and keeps the promises: an answer is only their word.
+// Nothing is dropped, and the level never falls.
+//
 // # Exports
 //
 // One thing that a verified file shows can be written in the formats of others:

@@ -44,6 +44,9 @@ FILE may also be an OpenTimestamps file that others made, with the flags
   --network NAME   whose blocks it means: mainnet (the default), testnet4, signet, regtest
   --depth N        how deep a block must be in a headers file (default: 6)
 
+or evidence of fraud that compare wrote: that rests on signatures, and takes no more
+than a policy. Exit 0 says there that the fraud is proven.
+
 exit status: 0 verified, 1 checked and refused, 2 could not be checked
 `
 
