@@ -101,9 +101,9 @@ func (r *report) complete() string {
 	case n == 0 || n < len(v.Ranges):
 		return ""
 	case n == 1:
-		return fmt.Sprintf("; and no reading is missing that was received from %s up to %s, as numbered by the %s", told(v.Ranges[0].From), told(v.Ranges[0].To), by)
+		return fmt.Sprintf("; and no reading is missing that was received from %s up to %s, as numbered by %s", told(v.Ranges[0].From), told(v.Ranges[0].To), numbered(by))
 	}
-	return fmt.Sprintf("; and no reading is missing in any of the %d ranges that it claims, as numbered by the %s", n, by)
+	return fmt.Sprintf("; and no reading is missing in any of the %d ranges that it claims, as numbered by %s", n, numbered(by))
 }
 
 func (r *report) failed() string {

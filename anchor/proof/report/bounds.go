@@ -4,6 +4,12 @@ import (
 	"cairn/anchor/proof"
 )
 
+// Longest lists of anchors.
+const (
+	maxPlaces  = 8
+	maxAnchors = 400
+)
+
 // time tells the bounds on time, and what they mean.
 func (r *report) time() {
 	r.part("The bounds in time", "")
@@ -58,14 +64,7 @@ func (r *report) anchors() {
 	if len(v.Anchors) == 0 {
 		r.put("<p>The file holds no receipt of an anchor.</p>\n")
 	}
-	const most = 40
-	for i := range v.Anchors {
-		if i == most {
-			r.put("<p>… and % more, in the machine form.</p>\n", len(v.Anchors)-i)
-			break
-		}
-		r.anchor(i+1, &v.Anchors[i])
-	}
+	r.places()
 	if len(v.Routes) > 0 {
 		quorum := v.Quorum
 		if quorum == "" {
@@ -85,6 +84,60 @@ func (r *report) anchors() {
 		}
 		r.put("<p>Statement % of the ledger names %. %</p>\n", s.Statement, s.What, followed)
 	}
+}
+
+// places tells of one anchor of each place in full, of one that is trusted where
+// there is one, and lists the others.
+func (r *report) places() {
+	type place struct{ route, contract, sender, script string }
+	of := func(a *proof.AnchorVerdict) place { return place{a.Route, a.Contract, a.Sender, a.Script} }
+	shown := make(map[place]int)
+	var order []place
+	for i := range r.v.Anchors {
+		a := &r.v.Anchors[i]
+		at, ok := shown[of(a)]
+		if !ok {
+			order = append(order, of(a))
+		}
+		if !ok || !r.v.Anchors[at].Trusted && a.Trusted {
+			shown[of(a)] = i
+		}
+	}
+	for n, p := range order {
+		if n == maxPlaces {
+			break
+		}
+		r.anchor(shown[p]+1, &r.v.Anchors[shown[p]])
+	}
+	if len(r.v.Anchors) > min(len(order), maxPlaces) {
+		r.otherAnchors()
+	}
+}
+
+// otherAnchors lists all, with what differs from one to the next. The annex has
+// their digests.
+func (r *report) otherAnchors() {
+	r.put("<h3>All anchors</h3>\n")
+	r.put(`<div class="scroll"><table><thead><tr><th class="n">No.</th><th>Route</th><th class="n">Block</th><th>States the time (UTC)</th><th class="n">Ledger’s batches</th><th>Counts</th></tr></thead><tbody>` + "\n")
+	for i := range r.v.Anchors {
+		if i == maxAnchors {
+			r.put(`<tr><td colspan="6">… % more …</td></tr>`+"\n", len(r.v.Anchors)-i)
+			break
+		}
+		a := &r.v.Anchors[i]
+		at, counts := "not known", markup("NO: not trusted")
+		if ms := millis(a.Time); ms >= 0 {
+			at = brief(ms)
+		}
+		switch {
+		case r.v.Identity && !a.InPolicy:
+			counts = "NO: not in the policy"
+		case a.Trusted:
+			counts = "yes"
+		}
+		r.put(`<tr><td class="n">%</td><td>%</td><td class="n">%</td><td class="k">%</td><td class="n">%</td><td>%</td></tr>`+"\n", i+1, foreign(a.Route), a.Block, at, a.Size, counts)
+	}
+	r.put("</tbody></table></div>\n")
 }
 
 func (r *report) anchor(n int, a *proof.AnchorVerdict) {

@@ -43,7 +43,7 @@ var stepWords = []struct {
 // checked tells each step of the verification.
 func (r *report) checked() {
 	r.part("What was checked, and how", "")
-	r.put("<p>Each step rests on those before it. The first that is false ends the check, and nothing counts then.</p>\n")
+	r.put("<p>Each step rests on those before it. The first that is false ends the check, and nothing counts then; but the last step says only whether anything is missing, and takes nothing from what is shown.</p>\n")
 	r.put(`<table class="steps"><thead><tr><th>Step</th><th>Question, and how it was answered</th><th>Answer</th></tr></thead><tbody>` + "\n")
 	done := make(map[string]*proof.Check)
 	end := false
@@ -96,9 +96,10 @@ func (r *report) inputs() {
 	}
 	r.put("<p>The verifier was given, beside the file, and trusts for what they are:</p>\n<ul>\n")
 	for _, in := range r.o.Given {
-		r.put(`<li>% <b>%</b>`, in.What, foreign(in.Name))
 		if in.Size >= 0 {
-			r.put(`, % bytes, SHA-256 <span class="hash">%</span>`, int(in.Size), groups(in.Digest[:]))
+			r.put(`<li>% <b>%</b>, % bytes, SHA-256 <span class="hash">%</span>`, in.What, foreign(in.Name), int(in.Size), groups(in.Digest[:]))
+		} else {
+			r.put(`<li>% <span class="hash">%</span>`, in.What, foreign(inGroups(in.Name)))
 		}
 		r.put("</li>\n")
 	}

@@ -101,12 +101,20 @@ func (r *report) claimed(i int) {
 		until = told(v.KnownUntil)
 	}
 	r.fact("Known", "from "+told(v.FromWindow)+" to "+until, "")
-	r.fact("Numbered by", "the "+v.NumberedBy, "")
+	r.fact("Numbered by", numbered(v.NumberedBy), "")
 	r.fact("Device’s own counters", v.DeviceCounters, "")
 	r.fact("Late readings", v.LateStreams, "")
 	r.put("</tbody></table>\n")
 	r.gaps(i)
 	r.parts(v)
+}
+
+// numbered names who numbered the readings of a range without a hole.
+func numbered(by string) string {
+	if by == proof.ByGatewayAndDevice {
+		return "the gateway, and by the device, whose key the gateway holds"
+	}
+	return "the gateway"
 }
 
 // gaps lists those of a range. Their numbers are those of the drawings.

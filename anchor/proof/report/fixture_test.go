@@ -101,7 +101,7 @@ func (m *month) claim(slot uint64, name string, from, to int64, gaps ...proof.Ga
 	seq := uint64(0)
 	for t := from; t < to; t += minute {
 		if !slices.ContainsFunc(gaps, func(g proof.GapVerdict) bool { return t >= millis(g.From) && t < millis(g.To) }) {
-			r.Readings = append(r.Readings, numbered(seq, slot, t+4_000))
+			r.Readings = append(r.Readings, minuteReading(seq, slot, t+4_000))
 			seq++
 		}
 		if end := t + minute; end%(1440*minute) == 0 || end >= to {
@@ -121,8 +121,8 @@ func (m *month) claim(slot uint64, name string, from, to int64, gaps ...proof.Ga
 	return &m.v.Ranges[len(m.v.Ranges)-1]
 }
 
-// numbered is one reading of which the time of arrival and the values are shown.
-func numbered(seq, slot uint64, received int64) proof.Numbered {
+// minuteReading is one reading of which the time of arrival and the values are shown.
+func minuteReading(seq, slot uint64, received int64) proof.Numbered {
 	temperature, humidity := fridge(received)
 	r := reading.Reading{
 		Device: "00000000000000a1", Received: received, Clock: reading.Synced, Sequence: seq,
@@ -197,7 +197,7 @@ func samples(t testing.TB) []sample {
 	cosigned := golden(t, "file1.cosigned", nil)
 	cosigned.within += "|the policy names it, and its signature holds"
 	update := golden(t, "file1.update", nil)
-	update.answer, update.within = "This file is an update", "COULD NOT CHECK|update-shows-no-reading|Anchor 2|The file shows none."
+	update.answer, update.within = "This file is an update", "COULD NOT CHECK|update-shows-no-reading|Anchor 2:|The file shows none."
 	all = append(all, cosigned, update)
 
 	m := newMonth()
@@ -205,7 +205,7 @@ func samples(t testing.TB) []sample {
 		gapAt(proof.GapDown, start+8*1440*minute+300*minute, 190, 190, true), gapAt(proof.GapLost, start+16*1440*minute+700*minute, 7, 7, true), gapAt(proof.GapLost, start+17*1440*minute, 1, 1, true))
 	all = append(all, sample{
 		name: "month", f: &m.f, v: &m.v, o: options("month.proof", []byte("month"), "temperature=2..8", "pressure=..3"),
-		answer: "existed no later than 1 November 2026, 00:00:00 UTC; and no reading is missing that was received from 1 October 2026, 00:00:00 UTC up to 1 November 2026, 00:00:00 UTC, as numbered by the gateway and device.",
+		answer: "existed no later than 1 November 2026, 00:00:00 UTC; and no reading is missing that was received from 1 October 2026, 00:00:00 UTC up to 1 November 2026, 00:00:00 UTC, as numbered by the gateway, and by the device, whose key the gateway holds.",
 		within: "44,442 values|gap 1.1</text>|(3 h 10 min)|No measurement of this name is shown: nothing was compared.|excursion|columns, so that no extreme is lost|31 October 2026|someone.example",
 		not:    "NOT DECLARED|NOT COMPLETE",
 	})

@@ -32,6 +32,7 @@ th,td{text-align:left;vertical-align:top;padding:.28rem .5rem .28rem 0;border-bo
 thead th{border-bottom:2px solid #000;font-size:.88em}
 tbody th{font-size:.9em;font-weight:600}
 table.facts th{width:11.5rem}
+td.n{white-space:nowrap}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .k{white-space:nowrap}
 code,.hash,pre{font:.8em/1.5 ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}
