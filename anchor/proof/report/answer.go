@@ -155,6 +155,9 @@ func (r *report) warnings() {
 	if v.Level > proof.LevelNone && !v.Identity {
 		r.put(`<p class="warn"><b>Whose ledger this is was not checked.</b> No policy was given. Anyone can make a ledger, and anchor it, to say what they like.</p>` + "\n")
 	}
+	if v.Level > proof.LevelNone && len(v.Clock) > 0 {
+		r.put(`<p class="warn"><b>The gateway’s clock was wrong</b> by what public blocks say: the times in the readings are off by as much. See “The bounds in time”.</p>` + "\n")
+	}
 	if v.CheapWork != "" && v.Level >= proof.LevelLate {
 		r.put(`<p class="warn"><b>This rests on %, a network for trying things out.</b> Its blocks cost nothing to make, so they prove nothing to a stranger.</p>`+"\n", foreign(v.CheapWork))
 	}
