@@ -22,13 +22,13 @@ import (
 // forPage gives the page in the folder page what it calls:
 //
 //	cairnAbout() → JSON: {"go", "formats", "maxFile", "maxHeaders"}
-//	cairnCheck(file: Uint8Array, options) → {json, text, sha256} or {error}
+//	cairnCheck(file: Uint8Array, options) → {kind, json, text, sha256} or {error}
 //	cairnReport(file: Uint8Array, options, names) → {html} or {error}
 //
 // options is an object {policy: Uint8Array, headers: [Uint8Array…], blocks: [string…], require: string} and, for
 // an OpenTimestamps file, {network: string, depth: string, data: {name: string, read(from, n) → Uint8Array}}, each
-// of them optional. json is the verdict as the command prints it with --json, text as without, sha256 the file's in
-// hexadecimal. names is an object {verifier, file, policy: string, headers, limits: [string…]}: what the report
+// of them optional. kind says what the file is: "proof", "stamp" (of OpenTimestamps) or "fraud" (evidence of it). json is
+// the verdict as the command prints it with --json, text as without, sha256 the file's in hexadecimal. names is an object {verifier, file, policy: string, headers, limits: [string…]}: what the report
 // calls things, and limits to draw into it.
 func forPage(global js.Value) {
 	set := func(name string, f func(args []js.Value) (map[string]any, error)) {
@@ -46,7 +46,7 @@ func forPage(global js.Value) {
 }
 
 // formats is what the page reads.
-const formats = "proof files of versions 0 and 1, and OpenTimestamps files"
+const formats = "proof files of versions 0 and 1, OpenTimestamps files, evidence of fraud"
 
 func about() string {
 	b, err := json.Marshal(map[string]any{
@@ -72,19 +72,30 @@ func check(args []js.Value) (map[string]any, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(q.file)
-	answer := map[string]any{"sha256": hex.EncodeToString(sum[:])}
-	if proof.IsOTS(q.file) {
+	var kind string
+	var v interface {
+		JSON() []byte
+		Text() string
+	}
+	switch {
+	case proof.IsFraud(q.file):
+		if len(q.headers)+len(q.request.Blocks) != 0 {
+			return nil, errors.New("evidence of fraud rests on signatures alone: give no more than a policy, for whose ledger it is")
+		}
+		f := proof.VerifyFraud(q.file, q.options)
+		kind, v = "fraud", &f
+	case proof.IsOTS(q.file):
 		o, err := q.foreign(args[1])
 		if err != nil {
 			return nil, err
 		}
-		v := proof.VerifyForeign(q.file, o)
-		answer["json"], answer["text"] = string(v.JSON()), v.Text()
-		return answer, nil
+		f := proof.VerifyForeign(q.file, o)
+		kind, v = "stamp", &f
+	default:
+		p := proof.VerifyBytes(q.file, q.options)
+		kind, v = "proof", &p
 	}
-	v := proof.VerifyBytes(q.file, q.options)
-	answer["json"], answer["text"] = string(v.JSON()), v.Text()
-	return answer, nil
+	return map[string]any{"kind": kind, "json": string(v.JSON()), "text": v.Text(), "sha256": hex.EncodeToString(sum[:])}, nil
 }
 
 // asked reads the arguments.
@@ -164,7 +175,7 @@ func reportOf(args []js.Value) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if proof.IsOTS(q.file) {
+	if proof.IsOTS(q.file) || proof.IsFraud(q.file) {
 		return nil, errors.New("a report is of a proof file")
 	}
 	names := args[2]

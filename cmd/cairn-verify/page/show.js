@@ -31,10 +31,13 @@ const facts = rows => el("dl", { class: "facts" },
   rows.filter(row => row && row[1] !== undefined && row[1] !== "" && row[1] !== null)
     .map(([name, ...what]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...what.flat()))));
 
-const words = {
-  verified: { big: "VERIFIED", sign: "✓" },
-  refused: { big: "REFUSED", sign: "✕" },
-  unchecked: { big: "COULD NOT CHECK", sign: "?" },
+// The answers that a text begins with, as they are shown.
+const answers = {
+  "VERIFIED": { sign: "✓", look: "verified" },
+  "REFUSED": { sign: "✕", look: "refused" },
+  "COULD NOT CHECK": { sign: "?", look: "unchecked" },
+  "FRAUD PROVEN": { sign: "!", look: "refused" },
+  "NOT PROVEN": { sign: "✕", look: "unchecked" },
 };
 
 const levels = {
@@ -60,22 +63,22 @@ function clear(title, hint) {
 function show(answer, request) {
   const v = answer.verdict;
   const outcome = v ? v.outcome : "unchecked";
-  const word = words[outcome] || words.unchecked;
-  const first = v ? answer.text.split("\n", 1)[0] : answer.refused;
-  const rest = v && first.startsWith(word.big) ? first.slice(word.big.length).replace(/^:? /, "") : first;
+  const first = v ? answer.text.split("\n", 1)[0] : `COULD NOT CHECK: ${answer.refused}`;
+  const big = Object.keys(answers).find(word => first.startsWith(word)) || "COULD NOT CHECK";
+  const rest = first.startsWith(big) ? first.slice(big.length).replace(/^:? /, "") : first;
 
   clear();
   $("waiting").hidden = true;
-  $("verdict").className = outcome;
+  $("verdict").className = answers[big].look;
   $("answer").className = "";
-  $("answer").replaceChildren(el("span", { class: "sign", "aria-hidden": "true" }, word.sign), el("span", { id: "outcome" }, word.big));
+  $("answer").replaceChildren(el("span", { class: "sign", "aria-hidden": "true" }, answers[big].sign), el("span", { id: "outcome" }, big));
   const parts = [el("p", { id: "headline" }, rest)];
-  if (v) parts.push(...(v.format === "opentimestamps" ? stampParts : verdictParts)(v, answer, request));
+  if (v) parts.push(...(shown[answer.kind] || verdictParts)(v, answer, request));
   else if (request) parts.push(el("p", { class: "hint" }, "The question could not be read as it was asked, so nothing was checked."));
   if (request) parts.push(second(request, answer));
   $("details").replaceChildren(...parts.filter(Boolean));
   document.body.dataset.outcome = outcome;
-  say(`${word.big}. ${plain(rest)}${v && v.identityChecked === false ? " Identity was not checked." : ""}`);
+  say(`${big}. ${plain(rest)}${v && v.identityChecked === false ? " Identity was not checked." : ""}`);
 }
 
 function verdictParts(v, answer, request) {
@@ -90,10 +93,29 @@ function verdictParts(v, answer, request) {
   ];
 }
 
+// fraudParts is for evidence that the log's key signed what excludes one another.
+function fraudParts(v, answer, request) {
+  return [
+    next(v), identity(v, request),
+    facts([
+      ["Fraud", v.fraud ? el("code", {}, v.fraud) : undefined],
+      ["Code", v.code ? el("code", { id: "code" }, v.code) : undefined],
+      ["Ledger", v.ledger ? digest(v.ledger) : undefined],
+      ["Log key", v.key ? digest(v.key) : undefined],
+      fileRow(answer, request),
+    ]),
+    v.signed && v.signed.length ? section("Signed, and in contradiction", el("ul", {}, v.signed.map(s => el("li", {}, s.what, ", by ", digest(s.key))))) : null,
+    v.means ? section("What it means", el("ul", {}, v.means.map(m => el("li", {}, m)))) : null,
+    v.doesNotMean ? section("IT DOES NOT SAY", el("ul", {}, v.doesNotMean.map(m => el("li", {}, m)))) : null,
+    machineForms(v, answer, request),
+  ];
+}
+
 // stampParts is for an OpenTimestamps file, whose verdict is another.
 function stampParts(v, answer, request) {
   return [
-    next(v), cheap(v),
+    next(v), cheap(v), v.data ? null : el("p", { class: "warning" }, el("strong", {}, "The stamped file was not given. "),
+      "This answer is about a digest, and does not say of which file."),
     facts([
       level(v), reason(v),
       ["Not after", bound(v.notAfter)],
@@ -226,7 +248,8 @@ function readingsPart(v, answer) {
       if (f.index >= firstMeasured && !seen.has(name) && columns.length < 6) { seen.add(name); columns.push({ index: f.index, name }); }
     }
   }
-  const row = r => [`${r.sequence}`, r.boundAs ? `“${r.boundAs}”` : `stream ${r.stream}`,
+  const nameOf = r => r.boundAs || ((v.ranges || [])[r.range] || {}).boundAs;
+  const row = r => [`${r.sequence}`, nameOf(r) ? `“${nameOf(r)}”` : `stream ${r.stream}`,
     (when((field(r, 3) || "").split(",")[0]) || `${when(r.windowFrom)} …`).replace(" UTC", ""),
     ...columns.map(c => field(r, c.index) ?? ""), r.level];
   const body = table("readings", ["number", "of", "received (UTC)", ...columns.map(c => c.name), "level"], v.readings.map(row));
@@ -334,7 +357,7 @@ function machineForms(v, answer, request) {
     button("Copy text", () => copy(answer.text, told)),
   ];
   buttons.push(button("Print", () => print()));
-  const report = v.format ? null : reportForm(stem, request, told);
+  const report = answer.kind !== "proof" ? null : reportForm(stem, request, told);
   return section("To keep", el("p", { class: "buttons" }, report ? report.save : null, buttons, told), report ? report.limits : null,
     el("details", { id: "as-text" }, el("summary", {}, "The answer as the command prints it"), text));
 }
@@ -421,7 +444,10 @@ function save(blob, name, told) {
   told.textContent = `Saved as ${name}.`;
 }
 
-const section = (title, ...children) => el("section", { class: title === "NOT CHECKED" ? "unproven" : undefined }, el("h3", {}, title), ...children);
+// shown are the parts of an answer about each kind of file.
+const shown = { proof: verdictParts, stamp: stampParts, fraud: fraudParts };
+
+const section = (title, ...children) => el("section", { class: ["NOT CHECKED", "IT DOES NOT SAY"].includes(title) ? "unproven" : undefined }, el("h3", {}, title), ...children);
 const folded = (title, ...children) => el("details", {}, el("summary", {}, el("h3", {}, title)), ...children);
 const more = (of, key) => of.more && of.more[key] ? el("p", { class: "hint" }, `… and ${of.more[key].toLocaleString("en")} more, in the JSON.`) : null;
 

@@ -41,7 +41,7 @@ const jobs = {
     const verdict = JSON.parse(answer.json);
     readings = verdict.readings || [];
     return {
-      verdict: short(verdict), total: readings.length, text: answer.text, sha256: answer.sha256,
+      kind: answer.kind, verdict: short(verdict), total: readings.length, text: answer.text, sha256: answer.sha256,
       json: new Blob([answer.json], { type: "application/json" }),
       milliseconds: { read: read - began, check: performance.now() - read },
     };

@@ -364,7 +364,7 @@ func TestEvilVerdict(t *testing.T) {
 			x && typeof x === "object" ? Object.fromEntries(Object.entries(x).map(([k, y]) => [k, k === "outcome" ? y : spoil(y)])) : x;
 		const verdict = spoil(` + string(v.JSON()) + `);
 		const file = new File(["x"], evil);
-		show({ verdict, total: verdict.readings.length, text: "VERIFIED " + evil, sha256: evil, json: new Blob([]), milliseconds: { check: 1 } },
+		show({ kind: "proof", verdict, total: verdict.readings.length, text: "VERIFIED " + evil, sha256: evil, json: new Blob([]), milliseconds: { check: 1 } },
 			{ proof: file, policy: file, headers: [file], blocks: [evil], require: "late", ots: { data: file, network: evil, depth: evil } });
 		for (const d of document.querySelectorAll("details")) d.open = true;
 	`))
@@ -403,6 +403,25 @@ func TestStamp(t *testing.T) {
 	want := proof.VerifyForeign(ots, proof.ForeignOptions{Data: strings.NewReader("something else"), Name: "data"})
 	if got := b.of("text"); got != want.Text() || want.Code == "" {
 		t.Errorf("the page says\n%swant\n%s", got, want.Text())
+	}
+	b.alone(fileURL(t))
+}
+
+// TestFraud checks evidence that a ledger's key signed what excludes one another.
+func TestFraud(t *testing.T) {
+	b := open(t, fileURL(t))
+	good := read(t, kept+"v1.fraud")
+	flipped := bytes.Clone(good)
+	flipped[len(flipped)/2] ^= 1
+	for name, file := range map[string][]byte{"proven": good, "flipped": flipped} {
+		b.again()
+		b.choose(map[string][]string{"proof": {put(t, name+".fraud", file)}, "policy": {kept + "fraud.policy"}})
+		b.answered()
+		want := proof.VerifyFraud(file, options(t, kept+"fraud.policy"))
+		if got := b.of("text"); got != want.Text() || !strings.HasPrefix(got, b.of("outcome")) {
+			t.Errorf("%s: the page says %s and\n%swant\n%s", name, b.of("outcome"), got, want.Text())
+		}
+		b.picture("desktop-fraud-" + name)
 	}
 	b.alone(fileURL(t))
 }
