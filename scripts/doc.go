@@ -1,6 +1,6 @@
 // Package scripts holds the test of the project's layout. The folder holds the tools around the code:
 //
-//	tools.sh            installs the pinned tools into .tools: anvil, forge, solc, btcd, opentimestamps
+//	tools.sh            installs the pinned tools into .tools, and Chromium and a Python package by apt
 //	generate.sh         writes the contract's generated Go files, with contractgen
 //	check-generated.sh  fails if those that are checked in differ
 //	bench.sh            runs the benchmarks and prints them beside their targets, with benchtable
@@ -8,4 +8,7 @@
 //	anvil               package for tests that need a real Ethereum node
 //	btcd                package for tests that need a real Bitcoin node
 //	calendar            package for tests that need an OpenTimestamps calendar on that node
+//	chromium            package for tests that need a browser
+//	witness             package for tests that need witnesses which are not ours
+//	page                builds the page that checks proofs
 package scripts
