@@ -76,15 +76,22 @@ func Upgrade(f *File, o Options, from ...*File) (*Upgraded, error) {
 // updates, which have them for that, and those of proofs if a policy does not
 // reach as far without.
 func (u *Upgraded) places(from []*File, o Options) {
-	updates := slices.DeleteFunc(slices.Clone(from), func(s *File) bool { return len(s.Readings)+len(s.Ranges) != 0 })
-	v := &Upgraded{Before: u.After}
-	if len(updates) != 0 && v.finish(withPlaces(u.File, updates), u.File.Version, o) == nil {
+	try := func(from []*File, least Level) bool {
+		f, err := withPlaces(u.File, from, o)
+		if err != nil || len(f.Statements) == len(u.File.Statements) {
+			return false
+		}
+		v := &Upgraded{Before: u.After}
+		if v.finish(f, f.Version, o) != nil || v.After.Level < least {
+			return false
+		}
 		u.File, u.After = v.File, v.After
+		u.Added = append(u.Added, "statements that name other places of anchors")
+		return true
 	}
-	v = &Upgraded{Before: u.After}
-	if o.Policy != nil && u.After.Level < LevelAnchored && v.finish(withPlaces(u.File, from), u.File.Version, o) == nil && v.After.Level > u.After.Level {
-		u.File, u.After = v.File, v.After
-		u.Added = append(u.Added, "the statements that name other places of anchors")
+	updates := slices.DeleteFunc(slices.Clone(from), func(s *File) bool { return len(s.Readings)+len(s.Ranges) != 0 })
+	if !try(updates, u.After.Level) && o.Policy != nil && u.After.Level < LevelAnchored {
+		try(from, u.After.Level+1)
 	}
 }
 
@@ -440,12 +447,7 @@ func (j *joiner) keys() error {
 			continue
 		}
 		delete(missing, k)
-		from := &j.s.Batches[st.Batch]
-		st.Batch = j.b.Batch(from.Header, from.Slots, from.Statements)
-		for _, p := range from.Heads {
-			j.b.Cover(st.Batch, j.take(p.Head), p.Path)
-		}
-		j.b.Statement(st)
+		j.statement(i)
 		j.add("statement %d, by which another log key took over", st.Index)
 	}
 	if len(missing) != 0 {
@@ -455,34 +457,37 @@ func (j *joiner) keys() error {
 }
 
 // withPlaces returns a file with the statements of others that name another
-// place of anchors, as far as these show them under a head that the file has:
-// without those a policy knows only the first places.
-func withPlaces(f *File, from []*File) *File {
+// place of anchors, and what these show them by: without those a policy knows
+// only the first places.
+func withPlaces(f *File, from []*File, o Options) (*File, error) {
 	b := Continue(f)
-	have := make(map[string]int, len(f.Heads))
-	for i := range f.Heads {
-		signed, _ := cutCosignatures(f.Heads[i].Note)
-		have[string(signed)] = i
-	}
 	for _, s := range from {
+		j, err := newJoiner(b, s, o, false)
+		if err != nil {
+			return nil, err
+		}
 		for i := range s.Statements {
-			st := s.Statements[i]
-			kind, err := ledger.ParseStatement(st.Item)
-			if err != nil || kind.Kind != ledger.KindRoute && kind.Kind != ledger.KindRouteBitcoin {
-				continue
-			}
-			shown := &s.Batches[st.Batch]
-			for _, p := range shown.Heads {
-				signed, _ := cutCosignatures(s.Heads[p.Head].Note)
-				if head, ok := have[string(signed)]; ok {
-					st.Batch = b.Batch(shown.Header, shown.Slots, shown.Statements)
-					b.Cover(st.Batch, head, p.Path)
-					b.Statement(st)
-				}
+			st, err := ledger.ParseStatement(s.Statements[i].Item)
+			if err == nil && (st.Kind == ledger.KindRoute || st.Kind == ledger.KindRouteBitcoin) {
+				j.statement(i)
 			}
 		}
+		if err := j.keys(); err != nil {
+			return nil, err
+		}
 	}
-	return b.File()
+	return b.File(), nil
+}
+
+// statement takes a statement with the batch that shows it, under its heads.
+func (j *joiner) statement(i int) {
+	st := j.s.Statements[i]
+	shown := &j.s.Batches[st.Batch]
+	st.Batch = j.b.Batch(shown.Header, shown.Slots, shown.Statements)
+	for _, p := range shown.Heads {
+		j.b.Cover(st.Batch, j.take(p.Head), p.Path)
+	}
+	j.b.Statement(st)
 }
 
 // HeadAt is a head of a file by size and root.

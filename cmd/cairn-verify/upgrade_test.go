@@ -277,7 +277,7 @@ func TestCalendarHostile(t *testing.T) {
 				w.Write(make([]byte, 1000))
 			}
 		}, 2, "longer than 10000 bytes"},
-		{"a redirect", "", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, 302) }, 2, "HTTP status 302"},
+		{"a redirect", "", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusFound) }, 2, "HTTP status 302"},
 		{"an error", "", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(500)
 			fmt.Fprint(w, "no\x1b[31m way\u202e")
