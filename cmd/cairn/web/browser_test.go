@@ -359,7 +359,7 @@ func TestEvilVerdict(t *testing.T) {
 	b := open(t, fileURL(t))
 	v := proof.VerifyBytes(read(t, kept+"file1.extended.proof"), options(t, kept+"file1.policy", kept+"file1.headers"))
 	b.do(chromedp.Evaluate[chromedp.Void](`
-		const evil = ` + strconv.Quote(evil+"‮​") + `;
+		const evil = ` + strconv.Quote(evil+"\u202e\u200b") + `;
 		const spoil = x => typeof x === "string" ? evil : Array.isArray(x) ? x.map(spoil) :
 			x && typeof x === "object" ? Object.fromEntries(Object.entries(x).map(([k, y]) => [k, k === "outcome" ? y : spoil(y)])) : x;
 		const verdict = spoil(` + string(v.JSON()) + `);

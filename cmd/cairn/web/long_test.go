@@ -126,7 +126,7 @@ func proveAll(t testing.TB, s *store.Store, keys *share.Keyring, device uint32, 
 func TestLong(t *testing.T) {
 	const n = 10_000
 	long := longProof(t, n)
-	path := put(t, evil+"‮.proof", long)
+	path := put(t, evil+"\u202e.proof", long)
 	b := open(t, fileURL(t))
 	b.offline()
 	b.do(chromedp.EmulateViewport(1280, 900), chromedp.SetValue(chromedp.CSS("#require"), "logged"), chromedp.Evaluate[chromedp.Void](`

@@ -11,11 +11,11 @@
 package web
 
 import (
-	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -54,12 +54,11 @@ const restrictions = "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsaf
 func Handler() http.Handler { return handler(dist) }
 
 func handler(files fs.FS) http.Handler {
-	packed, err := fs.ReadFile(files, file)
-	if err != nil {
+	p := &document{files: files, readers: make(chan struct{}, maxReaders)}
+	switch err := p.measure(); {
+	case errors.Is(err, fs.ErrNotExist):
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, missing, http.StatusNotFound) })
-	}
-	p := &document{packed: packed, readers: make(chan struct{}, maxReaders)}
-	if p.size, p.digest, err = measure(packed); err != nil {
+	case err != nil:
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "The page of this build is damaged.\n"+missing, http.StatusInternalServerError)
 		})
@@ -67,25 +66,37 @@ func handler(files fs.FS) http.Handler {
 	return p
 }
 
-// measure returns size and SHA-256 of the page.
-func measure(packed []byte) (size int64, digest string, err error) {
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return 0, "", fmt.Errorf("unpack the page: %w", err)
-	}
-	sum := sha256.New()
-	if size, err = io.Copy(sum, z); err != nil {
-		return 0, "", fmt.Errorf("unpack the page: %w", err)
-	}
-	return size, hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-// document is the one page. It never changes while the process runs.
+// document is the one page. It never changes while the process runs, and is read where it lies: in the program itself.
 type document struct {
-	packed  []byte
-	size    int64  // of the page itself, in bytes
+	files   fs.FS
+	packed  int64  // bytes of the file, compressed
+	size    int64  // bytes of the page itself
 	digest  string // SHA-256 of the page itself
 	readers chan struct{}
+}
+
+// measure reads the page once.
+func (p *document) measure() error {
+	f, err := p.files.Open(file)
+	if err != nil {
+		return fmt.Errorf("open the page: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("open the page: %w", err)
+	}
+	p.packed = info.Size()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return fmt.Errorf("unpack the page: %w", err)
+	}
+	sum := sha256.New()
+	if p.size, err = io.Copy(sum, z); err != nil {
+		return fmt.Errorf("unpack the page: %w", err)
+	}
+	p.digest = hex.EncodeToString(sum.Sum(nil))
+	return nil
 }
 
 func (p *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -117,22 +128,31 @@ func (p *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
+	length := p.size
 	if packed {
+		length = p.packed
 		w.Header().Set("Content-Encoding", "gzip")
-		w.Header().Set("Content-Length", strconv.Itoa(len(p.packed)))
-	} else {
-		w.Header().Set("Content-Length", strconv.FormatInt(p.size, 10))
 	}
-	if r.Method == http.MethodHead {
+	w.Header().Set("Content-Length", strconv.FormatInt(length, 10))
+	if r.Method != http.MethodHead {
+		p.send(w, packed)
+	}
+}
+
+// send writes the page. All of it was read before, so that only the reader's end can fail.
+func (p *document) send(w io.Writer, packed bool) {
+	f, err := p.files.Open(file)
+	if err != nil {
 		return
 	}
-	if packed {
-		_, _ = w.Write(p.packed)
-		return
+	defer f.Close()
+	var from io.Reader = f
+	if !packed {
+		if from, err = gzip.NewReader(f); err != nil {
+			return
+		}
 	}
-	if z, err := gzip.NewReader(bytes.NewReader(p.packed)); err == nil { // measure has read all of it
-		_, _ = io.Copy(w, z)
-	}
+	_, _ = io.Copy(w, from)
 }
 
 func (p *document) headers(h http.Header, tag string, download bool) {
