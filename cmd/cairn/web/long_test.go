@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"cairn/anchor/proof"
 	"cairn/ingest/frame"
@@ -30,7 +31,7 @@ func longProof(t testing.TB, n int) []byte {
 	now.Store(begin)
 	keys := share.Memory()
 	s, err := store.Open(store.Options{
-		Dir: t.TempDir(), Keyring: keys, Now: func() time.Time { return time.UnixMilli(now.Load()) },
+		Dir: "db", FS: vfs.NewMem(), Keyring: keys, Now: func() time.Time { return time.UnixMilli(now.Load()) },
 		Clock: func() reading.Clock { return reading.Synced },
 	})
 	if err != nil {
