@@ -10,17 +10,7 @@ import (
 
 // take collects what one file proves.
 func (s *finder) take(f *File) {
-	at := make([]int, len(f.Heads)) // of each head; -1: it is not the log's
-	for i := range f.Heads {
-		at[i] = s.takeHead(f.Heads[i].Note)
-	}
-	for _, e := range f.Extends {
-		s.takeExtension(&e, at)
-	}
-	batches := make([]int, len(f.Batches))
-	for i := range f.Batches {
-		batches[i] = s.takeBatch(&f.Batches[i], at)
-	}
+	batches := s.takeLog(f)
 	summaries := make([]int, len(f.Summaries))
 	for i := range f.Summaries {
 		summaries[i] = s.takeSummary(&f.Summaries[i], batches)
@@ -34,6 +24,23 @@ func (s *finder) take(f *File) {
 	for i := range f.Statements {
 		s.takeStatement(&f.Statements[i], batches)
 	}
+}
+
+// takeLog collects what a file proves of the log, and returns where its batches
+// are; -1 for one that it does not prove.
+func (s *finder) takeLog(f *File) []int {
+	at := make([]int, len(f.Heads)) // of each head; -1: it is not the log's
+	for i := range f.Heads {
+		at[i] = s.takeHead(f.Heads[i].Note)
+	}
+	for _, e := range f.Extends {
+		s.takeExtension(&e, at)
+	}
+	batches := make([]int, len(f.Batches))
+	for i := range f.Batches {
+		batches[i] = s.takeBatch(&f.Batches[i], at)
+	}
+	return batches
 }
 
 func inside(list []int, i int) int {

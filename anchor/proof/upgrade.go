@@ -134,11 +134,16 @@ type joiner struct {
 	b     *Builder
 	f, s  *File
 	find  *finder
-	mine  []int // of each of the proof's heads, that of the finder; grows with it
-	its   []int // of each of the file's
-	more  bool  // a route counts as lacking though there is a receipt: its block may be gone
-	tied  bool  // a head of the file is tied to one of the proof's
+	mine  []int      // of each of the proof's heads, that of the finder; grows with it
+	its   []int      // of each of the file's
+	order []int      // the file's heads by size
+	offer [][]string // of each of the file's heads, what it holds
+	more  bool       // a route counts as lacking though there is a receipt: its block may be gone
+	tied  bool       // a head of the file is tied to one of the proof's
 	added []string
+
+	promise map[string]bool // of receipts' data, whether it is no more
+	headers map[string]int  // of the file's batches, by header
 }
 
 // newJoiner looks at a file. What is false, or contradicts the proof, is refused.
@@ -150,10 +155,13 @@ func newJoiner(b *Builder, s *File, o Options, more bool) (*joiner, error) {
 	if v := Verify(s, Options{Trust: o.Trust}); isFalse(&v) {
 		return nil, fmt.Errorf("%w: %s", ErrFalse, v.Reason)
 	}
-	j := &joiner{b: b, f: f, s: s, find: newFinder(f.Ledger), more: more}
+	j := &joiner{b: b, f: f, s: s, find: newFinder(f.Ledger), more: more, promise: make(map[string]bool), headers: make(map[string]int)}
+	for i := range s.Batches {
+		j.headers[string(s.Batches[i].Header)] = i
+	}
 	j.find.findKeys([]*File{f, s})
-	j.find.take(f)
-	j.find.take(s)
+	j.find.takeLog(f)
+	j.find.takeLog(s)
 	j.find.compareHeads()
 	j.find.compareLogs()
 	j.find.compareBatches()
@@ -166,6 +174,10 @@ func newJoiner(b *Builder, s *File, o Options, more bool) (*joiner, error) {
 	for i := range s.Heads {
 		j.its = append(j.its, j.find.takeHead(s.Heads[i].Note))
 	}
+	if len(j.mine)*len(j.its) > maxPairs*16 {
+		return nil, fmt.Errorf("%d heads and %d in the proof are too many for one upgrade", len(j.its), len(j.mine))
+	}
+	j.offer, j.order = j.holdings(s), j.bySize()
 	if slices.Contains(j.mine, -1) || slices.Contains(j.its, -1) {
 		return nil, fmt.Errorf("%w: a head is not signed by the log", ErrFalse) // Verify has refused it
 	}
@@ -248,18 +260,21 @@ func (j *joiner) receipt(r Receipt, its, mine int) {
 	}
 }
 
-// holds returns what a head of a file has that counts: the routes of its
-// receipts that name a block, and its cosigners.
-func holds(f *File, head int) (all []string) {
-	for _, r := range f.Receipts {
-		if r.Head == head && !onlyPromises(&r) {
-			all = append(all, r.Route)
+// holdings returns of each head of a file what it has that counts: the routes of
+// its receipts that name a block, and its cosigners.
+func (j *joiner) holdings(f *File) [][]string {
+	all := make([][]string, len(f.Heads))
+	for i := range f.Receipts {
+		if r := &f.Receipts[i]; !j.onlyPromises(r) {
+			all[r.Head] = append(all[r.Head], r.Route)
 		}
 	}
-	_, lines := cutCosignatures(f.Heads[head].Note)
-	for line := range bytes.Lines(lines) {
-		if name, sig, err := cutSignature(strings.TrimSuffix(string(line), "\n")); err == nil && len(sig) > 4 {
-			all = append(all, fmt.Sprintf("%s %x", name, sig[:4]))
+	for i := range f.Heads {
+		_, lines := cutCosignatures(f.Heads[i].Note)
+		for line := range bytes.Lines(lines) {
+			if name, sig, err := cutSignature(strings.TrimSuffix(string(line), "\n")); err == nil && len(sig) > 4 {
+				all[i] = append(all[i], fmt.Sprintf("%s %x", name, sig[:4]))
+			}
 		}
 	}
 	return all
@@ -267,30 +282,37 @@ func holds(f *File, head int) (all []string) {
 
 // onlyPromises reports whether a receipt is no more than what calendars
 // promise: where one is to be had that says more, it is lacking.
-func onlyPromises(r *Receipt) bool {
+func (j *joiner) onlyPromises(r *Receipt) bool {
 	if r.Kind != KindOTS {
 		return false
 	}
-	ots, err := ParseOTSReceipt(r.Data)
-	if err != nil {
-		return false
+	only, known := j.promise[string(r.Data)]
+	if !known {
+		if ots, err := ParseOTSReceipt(r.Data); err == nil {
+			t, err := ots.tree([32]byte{})
+			only = err == nil && !t.attested()
+		}
+		j.promise[string(r.Data)] = only
 	}
-	t, err := ots.tree([32]byte{})
-	return err == nil && !t.attested()
+	return only
 }
 
 // has returns what the proof has for a head, in itself and in those that the
 // proof shows to extend it.
 func (j *joiner) has(head int) map[string]bool {
+	held, later := j.holdings(j.f), make(map[int][]int)
+	for _, e := range j.f.Extends {
+		later[e.Old] = append(later[e.Old], e.New)
+	}
 	has, seen := make(map[string]bool), map[int]bool{head: true}
 	for todo := []int{head}; len(todo) > 0; todo = todo[1:] {
-		for _, what := range holds(j.f, todo[0]) {
+		for _, what := range held[todo[0]] {
 			has[what] = true
 		}
-		for _, e := range j.f.Extends {
-			if e.Old == todo[0] && !seen[e.New] {
-				seen[e.New] = true
-				todo = append(todo, e.New)
+		for _, next := range later[todo[0]] {
+			if !seen[next] {
+				seen[next] = true
+				todo = append(todo, next)
 			}
 		}
 	}
@@ -301,8 +323,8 @@ func (j *joiner) has(head int) map[string]bool {
 // head of the file which has it and extends that.
 func (j *joiner) nearest(head int) {
 	has, fresh := j.has(head), make(map[string]bool)
-	for _, i := range j.bySize() {
-		all, known := holds(j.s, i), slices.Contains(j.mine, j.its[i])
+	for _, i := range j.order {
+		all, known := j.offer[i], slices.Contains(j.mine, j.its[i])
 		lacking := slices.ContainsFunc(all, func(what string) bool { return !has[what] || j.more && !known && !fresh[what] })
 		if !lacking && len(all) > 0 && j.find.first(j.its[i]) == j.find.first(j.mine[head]) {
 			j.tied = true
@@ -394,8 +416,8 @@ func (j *joiner) head(its int) int {
 // cover puts a batch of the proof under heads of the file that hold what it
 // lacks, where the file has that batch too.
 func (j *joiner) cover(batch int) {
-	i := slices.IndexFunc(j.s.Batches, func(b Batch) bool { return bytes.Equal(b.Header, j.f.Batches[batch].Header) })
-	if i < 0 {
+	i, ok := j.headers[string(j.f.Batches[batch].Header)]
+	if !ok {
 		return
 	}
 	j.tied = true
@@ -407,7 +429,7 @@ func (j *joiner) cover(batch int) {
 	}
 	for _, p := range j.s.Batches[i].Heads {
 		lacking := false
-		for _, what := range holds(j.s, p.Head) {
+		for _, what := range j.offer[p.Head] {
 			lacking = lacking || !has[what]
 		}
 		if !lacking {
