@@ -5,29 +5,57 @@ import (
 	"testing"
 
 	"cairn/ingest/reading"
+	"cairn/merkle"
+	"cairn/merkle/ledger"
 )
 
-// rangeOf is a file that shows n readings as a range does, with these fields or
-// all. Its readings hang on nothing.
+// rangeOf is a file that shows n readings of a stream, from its first on, with
+// these fields or all. One summary shows them to be complete.
 func rangeOf(t testing.TB, n int, fields ...int) *File {
 	t.Helper()
-	s, f, _ := oneOfMany(t)
-	b := NewBuilder(f.Ledger.Key, f.Ledger.Nonce)
-	b.Cover(b.Batch(f.Batches[0].Header, f.Batches[0].Slots, nil), b.Head(f.Heads[0].Note), f.Batches[0].Heads[0].Path)
-	at := b.Range(Range{Summaries: []int{b.Summary(f.Summaries[0])}, To: 1})
+	s := newSite("range")
+	const slot = 3
+	tag := ledger.Tag(s.tagKey, s.id, slot)
+	r := Range{From: siteStart, To: siteStart + siteWindow, Readings: make([]Numbered, n)}
+	leaves := make(merkle.Leaves, n)
 	for i := range n {
-		rec := s.record(3, uint64(i), siteStart+int64(i)*1000)
+		rec := s.record(slot, uint64(i), siteStart+int64(i)*siteWindow/int64(n))
 		shown := fields
 		if len(fields) == 0 {
 			for k := range rec.items {
 				shown = append(shown, k)
 			}
 		}
-		v := Numbered{Seq: rec.seq, Width: len(rec.leaves), Hidden: Cover(rec.leaves, shown)}
+		v := &r.Readings[i]
+		v.Seq, v.Width, v.Hidden = rec.seq, len(rec.leaves), Cover(rec.leaves, shown)
 		for _, k := range shown {
 			v.Fields = append(v.Fields, Field{Index: k, Item: rec.items[k], Salt: s.salts.Salt(rec.seq, k, len(rec.items))})
 		}
-		b.Numbered(at, v)
+		leaves[i] = reading.EntryLeaf(tag, rec.seq, rec.root)
+	}
+	root := merkle.RootOf(leaves)
+	sum := ledger.Summary{Slot: slot, From: siteStart, To: r.To, Next: uint64(n), Run: root, Stream: root}
+	shown := Summary{Tag: tag, Item: sum.Append(nil), Path: pathTo("batch", batchDepth)}
+	entry := ledger.SummaryEntry(tag, shown.Item, shown.Salt)
+	slots := Shown{Item: ledger.Slots{Depth: batchDepth}.Append(nil)}
+	h := ledger.Header{Ledger: s.id, From: sum.From, To: sum.To}
+	h.Root, _ = merkle.RootFromPerfectPath(merkle.LeafHash(entry[:]), slot, shown.Path)
+	h.Hidden[ledger.HiddenSlots] = ledger.Hide(slots.Item, slots.Salt)
+	header, path := h.Append(nil), pathTo("log", logDepth)
+	top, _ := merkle.RootFromPerfectPath(merkle.LeafHash(header), 0, path)
+	note, err := merkle.SignCheckpoint(merkle.Checkpoint{Origin: ledger.Origin(s.id), Size: 1 << logDepth, Root: top}, s.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := NewBuilder(s.policyKey(), s.nonce)
+	shown.Batch = b.Batch(header, slots, nil)
+	b.Cover(shown.Batch, b.Head(note), path)
+	r.Summaries = []int{b.Summary(shown)}
+	readings := r.Readings
+	r.Readings = nil
+	at := b.Range(r)
+	for i := range readings {
+		b.Numbered(at, readings[i])
 	}
 	return b.File()
 }
@@ -72,7 +100,16 @@ func BenchmarkFile(b *testing.B) {
 				runtime.GC()
 				runtime.ReadMemStats(&after)
 				b.ReportMetric(float64(int64(after.HeapAlloc-before.HeapAlloc))/1e6, "MB/kept")
-				runtime.KeepAlive(f)
+			})
+			b.Run("verify", func(b *testing.B) {
+				var v Verdict
+				for b.Loop() {
+					v = Verify(f, Options{Require: LevelLogged})
+				}
+				if v.Level != LevelLogged {
+					b.Fatal(v.Text())
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(c.n), "ns/reading")
 			})
 		})
 	}

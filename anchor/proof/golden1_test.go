@@ -2,9 +2,14 @@ package proof
 
 import (
 	"bytes"
+	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"cairn/merkle/ledger"
 )
 
 // version1 are files of version 1 of all kinds, of one site and with one policy,
@@ -18,7 +23,11 @@ type version1 struct {
 
 func makeVersion1(t testing.TB) *version1 {
 	t.Helper()
-	s := newSite("version 1").build(8)
+	s := newSite("version 1")
+	s.summary = func(sum *ledger.Summary) {
+		sum.Hidden = ledger.Hide(restOf(sum), salt("rest", sum.Slot, uint64(sum.From)))
+	}
+	s.build(8)
 	all := &version1{policy: s.policy2()}
 	all.policy.Groups[1].Need = 2
 	all.policy.Witnesses = []Witness{siteWitness("a"), siteWitness("b"), siteWitness("c")}
@@ -55,6 +64,20 @@ func makeVersion1(t testing.TB) *version1 {
 	extended.f.Receipts = nil
 	anchored(extended, 8, cosign(t, s.head(t, 8), "b", 1_760_005_000))
 	extended.Vouch(Vouch{Receipt: 0, Kind: VouchSyncCommittee, Data: []byte("what a committee signs")})
+	ranged := NewBuilder(s.policyKey(), s.nonce)
+	head := ranged.Head(s.head(t, 5))
+	r := s.ofRange(t, ranged, head, 5, 2, 5, 0, 2, 4)
+	ranged.Range(r)
+	for _, i := range []int{0, 2} {
+		s.tell(t, ranged, head, 5, 0, i)
+	}
+	for i := range r.Summaries {
+		sum, err := ledger.ParseSummary(ranged.f.Summaries[i].Item)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ranged.Rest(i, Shown{Item: restOf(&sum), Salt: salt("rest", sum.Slot, uint64(sum.From))})
+	}
 	update := NewBuilder(s.policyKey(), s.nonce)
 	s.extend(t, update, 5, 8)
 	update.f.Receipts = nil
@@ -62,9 +85,22 @@ func makeVersion1(t testing.TB) *version1 {
 		"file1.single.proof":   anchored(one(), 5).File(),
 		"file1.cosigned.proof": anchored(one(), 5, signed).File(),
 		"file1.extended.proof": extended.File(),
+		"file1.range.proof":    anchored(ranged, 5).File(),
 		"file1.update.proof":   anchored(update, 8).File(),
 	}
 	return all
+}
+
+// restOf is what a summary of a site hides.
+func restOf(sum *ledger.Summary) []byte {
+	n := sum.Next - sum.First
+	r := ledger.Rest{Seen: n, LostKnown: true}
+	if r.HasReceived = n != 0; r.HasReceived {
+		r.From, r.To = sum.From, sum.From+int64(n-1)*1000
+		fifty := []byte{0x18, 50}
+		r.Ranges = []ledger.Range{{Name: "H", Unit: "%RH", Min: fifty, Max: fifty}}
+	}
+	return r.Append(nil)
 }
 
 func (all *version1) options(t testing.TB) Options {
@@ -145,6 +181,24 @@ func looseEnd(f *File, body []byte, i int) bool {
 	return false
 }
 
+// said is what a verdict says of readings and statements, without what it says
+// about their proof.
+func said(t testing.TB, v *Verdict) string {
+	t.Helper()
+	r, s := slices.Clone(v.Readings), slices.Clone(v.Statements)
+	for i := range r {
+		r[i].Level, r[i].NotBefore, r[i].NotAfter = 0, nil, nil
+	}
+	for i := range s {
+		s[i].Level = 0
+	}
+	b, err := json.Marshal([]any{r, s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 // TestFlips1 flips a bit of each byte of the body of each kind of file, packed
 // again with the right checksum: there is a name for what is wrong, or what is
 // shown is not the same.
@@ -155,18 +209,37 @@ func TestFlips1(t *testing.T) {
 	if testing.Short() {
 		step = 13
 	}
-	for name, f := range all.files {
+	done := make(map[string]bool) // receipts, of which several files have the same
+	for _, name := range slices.Sorted(maps.Keys(all.files)) {
+		f := all.files[name]
 		file := mustEncode(t, f)
 		good := VerifyBytes(file, o)
 		body, full, codes := bodyOf(t, file), good.JSON(), map[Code]int{}
+		skip := make([]bool, len(body))
+		for _, r := range f.Receipts {
+			if at := bytes.Index(body, r.Data); done[string(r.Data)] {
+				for i := range r.Data {
+					skip[at+i] = true
+				}
+			}
+		}
 		for i := 0; i < len(body); i += step {
+			if skip[i] {
+				continue
+			}
 			bad := bytes.Clone(body)
 			bad[i] ^= 1 << (i % 8)
 			v := VerifyBytes(wrapped(t, bad), o)
-			if bytes.Equal(v.JSON(), full) && !looseEnd(f, body, i) || v.Level < LevelAnchored && (v.Code == "" || v.Reason == "") {
+			if v.Code == good.Code && bytes.Equal(v.JSON(), full) && !looseEnd(f, body, i) || v.Level < LevelAnchored && (v.Code == "" || v.Reason == "") {
 				t.Errorf("%s: byte %d ^ %02x: %v %q", name, i, 1<<(i%8), v.Level, v.Code)
 			}
+			if v.Outcome == Verified && said(t, &v) != said(t, &good) {
+				t.Errorf("%s: byte %d ^ %02x: verified with other readings", name, i, 1<<(i%8))
+			}
 			codes[v.Code]++
+		}
+		for _, r := range f.Receipts {
+			done[string(r.Data)] = true
 		}
 		t.Logf("%s: %d bytes, reasons %v", name, len(body), codes)
 	}
