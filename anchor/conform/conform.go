@@ -72,7 +72,7 @@ type Downer interface {
 }
 
 // Patience is how long the suite waits for anything on a chain of its own.
-const Patience = 60 * time.Second
+const Patience = 2 * time.Minute
 
 // Run runs the suite.
 func Run(t *testing.T, h Harness) {

@@ -272,17 +272,24 @@ func (r *runner) home(size uint64) {
 }
 
 // included waits until the route has the receipt of its anchor in a block that
-// is not final yet. It mines seldom, so that the block is not final at once.
+// is not final yet. It mines seldom, so that the block is not final at once; where
+// it was all the same, on a slow day, another head goes the way, and it mines more
+// seldom.
 func (r *runner) included() *anchor.Anchor {
 	r.s.t.Helper()
 	var p *anchor.Anchor
-	looks := 0
+	looks, seldom := 0, 25
 	r.s.until("inclusion", false, func() bool {
-		if st := r.Status(); r.s.h.Live && st.Pending == nil && st.LastFinal != nil && st.LastFinal.Size == r.s.log.newest() {
-			return true // blocks came faster than the route looks
+		if st := r.Status(); st.Pending == nil && st.LastFinal != nil && st.LastFinal.Size == r.s.log.newest() {
+			if r.s.h.Live {
+				return true // blocks came faster than the route looks
+			}
+			r.s.log.grow()
+			looks, seldom = 0, 2*seldom
+			return false
 		}
 		if r.pending(anchor.Broadcast) != nil || r.pending(anchor.Orphaned) != nil {
-			if looks++; looks%25 == 1 {
+			if looks++; looks%seldom == 1 {
 				r.s.world.Mine(1)
 			}
 		}
