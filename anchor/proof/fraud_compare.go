@@ -61,7 +61,7 @@ func (s *finder) compareBatches() {
 	}
 	if len(order) > 0 {
 		first, last := s.batches[order[0]].header.Index, s.batches[order[len(order)-1]].header.Index
-		s.compared("%s, %s: no number may have two", count(len(order), "batch"), batches(first, last+1))
+		s.compared("%s (%s): no number may have two", count(len(order), "batch"), batches(first, last+1))
 	}
 }
 
