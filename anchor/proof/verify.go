@@ -102,6 +102,7 @@ type checker struct {
 	rangeStates []rangeState       // of the file's ranges
 	bound       map[uint64]boundAs // by stream, what its bind statement says
 	missing     []lack             // in ranges, by step 14
+	lookedAt    int                // declared spans, to tell of them in ranges
 
 	cosigning *cosigning // what the policy asks of witnesses; nil: nothing
 

@@ -15,6 +15,7 @@ func (c *checker) complete() (string, *fault) {
 	if len(c.f.Ranges) == 0 {
 		return "", nil
 	}
+	c.notBefores()
 	d := c.declarations()
 	c.v.Ranges = make([]RangeVerdict, 0, len(c.f.Ranges))
 	gaps, findings := 0, 0
@@ -31,6 +32,20 @@ func (c *checker) complete() (string, *fault) {
 	}
 	c.v.Checks = append(c.v.Checks, Check{14, stepNames[14], findings == 0, detail})
 	return "", nil
+}
+
+// notBefores bounds those readings of ranges that may have come in an earlier
+// batch than the one which shows them by the batch before them that is shown.
+func (c *checker) notBefores() {
+	for i := range c.v.Readings {
+		switch r := &c.v.Readings[i]; {
+		case r.before == r.at:
+		case r.before < 0 || c.anchors[r.before] == nil:
+			r.NotBefore, c.v.NotBefore = nil, nil
+		default:
+			r.NotBefore = c.anchors[r.before].notBefore
+		}
+	}
 }
 
 // lack is a reason why a range is not complete.
@@ -65,12 +80,18 @@ func (c *checker) judge() {
 
 // declarations are what the statements shown say about gaps.
 type declarations struct {
-	window  int64 // length of a window in ms; 0: the genesis is not shown
-	spans   []declaredSpan
-	reboots map[streamPlace]uint64 // number of the statement
-	rotated map[uint64]uint64      // by stream, the number of a statement that gives its device a new key
-	newest  uint64                 // size of the largest head
+	window  int64          // length of a window in ms; 0: the genesis is not shown
+	spans   []declaredSpan // ascending by their beginning
+	cover   declaredTime   // the same, but for clocks that went back
+	reboots map[streamPlace]reboot
+	newest  uint64 // size of the largest head
+
+	// reach[i] is the span of a clock, of spans[:i+1], that ends last; -1: none.
+	reach []int
 }
+
+// reboot is a statement that a device began to count anew.
+type reboot struct{ statement, old, new uint64 }
 
 type streamPlace struct{ slot, seq uint64 }
 
@@ -81,10 +102,11 @@ type declaredSpan struct {
 	from, to int64
 	reason   string
 	by       string
+	back     bool // a clock that was set back: no window is missing by that
 }
 
 func (c *checker) declarations() *declarations {
-	d := &declarations{reboots: make(map[streamPlace]uint64), rotated: make(map[uint64]uint64)}
+	d := &declarations{reboots: make(map[streamPlace]reboot)}
 	told := make(map[uint64]bool)
 	for i := range c.f.Statements {
 		s := &c.f.Statements[i]
@@ -97,6 +119,15 @@ func (c *checker) declarations() *declarations {
 	}
 	for i := range c.heads {
 		d.newest = max(d.newest, c.heads[i].Size)
+	}
+	slices.SortStableFunc(d.spans, func(a, b declaredSpan) int { return cmp.Compare(a.from, b.from) })
+	d.cover = newDeclaredTime(d.spans, d.window)
+	last := -1
+	for i := range d.spans {
+		if d.spans[i].kind == GapClock && (last < 0 || d.spans[i].to > d.spans[last].to) {
+			last = i
+		}
+		d.reach = append(d.reach, last)
 	}
 	return d
 }
@@ -111,16 +142,23 @@ func (d *declarations) take(number uint64, st *ledger.Statement) {
 			d.window = int64(w)
 		}
 	case ledger.KindGap:
-		from, to := msOf(st, "from"), msOf(st, "to")
-		d.spans = append(d.spans, declaredSpan{GapDown, from, max(from, to), reason, by})
+		// Nobody declares what is still to come.
+		if from, to := msOf(st, "from"), min(msOf(st, "to"), st.At); from <= to {
+			d.spans = append(d.spans, declaredSpan{kind: GapDown, from: from, to: to, reason: reason, by: by})
+		}
 	case ledger.KindClock:
-		a, b := msOf(st, "was"), msOf(st, "now")
-		d.spans = append(d.spans, declaredSpan{GapClock, min(a, b), max(a, b), reason, by})
+		was, now := msOf(st, "was"), msOf(st, "now")
+		span := declaredSpan{kind: GapClock, from: min(was, now), to: max(was, now), reason: reason, by: by, back: now < was}
+		if !span.back {
+			span.to = max(span.from, min(span.to, st.At))
+		}
+		d.spans = append(d.spans, span)
 	case ledger.KindReboot:
 		seq, _ := st.Uint("sequence")
-		d.reboots[streamPlace{slot, seq}] = number
-	case ledger.KindRotate:
-		d.rotated[slot] = number
+		r := reboot{statement: number}
+		r.old, _ = st.Uint("restart-old")
+		r.new, _ = st.Uint("restart-new")
+		d.reboots[streamPlace{slot, seq}] = r
 	}
 }
 
@@ -138,8 +176,8 @@ type tally struct {
 
 	v       RangeVerdict
 	missing []lack
-	inRests []declaredSpan // gaps that the rests shown declare
-	lost    map[int]uint64 // by summary, frames lost in its run
+	rests   map[int]*ledger.Rest // by summary, what it hides, where that is shown
+	lost    map[int]uint64       // by summary, frames lost in its run
 }
 
 func (t *tally) verdict() RangeVerdict {
@@ -155,7 +193,7 @@ func (t *tally) verdict() RangeVerdict {
 	}
 	t.binding()
 	t.parts()
-	t.rests()
+	t.readRests()
 	t.coverage()
 	t.windows()
 	t.counters()
@@ -165,13 +203,14 @@ func (t *tally) verdict() RangeVerdict {
 	return t.v
 }
 
-// from is since when the range is known.
+// from is since when the range is known: from its border, or from the stream's
+// own beginning on.
 func (t *tally) from() int64 {
 	first := &t.s.sums[0]
 	if t.s.border && t.r.First > 0 {
 		return first.To
 	}
-	return min(first.From, max(t.r.From, 0)) // the stream's own beginning
+	return first.From
 }
 
 func (t *tally) binding() {
@@ -218,29 +257,33 @@ func (t *tally) lack(code Code, format string, args ...any) {
 	}
 }
 
-// rests gathers the gaps that the rests shown declare.
-func (t *tally) rests() {
+// readRests reads what the summaries hide, where that is shown.
+func (t *tally) readRests() {
+	t.rests = make(map[int]*ledger.Rest)
 	for k := range t.s.sums {
-		if rest := t.rest(k); rest != nil {
-			for _, g := range rest.Gaps {
-				by := fmt.Sprintf("summary of batch %d", t.s.sums[k].index)
-				t.inRests = append(t.inRests, declaredSpan{GapDown, g.From, g.To, g.Reason, by})
-			}
+		shown := t.c.f.Summaries[t.s.sums[k].at].Rest
+		if shown == nil {
+			continue
+		}
+		if rest, err := ledger.ParseRest(shown.Item); err == nil { // step 6 has been there
+			t.rests[k] = &rest
 		}
 	}
 }
 
-// rest is what summary k hides, nil if it is not shown.
-func (t *tally) rest(k int) *ledger.Rest {
-	shown := t.c.f.Summaries[t.s.sums[k].at].Rest
-	if shown == nil {
+// restSpans are the gaps that a summary's rest declares, in its own window.
+func (t *tally) restSpans(k int) (all []declaredSpan) {
+	rest := t.rests[k]
+	if rest == nil {
 		return nil
 	}
-	rest, err := ledger.ParseRest(shown.Item)
-	if err != nil {
-		return nil // step 6 has been there
+	sum := &t.s.sums[k]
+	for _, g := range rest.Gaps {
+		if from, to := max(g.From, sum.From), min(g.To, sum.To); from < to {
+			all = append(all, declaredSpan{kind: GapDown, from: from, to: to, reason: g.Reason, by: fmt.Sprintf("summary of batch %d", sum.index)})
+		}
 	}
-	return &rest
+	return all
 }
 
 // coverage holds that the range is known from where it is claimed.
@@ -253,12 +296,7 @@ func (t *tally) coverage() {
 // windows holds that from summary to summary there is a batch for each window,
 // or that somebody says why not.
 func (t *tally) windows() {
-	begin, end := t.s.sums[0].From, t.s.sums[len(t.s.sums)-1].To
-	for _, span := range slices.Concat(t.d.spans, t.inRests) {
-		if span.from < end && span.to > begin && !t.inStatement(&span) {
-			t.v.Gaps = append(t.v.Gaps, GapVerdict{Kind: span.kind, From: timeText(span.from), To: timeText(span.to), Declared: true, By: span.by, Reason: span.reason})
-		}
-	}
+	t.declared()
 	if t.d.window == 0 {
 		t.lack(CodeWindowUnknown, "the length of a window is not shown, so that nobody can tell whether windows are missing")
 		return
@@ -269,36 +307,76 @@ func (t *tally) windows() {
 			before := &t.s.sums[k-1]
 			t.between(before.To, sum.From, sum.index-before.index-1)
 		}
-		t.between(sum.From, sum.To, 1)
+		if k > 0 || !t.s.border {
+			t.within(k)
+		}
 	}
 }
 
-// inStatement reports whether a span of a rest lies in one that a statement
-// declares, and so is told of already.
-func (t *tally) inStatement(span *declaredSpan) bool {
-	return slices.ContainsFunc(t.d.spans, func(d declaredSpan) bool {
-		return d.by != span.by && d.from <= span.from && span.to <= d.to
-	})
+// declared tells of the gaps that are declared in the time that is known.
+func (t *tally) declared() {
+	begin, end := t.from(), t.s.sums[len(t.s.sums)-1].To
+	for i := range t.d.spans {
+		span := &t.d.spans[i]
+		if t.c.lookedAt++; span.from >= end || t.c.lookedAt > maxLookedAt {
+			break
+		}
+		if span.to > begin {
+			t.tell(span)
+		}
+	}
+	for k := range t.s.sums {
+		for _, span := range t.restSpans(k) {
+			if !t.d.cover.holds(span.from, span.to) { // or a statement tells of it
+				t.tell(&span)
+			}
+		}
+	}
 }
 
-// between holds that a time has as many batches as windows.
+// maxLookedAt bounds how often a declared span is looked at to tell of it in one
+// more range.
+const maxLookedAt = 1 << 22
+
+func (t *tally) tell(span *declaredSpan) {
+	t.v.Gaps = append(t.v.Gaps, GapVerdict{Kind: span.kind, From: timeText(span.from), To: timeText(span.to), Declared: true, By: span.by, Reason: span.reason})
+}
+
+// within holds that a summary's window is one, or that all of it is declared.
+func (t *tally) within(k int) {
+	sum := &t.s.sums[k]
+	n, ok := t.windowsIn(sum.From, sum.To)
+	switch {
+	case !ok || n == 0:
+		t.lack(CodeWindows, "the window of batch %d, %s to %s, is none of %v", sum.index, timeText(sum.From), timeText(sum.To), duration(t.d.window))
+	case n > 1 && !t.d.cover.holds(sum.From, sum.To) && !newDeclaredTime(t.restSpans(k), t.d.window).holds(sum.From, sum.To):
+		t.absent(sum.From, sum.To, n-1)
+	}
+}
+
+// windowsIn is how many windows a time has; not ok if it does not come out even.
+func (t *tally) windowsIn(from, to int64) (n uint64, ok bool) {
+	return uint64((to - from) / t.d.window), (to-from)%t.d.window == 0
+}
+
+// between holds that a time between two summaries has as many batches as windows.
 func (t *tally) between(from, to int64, batches uint64) {
-	missing := to - from
-	if batches > uint64(missing/t.d.window) {
-		t.lack(CodeWindows, "the log has %s between %s and %s, and that is time for %d", count(int(min(batches, 1<<62)), "batch"), timeText(from), timeText(to), missing/t.d.window)
+	n, ok := t.windowsIn(from, to)
+	if !ok || batches > n {
+		t.lack(CodeWindows, "the log has %s between %s and %s, and that is time for %d", countOf(batches, "batch"), timeText(from), timeText(to), n)
 		return
 	}
-	missing -= int64(batches) * t.d.window
-	if missing == 0 {
-		return
+	if missing, told := n-batches, t.d.cover.windows(from, to); missing > told {
+		t.absent(from, to, missing-told)
 	}
-	if t.declaredIn(from, to) >= missing {
-		return
-	}
-	n := uint64((missing + t.d.window - 1) / t.d.window)
+}
+
+func (t *tally) absent(from, to int64, n uint64) {
 	t.v.Gaps = append(t.v.Gaps, GapVerdict{Kind: GapWindows, From: timeText(from), To: timeText(to), Count: n})
 	t.lack(CodeGap, "%s missing between %s and %s, and nothing shown says why", isAre(n, "window"), timeText(from), timeText(to))
 }
+
+func countOf(n uint64, what string) string { return count(int(min(n, 1<<62)), what) }
 
 func isAre(n uint64, what string) string {
 	verb := " are"
@@ -306,20 +384,6 @@ func isAre(n uint64, what string) string {
 		verb = " is"
 	}
 	return count(int(min(n, 1<<62)), what) + verb
-}
-
-// declaredIn is how much of a time is declared, in ms.
-func (t *tally) declaredIn(from, to int64) (sum int64) {
-	all := slices.Concat(t.d.spans, t.inRests)
-	slices.SortFunc(all, func(a, b declaredSpan) int { return cmp.Compare(a.from, b.from) })
-	for _, span := range all {
-		begin, end := max(span.from, from), min(span.to, to)
-		if begin < end {
-			sum += end - begin
-			from = end
-		}
-	}
-	return sum
 }
 
 // counters holds the device's own numbers against what is declared of them.
@@ -357,10 +421,7 @@ func (t *tally) counters() {
 }
 
 func (t *tally) declaresLoss(j *counterJump) (by string, ok bool) {
-	if j.run < 0 {
-		return "", false
-	}
-	rest := t.rest(j.run)
+	rest := t.rests[j.run]
 	if rest == nil || rest.LostKnown && rest.Lost < t.lost[j.run] {
 		return "", false
 	}
@@ -368,16 +429,11 @@ func (t *tally) declaresLoss(j *counterJump) (by string, ok bool) {
 }
 
 func (t *tally) declaresAnew(j *counterJump) (by string, ok bool) {
-	if n, ok := t.d.reboots[streamPlace{t.s.slot, j.at}]; ok {
-		return fmt.Sprintf("statement %d", n), true
+	if r, ok := t.d.reboots[streamPlace{t.s.slot, j.at}]; ok && r.old == j.old.restart() && r.new == j.new.restart() {
+		return fmt.Sprintf("statement %d", r.statement), true
 	}
-	if n, ok := t.d.rotated[t.s.slot]; ok {
-		return fmt.Sprintf("statement %d", n), true
-	}
-	if j.run >= 0 {
-		if rest := t.rest(j.run); rest != nil && !rest.LostKnown {
-			return fmt.Sprintf("summary of batch %d", t.s.sums[j.run].index), true
-		}
+	if rest := t.rests[j.run]; rest != nil && !rest.LostKnown {
+		return fmt.Sprintf("summary of batch %d", t.s.sums[j.run].index), true
 	}
 	return "", false
 }
@@ -403,21 +459,38 @@ func (t *tally) numbered(lost, anew uint64) {
 }
 
 // steps holds that readings whose clock had stepped are near a statement that
-// says so.
+// says so. A step back of up to two seconds needs none: while it lasts the clock
+// stands still, so that all that comes has one stamp.
 func (t *tally) steps() {
 	for _, s := range t.s.steps {
 		g := GapVerdict{Kind: GapClock, From: timeText(s.min), To: timeText(s.max), Count: s.n}
-		for _, d := range t.d.spans {
-			if d.kind == GapClock && d.from-quarterHour <= s.max && d.to+quarterHour >= s.min {
-				g.Declared, g.By, g.Reason = true, d.by, d.reason
-				break
-			}
+		if d := t.d.clockNear(s.min, s.max); d != nil {
+			g.Declared, g.By, g.Reason = true, d.by, d.reason
+		} else if s.min == s.max {
+			g.Declared, g.By = true, "the readings themselves"
 		}
 		t.v.Gaps = append(t.v.Gaps, g)
 		if !g.Declared {
 			t.lack(CodeClock, "reading %d and what follows are stamped by a clock that had stepped, and no statement shown says so", s.first)
 		}
 	}
+}
+
+// clockNear returns a clock's step within a quarter hour of a time.
+func (d *declarations) clockNear(from, to int64) *declaredSpan {
+	n, _ := slices.BinarySearchFunc(d.spans, to+quarterHour, func(s declaredSpan, at int64) int {
+		if s.from <= at {
+			return -1
+		}
+		return 1
+	})
+	if n == 0 || d.reach[n-1] < 0 {
+		return nil
+	}
+	if s := &d.spans[d.reach[n-1]]; s.to >= from-quarterHour {
+		return s
+	}
+	return nil
 }
 
 // tail names what is claimed and not known yet.
