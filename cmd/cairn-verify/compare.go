@@ -44,13 +44,8 @@ type compareCommand struct {
 // compare is the command: it returns the exit status.
 func compare(args []string, stdout, stderr io.Writer) int {
 	c, err := parseCompare(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, compareUsage)
-		return 0
-	}
 	if err != nil {
-		fmt.Fprintf(stderr, "cairn-verify compare: %v\n%s", err, compareUsage)
-		return 2
+		return misused("cairn-verify compare", compareUsage, err, stdout, stderr)
 	}
 	a, err := c.run()
 	if err != nil {
@@ -75,26 +70,16 @@ func compare(args []string, stdout, stderr io.Writer) int {
 func parseCompare(args []string) (*compareCommand, error) {
 	var c compareCommand
 	fs := flag.NewFlagSet("cairn-verify compare", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
 	fs.Var(&c.out, "out", "")
 	fs.Var(&c.policy, "policy", "")
 	fs.Var(&c.headers, "headers", "")
 	fs.Var(&c.blocks, "block", "")
 	fs.BoolVar(&c.json, "json", false, "")
-	for {
-		if err := fs.Parse(args); err != nil {
-			return nil, err
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		c.files, args = append(c.files, fs.Arg(0)), fs.Args()[1:]
+	if err := parseFlags(fs, args, func(file string) error { c.files = append(c.files, file); return nil }); err != nil {
+		return nil, err
 	}
-	switch {
-	case len(c.files) < 2:
+	if len(c.files) < 2 {
 		return nil, errors.New("give two files, or more")
-	case c.policy.given && c.policy.s == "":
-		return nil, errors.New("--policy was given without a value")
 	}
 	return &c, nil
 }
@@ -282,33 +267,4 @@ func (c *command) fraud() (v *proof.FraudVerdict, ok bool, err error) {
 	}
 	verdict := proof.VerifyFraud(b, o)
 	return &verdict, true, nil
-}
-
-// begin returns a file's first bytes.
-func begin(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w; check the name", err)
-	}
-	defer f.Close()
-	var b [64]byte
-	n, _ := f.Read(b[:]) // a directory, for one, is told of when it is read
-	return b[:n], nil
-}
-
-// answerFraud prints a verdict on evidence, and returns the exit status.
-func (c *command) answerFraud(v *proof.FraudVerdict, err error, stdout, stderr io.Writer) int {
-	if err != nil {
-		fmt.Fprintf(stderr, "COULD NOT CHECK: %v\n", err)
-		return 2
-	}
-	answer := []byte(v.Text())
-	if c.json {
-		answer = v.JSON()
-	}
-	if _, err := stdout.Write(answer); err != nil {
-		fmt.Fprintf(stderr, "COULD NOT CHECK: the verdict could not be written: %v\n", err)
-		return 2
-	}
-	return v.Outcome.Exit()
 }

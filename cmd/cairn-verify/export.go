@@ -39,22 +39,18 @@ exit status: 0 written, 1 checked and false, 2 could not be written
 `
 
 type exportCommand struct {
-	proof, policy, format, out, shown, field once
-	reading                                  int
-	header                                   bool
-	blocks, headers                          list
+	proof                             string
+	policy, format, out, shown, field once
+	reading                           int
+	header                            bool
+	blocks, headers                   list
 }
 
 // export is the command's other half: it returns the exit status.
 func export(args []string, stdout, stderr io.Writer) int {
 	c, err := parseExport(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, exportUsage)
-		return 0
-	}
 	if err != nil {
-		fmt.Fprintf(stderr, "cairn-verify export: %v\n%s", err, exportUsage)
-		return 2
+		return misused("cairn-verify export", exportUsage, err, stdout, stderr)
 	}
 	words, bad, err := c.run()
 	switch {
@@ -72,7 +68,6 @@ func export(args []string, stdout, stderr io.Writer) int {
 func parseExport(args []string) (*exportCommand, error) {
 	var c exportCommand
 	fs := flag.NewFlagSet("cairn-verify export", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
 	for name, to := range map[string]*once{"policy": &c.policy, "format": &c.format, "out": &c.out, "shown": &c.shown, "field": &c.field} {
 		fs.Var(to, name, "")
 	}
@@ -80,20 +75,11 @@ func parseExport(args []string) (*exportCommand, error) {
 	fs.BoolVar(&c.header, "header", false, "")
 	fs.Var(&c.headers, "headers", "")
 	fs.Var(&c.blocks, "block", "")
-	for {
-		if err := fs.Parse(args); err != nil {
-			return nil, err
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		if err := c.proof.Set(fs.Arg(0)); err != nil {
-			return nil, fmt.Errorf("one proof file, please: %q and %q were given", c.proof.s, fs.Arg(0))
-		}
-		args = fs.Args()[1:]
+	if err := parseFlags(fs, args, onlyFile(&c.proof)); err != nil {
+		return nil, err
 	}
 	switch {
-	case c.proof.s == "":
+	case c.proof == "":
 		return nil, errors.New("no proof file was given")
 	case c.out.s == "":
 		return nil, errors.New("--out says where to write")
@@ -173,7 +159,7 @@ func (c *exportCommand) run() (words string, bad *proof.Verdict, err error) {
 }
 
 func (c *exportCommand) verify() (*proof.File, *proof.Verdict, error) {
-	b, err := read(c.proof.s, proof.MaxFile)
+	b, err := read(c.proof, proof.MaxFile)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -120,7 +120,7 @@ func TestExportRefused(t *testing.T) {
 		{"no format", []string{"--out", out, kept + "chains.proof"}, 2, "is none of ots"},
 		{"nowhere", []string{"--format", "ots", kept + "chains.proof"}, 2, "--out says"},
 		{"nothing", []string{"--format", "ots", "--out", out}, 2, "no proof file"},
-		{"two", []string{"--format", "ots", "--out", out, "a", "b"}, 2, "one proof file, please"},
+		{"two", []string{"--format", "ots", "--out", out, "a", "b"}, 2, "one file, please"},
 		{"two things", []string{"--format", "ots", "--out", out, "--header", "--field", "T", "a"}, 2, "two things"},
 		{"no file", []string{"--format", "ots", "--out", out, "no-such-file"}, 2, "check the name"},
 		{"help", []string{"--help"}, 0, "usage: cairn-verify export"},

@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,7 +24,8 @@ func (f *foreignFlags) given() bool { return f.data.given || f.network.given || 
 // foreign checks the file if it is an OpenTimestamps file; ok tells whether it
 // is one.
 func (c *command) foreign() (v *proof.ForeignVerdict, ok bool, err error) {
-	if ok, err = isOTS(c.file); err != nil || !ok {
+	b, err := begin(c.file)
+	if ok = proof.IsOTS(b); err != nil || !ok {
 		if err == nil && c.ots.given() {
 			err = fmt.Errorf("--file, --network and --depth are of OpenTimestamps files, and %s is none", c.file)
 		}
@@ -100,18 +100,6 @@ func (c *command) stamped() (*os.File, error) {
 	return f, nil
 }
 
-// isOTS looks at how a file begins.
-func isOTS(path string) (bool, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return false, fmt.Errorf("%w; check the name", err)
-	}
-	defer f.Close()
-	var b [64]byte
-	n, _ := f.Read(b[:]) // a directory, for one, is told of when it is read
-	return proof.IsOTS(b[:n]), nil
-}
-
 func readAll(paths []string) ([][]byte, error) {
 	var all [][]byte
 	for _, path := range paths {
@@ -124,27 +112,10 @@ func readAll(paths []string) ([][]byte, error) {
 	return all, nil
 }
 
-// answerForeign prints a verdict, and returns the exit status.
-func (c *command) answerForeign(v *proof.ForeignVerdict, err error, stdout, stderr io.Writer) int {
-	if err != nil {
-		fmt.Fprintf(stderr, "COULD NOT CHECK: %v\n", err)
-		return 2
-	}
-	answer := []byte(v.Text())
-	if c.json {
-		answer = v.JSON()
-	}
-	if _, err := stdout.Write(answer); err != nil {
-		fmt.Fprintf(stderr, "COULD NOT CHECK: the verdict could not be written: %v\n", err)
-		return 2
-	}
-	return v.Outcome.Exit()
-}
-
 // schemaOf is the schema of the verdict on the file, if one was named, else of
 // that on proof files.
 func (c *command) schemaOf() []byte {
-	if ok, err := isOTS(c.file); ok && err == nil {
+	if b, err := begin(c.file); err == nil && proof.IsOTS(b) {
 		return proof.ForeignSchema()
 	}
 	return proof.Schema()

@@ -96,13 +96,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	c, err := parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, usage)
-		return 0
-	}
 	if err != nil {
-		fmt.Fprintf(stderr, "cairn-verify: %v\n%s", err, usage)
-		return 2
+		return misused("cairn-verify", usage, err, stdout, stderr)
 	}
 	if c.schema {
 		if _, err := stdout.Write(c.schemaOf()); err != nil {
@@ -111,34 +106,32 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	}
-	if v, ok, err := c.fraud(); ok {
-		return c.answerFraud(v, err, stdout, stderr)
+	if v, ok, err := c.fraud(); ok && err == nil {
+		return conclude(v, v.Outcome, c.json, stdout, stderr)
+	} else if ok {
+		return couldNot(err, stderr)
 	}
-	if v, ok, err := c.foreign(); ok || err != nil {
-		return c.answerForeign(v, err, stdout, stderr)
+	if v, ok, err := c.foreign(); ok && err == nil {
+		return conclude(v, v.Outcome, c.json, stdout, stderr)
+	} else if err != nil {
+		return couldNot(err, stderr)
 	}
 	var told report.Options
 	f, v, err := c.verify(&told)
 	if err != nil {
-		fmt.Fprintf(stderr, "COULD NOT CHECK: %v\n", err)
-		return 2
+		return couldNot(err, stderr)
 	}
-	exit := v.Outcome.Exit()
+	unwritten := false
 	if c.report.path.s != "" {
 		if err := c.report.write(f, v, told); err != nil {
 			fmt.Fprintf(stderr, "cairn-verify: %v\n", err)
-			exit = 2
+			unwritten = true
 		}
 	}
-	answer := []byte(v.Text())
-	if c.json {
-		answer = v.JSON()
+	if exit := conclude(v, v.Outcome, c.json, stdout, stderr); !unwritten {
+		return exit
 	}
-	if _, err := stdout.Write(answer); err != nil {
-		fmt.Fprintf(stderr, "COULD NOT CHECK: the verdict could not be written: %v\n", err)
-		return 2
-	}
-	return exit
+	return 2
 }
 
 // parse reads the command line; flags may stand before and after the file.
@@ -146,7 +139,6 @@ func parse(args []string) (*command, error) {
 	var c command
 	var agree once
 	fs := flag.NewFlagSet("cairn-verify", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
 	fs.Var(&c.policy, "policy", "")
 	fs.Var(&c.headers, "headers", "")
 	fs.Var(&c.blocks, "block", "")
@@ -160,32 +152,14 @@ func parse(args []string) (*command, error) {
 	fs.BoolVar(&c.schema, "schema", false, "")
 	fs.Var(&c.report.path, "report", "")
 	fs.Var(&c.report.limits, "limit", "")
-	for {
-		if err := fs.Parse(args); err != nil {
-			return nil, err
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		if c.file != "" {
-			return nil, fmt.Errorf("one file, please: %q and %q were given", c.file, fs.Arg(0))
-		}
-		c.file, args = fs.Arg(0), fs.Args()[1:]
+	if err := parseFlags(fs, args, onlyFile(&c.file)); err != nil {
+		return nil, err
 	}
 	if c.schema {
 		return &c, nil
 	}
 	if c.file == "" {
 		return nil, errors.New("no proof file was given")
-	}
-	var empty error
-	fs.Visit(func(f *flag.Flag) {
-		if f.Value.String() == "" {
-			empty = fmt.Errorf("--%s was given without a value", f.Name)
-		}
-	})
-	if empty != nil {
-		return nil, empty
 	}
 	c.agree = len(c.urls)
 	if agree.given {

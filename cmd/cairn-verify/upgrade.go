@@ -35,7 +35,8 @@ added, 2 could not be done, such as a calendar that does not answer
 `
 
 type upgradeCommand struct {
-	file, out, policy     once
+	file                  string
+	out, policy           once
 	from, blocks, headers list
 	calendar              bool
 }
@@ -43,13 +44,8 @@ type upgradeCommand struct {
 // upgrade is the command: it returns the exit status.
 func upgrade(args []string, stdout, stderr io.Writer) int {
 	c, err := parseUpgrade(args)
-	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, upgradeUsage)
-		return 0
-	}
 	if err != nil {
-		fmt.Fprintf(stderr, "cairn-verify upgrade: %v\n%s", err, upgradeUsage)
-		return 2
+		return misused("cairn-verify upgrade", upgradeUsage, err, stdout, stderr)
 	}
 	words, err := c.run()
 	if err != nil {
@@ -80,32 +76,20 @@ func refusedUpgrade(err error) bool {
 func parseUpgrade(args []string) (*upgradeCommand, error) {
 	var c upgradeCommand
 	fs := flag.NewFlagSet("cairn-verify upgrade", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
 	fs.Var(&c.out, "out", "")
 	fs.Var(&c.policy, "policy", "")
 	fs.Var(&c.from, "from", "")
 	fs.Var(&c.headers, "headers", "")
 	fs.Var(&c.blocks, "block", "")
 	fs.BoolVar(&c.calendar, "calendar", false, "")
-	for {
-		if err := fs.Parse(args); err != nil {
-			return nil, err
-		}
-		if fs.NArg() == 0 {
-			break
-		}
-		if err := c.file.Set(fs.Arg(0)); err != nil {
-			return nil, fmt.Errorf("one file, please: %q and %q were given", c.file.s, fs.Arg(0))
-		}
-		args = fs.Args()[1:]
+	if err := parseFlags(fs, args, onlyFile(&c.file)); err != nil {
+		return nil, err
 	}
 	switch {
-	case c.file.s == "":
+	case c.file == "":
 		return nil, errors.New("no file was given")
 	case c.out.s == "":
 		return nil, errors.New("--out says where to write")
-	case c.policy.given && c.policy.s == "":
-		return nil, errors.New("--policy was given without a value")
 	case len(c.from) == 0 && !c.calendar:
 		return nil, errors.New("--from and --calendar say where to look: give one or both")
 	}
@@ -117,7 +101,7 @@ func (c *upgradeCommand) run() (string, error) {
 	if _, err := os.Lstat(c.out.s); !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("%s is there already, and is not overwritten", c.out.s)
 	}
-	b, err := read(c.file.s, proof.MaxFile)
+	b, err := read(c.file, proof.MaxFile)
 	if err != nil {
 		return "", err
 	}
@@ -128,7 +112,7 @@ func (c *upgradeCommand) run() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	f, err := decode(c.file.s, b)
+	f, err := decode(c.file, b)
 	if err != nil {
 		return "", err
 	}
