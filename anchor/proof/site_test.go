@@ -40,7 +40,11 @@ type site struct {
 	slots     func([]byte) []byte
 	header    func(*ledger.Header)
 	statement func(i int, s *ledger.Statement)
-	grow      map[int][]ledger.Statement // recorded in a window
+	reading   func(slot, seq uint64, r *reading.Reading)
+	span      func(w int) (from, to int64)
+	many      func(slot uint64, w int) int                            // readings of a window
+	rest      func(slot uint64, w int, s *ledger.Summary) ledger.Rest // what a summary hides
+	grow      map[int][]ledger.Statement                              // recorded in a window
 	signer    func(size int) ed25519.PrivateKey
 
 	windows    []window
@@ -64,6 +68,7 @@ type run struct {
 	records []record1
 	entries merkle.Leaves
 	summary []byte
+	rest    []byte // if it hides one
 }
 
 type record1 struct {
@@ -157,7 +162,14 @@ func (s *site) opening() []ledger.Statement {
 }
 
 func (s *site) window(w int, next map[uint64]uint64, streams map[uint64]*merkle.Tree) window {
-	from := siteStart + int64(w)*siteWindow
+	from, to := siteStart+int64(w)*siteWindow, siteStart+int64(w+1)*siteWindow
+	if s.span != nil {
+		from, to = s.span(w)
+	}
+	many := perWindow
+	if s.many != nil {
+		many = s.many
+	}
 	win := window{streams: map[uint64]*run{}, leaves: make([]merkle.Hash, 8)}
 	for i := range win.leaves {
 		e := ledger.DecoyEntry(salt("slot", uint64(w), uint64(i)))
@@ -165,7 +177,7 @@ func (s *site) window(w int, next map[uint64]uint64, streams map[uint64]*merkle.
 	}
 	for _, slot := range siteSlots {
 		r := &run{first: next[slot]}
-		for i := range perWindow(slot, w) {
+		for i := range many(slot, w) {
 			rec := s.record(slot, next[slot], from+int64(i)*1000)
 			seq := next[slot]
 			if s.entry != nil {
@@ -177,8 +189,12 @@ func (s *site) window(w int, next map[uint64]uint64, streams map[uint64]*merkle.
 			next[slot]++
 		}
 		sum := ledger.Summary{
-			Slot: slot, From: from, To: from + siteWindow, First: r.first, Next: next[slot],
+			Slot: slot, From: from, To: to, First: r.first, Next: next[slot],
 			Run: merkle.RootOf(r.entries), Stream: streams[slot].Root(), Hidden: merkle.Hash{1},
+		}
+		if s.rest != nil {
+			r.rest = s.rest(slot, w, &sum).Append(nil)
+			sum.Hidden = ledger.Hide(r.rest, salt("rest", slot, uint64(w)))
 		}
 		if s.summary != nil {
 			s.summary(&sum)
@@ -192,12 +208,15 @@ func (s *site) window(w int, next map[uint64]uint64, streams map[uint64]*merkle.
 		win.leaves[at] = merkle.LeafHash(e[:])
 		win.streams[slot] = r
 	}
-	s.close(w, from, &win)
+	s.close(w, from, to, &win)
 	return win
 }
 
 func (s *site) record(slot, seq uint64, received int64) record1 {
 	r := siteReading(slot, seq, received)
+	if s.reading != nil {
+		s.reading(slot, seq, r)
+	}
 	var items reading.Items
 	items.Set(r)
 	rec := record1{seq: seq}
@@ -220,7 +239,7 @@ func (s *site) record(slot, seq uint64, received int64) record1 {
 	return rec
 }
 
-func (s *site) close(w int, from int64, win *window) {
+func (s *site) close(w int, from, to int64, win *window) {
 	win.slotsItem = ledger.Slots{Depth: 3}.Append(nil)
 	if s.slots != nil {
 		win.slotsItem = s.slots(win.slotsItem)
@@ -231,7 +250,7 @@ func (s *site) close(w int, from int64, win *window) {
 	win.stated = len(s.statements)
 	win.stateItem = ledger.StatementsHead{Size: uint64(len(s.statements)), Root: merkle.RootOf(s.statements)}.Append(nil)
 	h := ledger.Header{
-		Ledger: s.id, Index: uint64(w), From: from, To: from + siteWindow, Root: merkle.RootOf(win.leaves),
+		Ledger: s.id, Index: uint64(w), From: from, To: to, Root: merkle.RootOf(win.leaves),
 		Seen: []ledger.Seen{{Route: "ethereum:1", Height: s.block.Number - 300 + uint64(w), Hash: merkle.Hash{byte(w), 7}, Time: from - 12_000}},
 	}
 	h.Hidden[ledger.HiddenSlots] = ledger.Hide(win.slotsItem, salt("header", uint64(w), 2))

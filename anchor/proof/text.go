@@ -29,14 +29,7 @@ func (v *Verdict) Text() string {
 		line(&b, "  next: %s", v.Next)
 	}
 	v.rangesText(&b)
-	for i := range v.Readings {
-		if i == maxTextReadings {
-			b.WriteByte('\n')
-			line(&b, "… and %s more, see --json", count(len(v.Readings)-i, "reading"))
-			break
-		}
-		v.Readings[i].text(&b)
-	}
+	v.readingsText(&b)
 	switch {
 	case v.Level > LevelNone:
 		b.WriteByte('\n')
@@ -60,6 +53,26 @@ func (v *Verdict) Text() string {
 		line(&b, "  - %s", n)
 	}
 	return b.String()
+}
+
+// readingsText shows some readings: of ranges only where there are few, for their
+// range has been told of.
+func (v *Verdict) readingsText(b *strings.Builder) {
+	n := len(v.Readings)
+	if n > maxTextReadings {
+		n = 0 // those of ranges come after all others
+		for n < len(v.Readings) && v.Readings[n].Range == nil {
+			n++
+		}
+	}
+	for i := range n {
+		if i == maxTextReadings {
+			b.WriteByte('\n')
+			line(b, "… and %s more, see --json", count(n-i, "reading"))
+			return
+		}
+		v.Readings[i].text(b)
+	}
 }
 
 // line writes one line. Much of what it says comes from outside, even where it
