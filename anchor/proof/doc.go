@@ -159,6 +159,52 @@
 //	                missing there is a finding: the level stays, and the file is
 //	                refused.
 //
+// # Completeness
+//
+// A range says that of a stream all readings are here which were received in
+// [From, To). It is complete if step 14 finds nothing:
+//
+//	from      With First above 0 the first summary's window ends at From or
+//	          before it.
+//	until     The last summary's window ends at To or after it, or the stream
+//	          ended with it. Else what follows is the tail: it is not known yet.
+//	windows   Between the windows of two summaries that are listed one after the
+//	          other lie as many of the genesis's windows as their batches' indices
+//	          say. A window of theirs that is longer than one is declared as a
+//	          whole. Of those in between no more are missing than there are whole
+//	          ones in declared time, less one for each quarter hour, as those that
+//	          a gateway missed share a batch; over 32 days, less none.
+//	counters  Where origins are shown, each counter is one above the last one. If
+//	          it is more in one restart (upper 24 of 48 bits), the rest of the
+//	          summary whose run has the later reading says that so many were lost,
+//	          in all of the run, or that it is not known; otherwise a reboot
+//	          statement names stream, number and both restarts, or that rest says
+//	          that it is not known.
+//	clock     Readings whose clock had stepped lie within a quarter hour of a clock
+//	          statement, or those that follow one another have one stamp: a step
+//	          back of two seconds or less is not stated, and the clock stands still
+//	          until it has passed.
+//
+// Time is declared by gap statements, by clock statements if the clock went
+// forward, each up to the time of the statement itself, and by a rest that is
+// shown, for its own window.
+//
+// What this proves: the ledger had numbered these readings and no others by the
+// time when each part was fixed, which is when the batch of the part's summary
+// was anchored. As a stream's numbers have no holes, and its root at each listed
+// number follows from the readings themselves, none can be left out, added,
+// changed or moved, whoever makes the file; nor later, by who has the log's key,
+// in a way that the anchor bears out. An empty range proves that nothing was
+// numbered.
+//
+// What it does not: that the gateway numbered all that it received; that it
+// received all that a device sent, but for the counters, which only tell of
+// frames between two that came; that a gap was as it is declared, or that it was
+// declared at once; that the stream is the device's only one. Of two ranges of
+// one device the binding statements say when it was bound, and of nothing in
+// between. Late streams, of readings that were imported afterwards, would have
+// statements of their own: none is shown, as known at the newest head.
+//
 // # Levels
 //
 // A reading is logged if all holds; pending if also a receipt counts for one of

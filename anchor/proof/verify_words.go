@@ -2,6 +2,7 @@ package proof
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"cairn/merkle/ledger"
@@ -91,6 +92,12 @@ func (c *checker) othersNotChecked(add func(string)) {
 	for i := range c.v.Ranges {
 		if c.v.Ranges[i].NumberedBy == ByGateway {
 			add("what a device sent and the gateway did not receive: only the device's own counters, unbroken in every reading, would tell")
+			break
+		}
+	}
+	for i := range c.v.Ranges {
+		if slices.ContainsFunc(c.v.Ranges[i].Gaps, func(g GapVerdict) bool { return g.Declared }) {
+			add("whether a declared gap was as it says, and was declared when it was: that is the ledger's word, as old as the batch that shows it")
 			break
 		}
 	}
