@@ -756,3 +756,91 @@ func TestRangeJSON(t *testing.T) {
 		}
 	}
 }
+
+// TestBindings: a device that was bound twice has two ranges, and the text says
+// when it was not bound.
+func TestBindings(t *testing.T) {
+	s := newSite("bindings")
+	device := siteReading(2, 0, 0).Device
+	s.statement = func(i int, st *ledger.Statement) {
+		if slot, ok := st.Uint("slot"); ok && slot == 5 {
+			st.Body["device"] = device
+		}
+	}
+	s.reading = func(_, _ uint64, r *reading.Reading) { r.Device = device }
+	s.many = func(slot uint64, w int) int {
+		if slot == 2 && w > 2 || slot == 5 && w < 5 {
+			return 0
+		}
+		return 2
+	}
+	s.summary = func(sum *ledger.Summary) { sum.Closed = sum.Slot == 2 && sum.From == siteStart+2*siteWindow }
+	s.build(7)
+	f := s.complete(t, 7, asked{slot: 2, first: -1, windows: []int{0, 2}}, asked{slot: 5, first: -1, windows: []int{5, 6}})
+	f.Ranges[0].From, f.Ranges[1].From = siteStart, siteStart
+	f.Ranges[0].To, f.Ranges[1].To = siteStart+7*siteWindow, siteStart+7*siteWindow
+	// Slot 0 of the site is another device's; the file does not show it.
+	v := Verify(f, s.options(t, 7))
+	if wantRange(t, &v, Verified, ""); len(v.Ranges) != 2 || v.Ranges[0].Device != device || v.Ranges[1].Device != device {
+		t.Fatalf("%+v", v.Ranges)
+	}
+	want := fmt.Sprintf("not bound    from %s to %s", timeText(siteStart+3*siteWindow), timeText(siteStart+5*siteWindow))
+	if text := v.Text(); !strings.Contains(text, want) {
+		t.Errorf("no %q in\n%s", want, text)
+	}
+}
+
+// TestManySpans: however many declared gaps a file has, its ranges are judged in
+// little time.
+func TestManySpans(t *testing.T) {
+	const n = 200_000
+	d := declarations{window: siteWindow}
+	for i := range int64(n) {
+		from := siteStart + i*10*siteWindow
+		d.spans = append(d.spans, declaredSpan{kind: GapDown, from: from, to: from + 3*siteWindow})
+	}
+	d.cover = newDeclaredTime(d.spans, siteWindow)
+	for i := range int64(n) {
+		from := siteStart + i*10*siteWindow
+		got := d.cover.windows(from-siteWindow, from+4*siteWindow)
+		if want := d.cover.missing(&d.cover.pieces[i], from, from+3*siteWindow); got != want || got > 2 {
+			t.Fatalf("span %d: %d windows, want %d", i, got, want)
+		}
+	}
+	all := uint64(0)
+	for i := range d.cover.pieces {
+		all += d.cover.missing(&d.cover.pieces[i], 0, 1<<60)
+	}
+	if got := d.cover.windows(0, 1<<60); got != all {
+		t.Errorf("all: %d windows, want %d", got, all)
+	}
+	if d.cover.windows(siteStart+4*siteWindow, siteStart+9*siteWindow) != 0 || d.cover.windows(0, siteStart) != 0 || !d.cover.holds(siteStart, siteStart+1) || d.cover.holds(siteStart, siteStart+4*siteWindow) {
+		t.Error("windows are missing where nothing is declared")
+	}
+}
+
+// TestJump: a clock that jumped over 32 days leaves no batch for that time.
+func TestJump(t *testing.T) {
+	for back, code := range map[bool]Code{false: "", true: CodeGap} {
+		s := newSite("jump")
+		const far = 40 * 24 * 60
+		s.many = func(uint64, int) int { return 1 }
+		s.span = func(w int) (int64, int64) {
+			from := siteStart + int64(w)*siteWindow
+			if w > 2 {
+				from += far * siteWindow
+			}
+			return from, from + siteWindow
+		}
+		was, now := siteStart+3*siteWindow, siteStart+(3+far)*siteWindow+5000
+		if back {
+			was, now = now, was
+		}
+		s.grow = map[int][]ledger.Statement{3: {ledger.ClockStep{Was: was, Now: now, Reason: "the clock jumped"}.Statement(now)}}
+		s.build(5)
+		v := Verify(s.complete(t, 5, asked{slot: 2, first: 0, windows: []int{4}}), Options{Policy: s.policy(), Trust: s.pinned(t, 5), Require: LevelPending})
+		if v.Code != code && !(code == "" && v.Outcome == Verified) {
+			t.Errorf("back %v: %v %q %s", back, v.Outcome, v.Code, v.Reason)
+		}
+	}
+}
