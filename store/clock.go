@@ -61,11 +61,12 @@ func (c *clockState) ms(now time.Time) int64 {
 }
 
 // stamp gives the received time and clock state of the next group: never before
-// the newest stamp of the ledger, and inside the open window.
+// the newest stamp of the ledger, and inside the open window. A clock that is a
+// little behind is none that stepped, as none that is declared: stamps wait for it.
 func (c *committer) stamp() (int64, reading.Clock) {
 	now := c.clock.ms(c.s.opt.Now())
 	clock := c.s.opt.Clock()
-	if c.clock.stepped || now < c.state.LastStamp {
+	if c.clock.stepped || c.state.LastStamp-now > maxStep.Milliseconds() {
 		clock = reading.Stepped
 	} else if c.clock.insane {
 		clock = reading.Unsynced

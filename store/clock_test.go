@@ -122,6 +122,28 @@ func TestClockSmallStepBack(t *testing.T) {
 	x.finishClock(t, 4)
 }
 
+// TestClockJitter: a clock that goes back by less than a step is none that
+// stepped: stamps wait for it, and nothing is declared or flagged.
+func TestClockJitter(t *testing.T) {
+	x := newSite(t, 2)
+	x.pass(20 * time.Second)
+	before := x.send(x.nodes[0])[0]
+	for _, d := range []time.Duration{time.Millisecond, 40 * time.Millisecond, maxStep - 41*time.Millisecond} {
+		x.step(-d)
+		if a := x.send(x.nodes[1])[0]; a.received != before.received || x.clockOf(a) != reading.Synced {
+			t.Errorf("%v back: stamp %d flagged %v, want %d and synced", d, a.received, x.clockOf(a), before.received)
+		}
+	}
+	x.step(-time.Millisecond)
+	if a := x.send(x.nodes[1])[0]; a.received != before.received || x.clockOf(a) != reading.Stepped {
+		t.Errorf("over two seconds back: stamp %d flagged %v, want %d and stepped", a.received, x.clockOf(a), before.received)
+	}
+	if st := x.statements(ledger.KindClock); len(st) != 0 {
+		t.Errorf("statements of the clock: %+v, want none", st)
+	}
+	x.finishClock(t, 5)
+}
+
 func TestClockStepForward(t *testing.T) {
 	x := newSite(t, 2)
 	x.send(x.nodes...)
