@@ -20,6 +20,10 @@ import (
 // in ms: each day of UTC has one.
 const day = 24 * 3600 * 1000
 
+// beforeSpan is how long before what is shown a clock's step may be that explains
+// it, in ms.
+const beforeSpan = 15 * 60 * 1000
+
 // readingsToTell is after how many readings a long proof says how far it is.
 const readingsToTell = 20_000
 
@@ -40,9 +44,15 @@ type completer struct {
 	q        proveRequest
 	from, to int64  // asked, Unix ms
 	last     uint64 // the newest batch that may be shown
-	gaps     []ledger.Statement
+	gaps     []statedGap
 	progress func(string)
 	done     uint64 // readings
+}
+
+// statedGap is a time that a statement declares, in Unix ms.
+type statedGap struct {
+	statement uint64
+	from, to  int64
 }
 
 // chosenStream is one to prove, with what to show of its readings.
@@ -64,9 +74,9 @@ func (p *prover) complete(ctx context.Context, q proveRequest, progress func(str
 	if err != nil {
 		return err
 	}
-	err = p.l.eachStatement(func(_ uint64, s ledger.Statement) {
-		if _, _, ok := spanOf(&s); ok {
-			c.gaps = append(c.gaps, s)
+	err = p.l.eachStatement(func(n uint64, s ledger.Statement) {
+		if from, to, ok := spanOf(&s); ok && !wentBack(&s) {
+			c.gaps = append(c.gaps, statedGap{n, from, min(to, s.At)})
 		}
 	})
 	if err != nil {
@@ -436,24 +446,43 @@ func (c *completer) missing(ctx context.Context, s *chosenStream, p *plan) (all 
 	if err != nil {
 		return nil, err
 	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	// Later statements cannot be shown.
+	e, err := c.l.store.Batch(p.last)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := ledger.ParseStatementsHead(e.Hidden[ledger.HiddenStatements].Item)
+	if err != nil {
+		return nil, err
+	}
 	for _, b := range found {
 		begin, end, err := c.l.store.Span(b)
 		if err != nil {
 			return nil, err
 		}
-		if !c.stated(begin, end) {
+		if !c.stated(begin, end, tree.Size) {
 			all = append(all, b)
 		}
 	}
 	return all, nil
 }
 
-// stated says whether a statement declares a time.
-func (c *completer) stated(from, to int64) bool {
-	return slices.ContainsFunc(c.gaps, func(s ledger.Statement) bool {
-		begin, end, _ := spanOf(&s)
-		return begin <= from && to <= end
+// stated says whether one of the first statements declares a time.
+func (c *completer) stated(from, to int64, statements uint64) bool {
+	return slices.ContainsFunc(c.gaps, func(g statedGap) bool {
+		return g.statement < statements && g.from <= from && to <= g.to
 	})
+}
+
+// wentBack reports whether a statement is of a clock that was set back: no window
+// is missing by that.
+func wentBack(s *ledger.Statement) bool {
+	was, _ := s.Uint("was")
+	now, _ := s.Uint("now")
+	return s.Kind == ledger.KindClock && now < was
 }
 
 // spanOf is the time that a statement declares to be without the gateway, or of
@@ -501,7 +530,11 @@ func (c *completer) summaries(s *chosenStream, r *proof.Range, parts, declare []
 		r.Summaries = append(r.Summaries, c.b.Summary(sum))
 		c.streamBatches[s.Slot] = append(c.streamBatches[s.Slot], b)
 	}
-	c.spans = append(c.spans, shownSpan{s.Slot, r.First, r.First + uint64(len(r.Readings)), r.From, r.To})
+	begin, _, err := c.l.store.Span(parts[0])
+	if err != nil {
+		return err
+	}
+	c.spans = append(c.spans, shownSpan{s.Slot, r.First, r.First + uint64(len(r.Readings)), min(r.From, begin) - beforeSpan, r.To})
 	return nil
 }
 

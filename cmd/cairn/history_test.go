@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -50,6 +52,8 @@ func (c *twoClocks) move(wall, mono time.Duration) {
 	c.mu.Unlock()
 }
 
+var historyStart = time.Date(2026, 3, 14, 9, 0, 7, 0, time.UTC)
+
 // history is a real store with two devices, on such a clock.
 type history struct {
 	t       *testing.T
@@ -64,7 +68,7 @@ type history struct {
 func newHistory(t *testing.T) *history {
 	h := &history{
 		t: t, fs: vfs.NewMem(), keyring: share.MemorySeed([32]byte{7}),
-		clock: &twoClocks{wall: time.Date(2026, 3, 14, 9, 0, 7, 0, time.UTC), mono: time.Hour, synced: reading.Synced},
+		clock: &twoClocks{wall: historyStart, mono: time.Hour, synced: reading.Synced},
 	}
 	h.open()
 	t.Cleanup(func() { h.st.Close() })
@@ -171,14 +175,14 @@ func (h *history) complete() {
 		h.t.Errorf("%d ranges of %d devices", len(v.Ranges), len(h.nodes))
 	}
 	rnd := rand.New(rand.NewPCG(3, 5))
-	begin := time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC).UnixMilli()
-	all := h.clock.Now().UnixMilli() - begin
+	now, start := h.clock.Now().UnixMilli(), historyStart.UnixMilli()
+	begin, end := min(now, start), max(now, start+4*3600*1000)
 	for range 25 {
-		from := begin + rnd.Int64N(all)
-		to := from + 1 + rnd.Int64N(all/4)
+		from := begin + rnd.Int64N(end-begin)
+		to := from + 1 + rnd.Int64N((end-begin)/4)
 		v, err := h.prove(proveRequest{All: true, From: &from, To: &to})
 		var again againError
-		if errors.As(err, &again) {
+		if errors.As(err, &again) || err != nil && strings.HasPrefix(err.Error(), "nothing was bound") {
 			continue
 		}
 		if err != nil {
@@ -272,6 +276,18 @@ func TestHonestHistories(t *testing.T) {
 			h.send(0)
 			h.pass(5*time.Minute, usual)
 		}},
+		{"suspended in a time that a wrong clock had claimed", func(h *history) {
+			h.step(2 * time.Hour)
+			h.step(-2 * time.Hour)
+			h.sleep(34 * time.Minute)
+			h.send(0)
+		}},
+		{"windows missed, and a step over them afterwards", func(h *history) {
+			h.sleep(8 * time.Minute)
+			h.step(-10 * time.Minute)
+			h.step(40 * time.Minute)
+			h.send(0)
+		}},
 		{"a lag since the start, put right", func(h *history) {
 			h.clock.synced = reading.Unsynced
 			h.restart(-time.Hour, 0)
@@ -309,6 +325,12 @@ func TestHonestHistories(t *testing.T) {
 			h.sendAs(0, 1<<24+3)
 			h.pass(time.Minute, usual)
 		}},
+		{"a new key, and counters that go on", func(h *history) {
+			b, err := h.st.RotateDevice(h.t.Context(), h.nodes[0].Number, &frame.Key{99}, 0)
+			h.must(err)
+			h.nodes[0] = b
+			h.sendAs(0, h.counter[0]+500)
+		}},
 		{"removed and bound again", func(h *history) {
 			h.must(h.st.RemoveDevice(h.t.Context(), h.nodes[0].Number))
 			h.pass(2*time.Minute, 10*time.Minute)
@@ -325,6 +347,46 @@ func TestHonestHistories(t *testing.T) {
 			h.pass(7*time.Minute, usual)
 			c.happens(h)
 			h.pass(6*time.Minute, usual)
+			h.complete()
+		})
+	}
+}
+
+// TestAnyHonestHistory does the same with much that happens in a row.
+func TestAnyHonestHistory(t *testing.T) {
+	some := func(rnd *rand.Rand, most time.Duration) time.Duration {
+		return time.Duration(1 + rnd.Int64N(int64(most)))
+	}
+	happens := []func(h *history, rnd *rand.Rand){
+		func(h *history, rnd *rand.Rand) {
+			h.pass(some(rnd, 3*time.Minute), 4*time.Second+some(rnd, time.Minute))
+		},
+		func(h *history, rnd *rand.Rand) { h.sleep(some(rnd, 40*time.Minute)) },
+		func(h *history, rnd *rand.Rand) { h.step(-some(rnd, 3*time.Second)); h.send(rnd.IntN(2)) },
+		func(h *history, rnd *rand.Rand) { h.step(-some(rnd, 14*time.Minute)); h.send(rnd.IntN(2)) },
+		func(h *history, rnd *rand.Rand) { h.step(-some(rnd, 3*time.Hour)); h.send(rnd.IntN(2)) },
+		func(h *history, rnd *rand.Rand) { h.step(some(rnd, 50*time.Minute)); h.send(rnd.IntN(2)) },
+		func(h *history, rnd *rand.Rand) { h.restart(some(rnd, 90*time.Minute), 0); h.send(rnd.IntN(2)) },
+		func(h *history, rnd *rand.Rand) { h.restart(-some(rnd, 30*time.Minute), 0); h.send(rnd.IntN(2)) },
+		func(h *history, rnd *rand.Rand) { h.sendAs(0, h.counter[0]+1+rnd.Int64N(9)) },
+		func(h *history, rnd *rand.Rand) { h.sendAs(1, (h.counter[1]>>24+1)<<24+rnd.Int64N(3)) },
+		func(h *history, rnd *rand.Rand) {
+			h.clock.mu.Lock()
+			h.clock.synced = []reading.Clock{reading.Synced, reading.Unsynced}[rnd.IntN(2)]
+			h.clock.mu.Unlock()
+		},
+	}
+	for seed := range uint64(16) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			rnd := rand.New(rand.NewPCG(seed, 11))
+			h := newHistory(t)
+			h.pass(2*time.Minute, 20*time.Second)
+			for range 12 {
+				what := rnd.IntN(len(happens))
+				t.Logf("%d at %v", what, h.clock.Now().UTC())
+				happens[what](h, rnd)
+			}
 			h.complete()
 		})
 	}

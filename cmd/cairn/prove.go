@@ -239,7 +239,8 @@ type placedAnchor struct {
 }
 
 // shownSpan is what a range shows of a stream: its readings from first to
-// next-1, received in [from, to).
+// next-1, and when what explains them may have happened: from before the first
+// window shown, until the end of the time claimed.
 type shownSpan struct {
 	slot, first, next uint64
 	from, to          int64
