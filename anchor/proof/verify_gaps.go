@@ -2,6 +2,7 @@ package proof
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"sort"
 )
@@ -83,6 +84,9 @@ func (c declaredTime) missing(p *piece, from, to int64) uint64 {
 		return 0
 	}
 	from, to = max(p.from, from), min(p.to, to)
+	if from > math.MaxInt64-c.window {
+		return 0
+	}
 	from += (c.window - from%c.window) % c.window
 	to -= to % c.window
 	switch {
