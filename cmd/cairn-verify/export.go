@@ -55,8 +55,7 @@ func export(args []string, stdout, stderr io.Writer) int {
 	words, bad, err := c.run()
 	switch {
 	case bad != nil:
-		fmt.Fprint(stdout, bad.Text())
-		return 1
+		return conclude(bad, bad.Outcome, false, stdout, stderr)
 	case err != nil:
 		fmt.Fprintf(stderr, "NOT EXPORTED: %v\n", err)
 		return 2

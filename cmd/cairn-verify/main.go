@@ -33,7 +33,9 @@ const usage = `usage: cairn-verify [flags] FILE
   --rpc URL        ask this Ethereum node whether a block is final (may be repeated)
   --agree K        how many of the nodes must agree (default: all)
   --require LEVEL  logged, pending, late or anchored (default: anchored)
-  --json           print the verdict as JSON; --schema prints the JSON Schema of it
+  --json           print the verdict as JSON
+  --schema         print the JSON Schema of that, with an .ots FILE of the verdict
+                   on such files; evidence and compare have none
   --report FILE    write a report to print and to hand on, as one HTML page
   --limit LIMIT    draw into it where a measurement ought to lie, such as
                    "temperature=2..8" (may be repeated)
@@ -100,6 +102,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return misused("cairn-verify", usage, err, stdout, stderr)
 	}
 	if c.schema {
+		if b, err := begin(c.file); err == nil && proof.IsFraud(b) {
+			return couldNot(errors.New("the verdict on evidence of fraud has no schema"), stderr)
+		}
 		if _, err := stdout.Write(c.schemaOf()); err != nil {
 			fmt.Fprintf(stderr, "cairn-verify: the schema could not be written: %v\n", err)
 			return 2

@@ -116,9 +116,11 @@ func (r *request) options(headers [][]byte, more ...proof.HeaderTrust) (o proof.
 	for _, text := range r.Headers {
 		headers = append(headers, headersFile(text))
 	}
-	for _, file := range headers {
+	for i, file := range headers {
 		h, err := proof.ParseTrust(file)
-		if err != nil {
+		if err != nil && len(headers) > 1 {
+			return o, fmt.Errorf("headers file %d of %d: %w", i+1, len(headers), err)
+		} else if err != nil {
 			return o, err
 		}
 		trust = append(trust, h)

@@ -26,7 +26,10 @@ var ErrLimit = errors.New("write a limit as name=least..greatest")
 // "H=30..". Numbers are decimal, with at most 18 digits.
 func ParseLimit(s string) (Limit, error) {
 	at := strings.LastIndexByte(s, '=')
-	if at <= 0 {
+	if at < 0 {
+		return Limit{}, fmt.Errorf("%w: %.80q has no \"=\"", ErrLimit, s)
+	}
+	if at == 0 {
 		return Limit{}, fmt.Errorf("%w: %.80q has no name", ErrLimit, s)
 	}
 	low, high, ok := strings.Cut(s[at+1:], "..")
