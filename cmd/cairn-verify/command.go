@@ -55,7 +55,7 @@ func misused(name, usage string, err error, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, usage)
 		return 0
 	}
-	fmt.Fprintf(stderr, "%s: %v\n%s", name, err, usage)
+	fmt.Fprintf(stderr, "%s: %v\n`%s --help` says how it is used\n", name, err, name)
 	return 2
 }
 

@@ -119,7 +119,7 @@ func (a *compared) exit() int {
 
 func (c *compareCommand) run() (*compared, error) {
 	if _, err := os.Lstat(c.out.s); c.out.s != "" && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is there already, and is not overwritten", c.out.s)
+		return nil, fmt.Errorf("%s is there already, and is not overwritten: give another name", c.out.s)
 	}
 	o, err := evidenceOptions(c.policy.s, c.headers, c.blocks)
 	if err != nil {

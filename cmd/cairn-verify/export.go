@@ -194,7 +194,7 @@ func holds(path string, b []byte) bool {
 func create(path string, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already, and is not overwritten", path)
+		return fmt.Errorf("%s is there already, and is not overwritten: give another name", path)
 	}
 	if err != nil {
 		return err

@@ -82,13 +82,13 @@ func TestRun(t *testing.T) {
 		{"bad url", []string{"--rpc", "node", kept + "v0.proof"}, 2, "http://"},
 		{"agree without nodes", []string{"--agree", "1", kept + "v0.proof"}, 2, "--agree 1 with 0 nodes"},
 		{"two files", []string{kept + "v0.proof", "b"}, 2, "one file"},
-		{"no file", nil, 2, "usage:"},
+		{"no file", nil, 2, "--help"},
 		{"two policies", []string{"--policy", kept + "v0.policy", "--policy", kept + "v0.policy", "--block", hash, kept + "v0.proof"}, 2, "given twice"},
 		{"two levels", []string{"--require", "anchored", kept + "v0.proof", "--require", "logged"}, 2, "given twice"},
 		{"no level", []string{"--require", "none", kept + "v0.proof"}, 2, "logged, pending, late or anchored"},
 		{"agree is no number", []string{"--rpc", "http://localhost", "--agree", "x", kept + "v0.proof"}, 2, "no number"},
 		{"one node twice", []string{"--rpc", "http://localhost:1/a", "--rpc", "HTTP://LOCALHOST:1/a", "--agree", "2", kept + "v0.proof"}, 2, "given twice"},
-		{"unknown flag", []string{"--trust-me", kept + "v0.proof"}, 2, "usage:"},
+		{"unknown flag", []string{"--trust-me", kept + "v0.proof"}, 2, "--help"},
 		{"help", []string{"--help"}, 0, "usage:"},
 	}
 	for _, c := range cases {

@@ -99,7 +99,7 @@ func parseUpgrade(args []string) (*upgradeCommand, error) {
 // run upgrades, and returns what to say of it.
 func (c *upgradeCommand) run() (string, error) {
 	if _, err := os.Lstat(c.out.s); !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s is there already, and is not overwritten", c.out.s)
+		return "", fmt.Errorf("%s is there already, and is not overwritten: give another name", c.out.s)
 	}
 	b, err := read(c.file, proof.MaxFile)
 	if err != nil {

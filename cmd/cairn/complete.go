@@ -68,7 +68,10 @@ func (p *prover) complete(ctx context.Context, q proveRequest, progress func(str
 		return err
 	}
 	if c.from >= c.to {
-		return fmt.Errorf("the time from %s to %s is empty", timeText(c.from), timeText(c.to))
+		if q.To == nil {
+			return againError{fmt.Errorf("nothing from %s on is anchored yet: all is known until %s", timeText(c.from), timeText(c.to))}
+		}
+		return fmt.Errorf("--from, %s, is not before --to, %s", timeText(c.from), timeText(c.to))
 	}
 	streams, err := c.choose()
 	if err != nil {
@@ -102,7 +105,7 @@ func (p *prover) complete(ctx context.Context, q proveRequest, progress func(str
 func (c *completer) limits() error {
 	_, size, ok := c.l.store.Checkpoint()
 	if !ok || size == 0 {
-		return againError{errors.New("no checkpoint was signed yet")}
+		return againError{errors.New("no checkpoint was signed yet: ask again after the first window's end, or use --wait")}
 	}
 	final, err := c.finalSize()
 	if err != nil {

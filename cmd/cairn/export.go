@@ -99,7 +99,7 @@ func (c *command) export(ctx context.Context, q exportRequest, out, shown string
 	}
 	for _, path := range written {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is there already, and is not overwritten", path)
+			return fmt.Errorf("%s is there already, and is not overwritten: give another name", path)
 		}
 	}
 	a, err := ask[exportAnswer](ctx, c, "export", q)

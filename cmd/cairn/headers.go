@@ -61,7 +61,7 @@ func nodeFlags(cmd *cobra.Command, n *BitcoinNode) {
 
 func (c *command) fetchHeaders(ctx context.Context, f headersFlags) error {
 	if _, err := os.Lstat(f.out); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is there already, and is not overwritten", f.out)
+		return fmt.Errorf("%s is there already, and is not overwritten: give another name", f.out)
 	}
 	password, err := f.node.password()
 	if err != nil {

@@ -45,7 +45,7 @@ func (c *command) addLedger(ctx context.Context, name string) error {
 	}
 	at := filepath.Join(cfg.path(ledgersDir), name)
 	if exists(at) {
-		return fmt.Errorf("%s is there already, and is not overwritten", at)
+		return fmt.Errorf("%s is there already, and is not overwritten: give another name", at)
 	}
 	w, err := c.wrap(ctx, cfg)
 	if err != nil {

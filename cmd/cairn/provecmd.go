@@ -85,7 +85,7 @@ func (c *command) prove(ctx context.Context, f *proveFlags) error {
 	}
 	if f.out != "" {
 		if _, err := os.Lstat(f.out); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is there already, and is not overwritten", f.out)
+			return fmt.Errorf("%s is there already, and is not overwritten: give another name", f.out)
 		}
 	}
 	answer, err := c.proveOnce(ctx, f)

@@ -70,7 +70,7 @@ func (u *updateFlags) asked() (bool, error) {
 // exportUpdate writes an update.
 func (c *command) exportUpdate(ctx context.Context, u updateFlags, out string) error {
 	if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s is there already, and is not overwritten", out)
+		return fmt.Errorf("%s is there already, and is not overwritten: give another name", out)
 	}
 	q, err := u.request()
 	if err != nil {
