@@ -28,18 +28,7 @@ func (v *ForeignVerdict) Text() string {
 		line(&b, "not after   %s", v.NotAfter.text())
 	}
 	v.attestationsText(&b)
-	b.WriteString("\nchecked\n")
-	for _, c := range v.Checks {
-		mark := "ok   "
-		if !c.OK {
-			mark = "FALSE"
-		}
-		line(&b, "  %s  %2d %-11s %s", mark, c.Step, c.Name, c.Detail)
-	}
-	b.WriteString("\nNOT CHECKED\n")
-	for _, n := range v.NotChecked {
-		line(&b, "  - %s", n)
-	}
+	checksText(&b, v.Checks, v.NotChecked)
 	return b.String()
 }
 

@@ -40,19 +40,24 @@ func (v *Verdict) Text() string {
 		v.anchorsText(&b)
 		v.witnessesText(&b)
 	}
+	checksText(&b, v.Checks, v.NotChecked)
+	return b.String()
+}
+
+// checksText ends every verdict: what was checked, and what was not.
+func checksText(b *strings.Builder, checks []Check, notChecked []string) {
 	b.WriteString("\nchecked\n")
-	for _, c := range v.Checks {
+	for _, c := range checks {
 		mark := "ok   "
 		if !c.OK {
 			mark = "FALSE"
 		}
-		line(&b, "  %s  %2d %-11s %s", mark, c.Step, c.Name, c.Detail)
+		line(b, "  %s  %2d %-11s %s", mark, c.Step, c.Name, c.Detail)
 	}
 	b.WriteString("\nNOT CHECKED\n")
-	for _, n := range v.NotChecked {
-		line(&b, "  - %s", n)
+	for _, n := range notChecked {
+		line(b, "  - %s", n)
 	}
-	return b.String()
 }
 
 // readingsText shows some readings: of ranges only where there are few, for their
