@@ -36,7 +36,7 @@ var layout = map[string][]string{
 	"store":        {"merkle", "merkle/ledger", "ingest/frame", "ingest/reading", "store/share"},
 	"store/share":  nil,
 	"store/ipfs":   nil,
-	"store/mirror": {"store", "store/share", "merkle", "merkle/ledger", "anchor/proof"},
+	"store/mirror": {"store", "store/share", "store/ipfs", "merkle", "merkle/ledger", "ingest/reading", "anchor/proof"},
 
 	"anchor":          {"merkle"},
 	"anchor/conform":  {"anchor"},
@@ -62,6 +62,7 @@ var layout = map[string][]string{
 	"scripts/calendar":        {"scripts/btcd", "anchor/proof"},
 	"scripts/chromium":        {"scripts/tool"},
 	"scripts/contractgen":     nil,
+	"scripts/ipfs":            {"scripts/tool"},
 	"scripts/page":            nil,
 	"scripts/spine":           nil,
 	"scripts/tool":            nil,
@@ -96,6 +97,8 @@ var heavies = []heavy{
 		rooms:  []string{"anchor/ethereum", "anchor/proof", "contracts", "cmd/...", "scripts/..."},
 	},
 	{prefix: "github.com/btcsuite/btcd", rooms: []string{"anchor/bitcoin", "scripts/btcd", "scripts/calendar"}},
+	{prefix: "github.com/cloudflare/circl", rooms: []string{"store/share"}},
+	{prefix: "github.com/ipfs", rooms: []string{"store/ipfs"}},
 	{prefix: "github.com/chromedp", rooms: []string{"scripts/chromium"}},
 	// Those whose formats are written here are for tests alone: what we write must not come from them.
 	{prefix: "filippo.io/torchwood"},
