@@ -72,7 +72,8 @@
 // The salt of leaf i of the reading with sequence s is the AES-256 encryption
 // of the single block s (8) ‖ i (8), both big-endian, under the salt key of the
 // leaf's class; decoys have the class site. Each class has its own key in each
-// hour and stream; how it is derived is the business of the key tree.
+// hour and stream; how it is derived is the business of the key tree, and so is
+// whether a stream's measurements have one key or several (Salts.Split).
 //
 // The reading's entry in the stream's tree and in the run's is
 //

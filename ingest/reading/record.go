@@ -63,7 +63,14 @@ func EntryLeaf(tag [TagSize]byte, seq uint64, root merkle.Hash) merkle.Hash {
 
 // Salts holds the salt keys of one stream in one hour, one for each class, as
 // AES-256 blocks. It may be used concurrently.
-type Salts struct{ Envelope, Data, Site cipher.Block }
+type Salts struct {
+	Envelope, Data cipher.Block
+	Site           cipher.Block // of items 0 and 6 and of decoys
+
+	// Split holds the block of each measurement, in order, where a stream's
+	// measurements lie in several compartments; nil where all of them have Data.
+	Split []cipher.Block
+}
 
 func (s *Salts) block(index, n int) cipher.Block {
 	if index >= n {
@@ -73,6 +80,9 @@ func (s *Salts) block(index, n int) cipher.Block {
 	case Envelope:
 		return s.Envelope
 	case Data:
+		if s.Split != nil {
+			return s.Split[index-IndexData]
+		}
 		return s.Data
 	}
 	return s.Site

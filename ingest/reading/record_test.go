@@ -196,3 +196,30 @@ func BenchmarkShare(b *testing.B) {
 		}
 	})
 }
+
+// TestSplitSalts: each measurement is salted under the block that it is given,
+// and nothing else changes.
+func TestSplitSalts(t *testing.T) {
+	r := Reading{Device: "80d1d2d3d4d5d6d7", Received: 1, Sequence: 5, Measurements: []Measurement{
+		{"temperature", "Cel", Int(1)}, {"occupancy", "", Int(2)}, {"humidity", "%RH", Int(3)},
+	}}
+	one := testSalts(t)
+	split := *one
+	other := block(t, "occupancy")
+	split.Split = []cipher.Block{one.Data, other, one.Data}
+	n := r.Items()
+	for i := range Width(n) {
+		want := one.Salt(r.Sequence, i, n)
+		if i == IndexData+1 {
+			want = (&Salts{Data: other}).Salt(r.Sequence, i, n)
+		}
+		if got := split.Salt(r.Sequence, i, n); got != want {
+			t.Errorf("salt %d is %x, want %x", i, got, want)
+		}
+	}
+	var h Hasher
+	a, b := h.Root(&r, one), h.Root(&r, &split)
+	if a == b {
+		t.Error("the root does not change with the key of a measurement")
+	}
+}
