@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs into .tools what builds and tests need beside Go: anvil, forge, solc and the readers of other formats,
-# pinned by scripts/tools/package-lock.json; btcd and litewitness, pinned here and by Go's checksum database. Two
-# things come from Debian: Chromium, and the Python reader of OpenTimestamps. A second run compares one stamp and
-# fetches nothing.
+# pinned by scripts/tools/package-lock.json; an IPFS node, pinned by scripts/tools/ipfs/package-lock.json; btcd and
+# litewitness, pinned here and by Go's checksum database. Two things come from Debian: Chromium, and the Python reader
+# of OpenTimestamps. A second run compares one stamp and fetches nothing.
 set -euo pipefail
 
 go_tools=(github.com/btcsuite/btcd@v0.26.2 filippo.io/torchwood/cmd/litewitness@v0.9.0)
@@ -18,17 +18,21 @@ fail() {
 }
 
 # The stamps are what decides the content of .tools: the pins, the wrapper, this script, the platform. What npm
-# brings and what Go builds each have one, so that a change of the one leaves the other alone.
+# brings, the IPFS node and what Go builds each have one, so that a change of the one leaves the other alone.
 platform=$(uname -sm)
 want_npm="$(cat "$pins/package.json" "$pins/package-lock.json" "$pins/empty-package/package.json" "$pins/solc.js" | cksum) $platform"
+want_ipfs="$(cat "$pins"/ipfs/* | cksum) $platform"
 want_go="${go_tools[*]} $platform"
-want="$want_npm, $want_go, $(cksum <"${BASH_SOURCE[0]}")"
+want="$want_npm, $want_ipfs, $want_go, $(cksum <"${BASH_SOURCE[0]}")"
 is() { # is STAMP TEXT
 	[ -f "$tools/$1" ] && [ "$(cat "$tools/$1")" = "$2" ]
 }
 have_npm() {
 	is stamp-npm "$want_npm" && [ -x "$tools/bin/anvil" ] && [ -x "$tools/bin/forge" ] && [ -x "$tools/bin/solc" ] &&
 		[ -d "$tools/node_modules/opentimestamps" ] && [ -d "$tools/node_modules/chainpoint-parse" ]
+}
+have_ipfs() {
+	is stamp-ipfs "$want_ipfs" && [ -f "$tools/ipfs/node.mjs" ] && [ -d "$tools/ipfs/node_modules/ipfs-http-server" ]
 }
 have_go() {
 	is stamp-go "$want_go" && [ -x "$tools/bin/btcd" ] && [ -x "$tools/bin/litewitness" ]
@@ -37,7 +41,7 @@ have_packages() {
 	[ -x /usr/bin/chromium ] && [ -d /usr/lib/python3/dist-packages/opentimestamps ]
 }
 current() {
-	is stamp "$want" && have_npm && have_go && have_packages
+	is stamp "$want" && have_npm && have_ipfs && have_go && have_packages
 }
 current && exit 0
 
@@ -50,13 +54,17 @@ if command -v flock >/dev/null; then
 fi
 rm -f "$tools/stamp"
 
-install_npm() {
+need_node() {
 	command -v node >/dev/null || fail "node is missing: install Node.js 20 or newer"
 	command -v npm >/dev/null || fail "npm is missing: install it beside Node.js"
-	local major native tool
+	local major
 	major=$(node -p 'process.versions.node.split(".")[0]')
 	[ "$major" -ge 20 ] || fail "Node.js $major is too old: install 20 or newer"
+}
 
+install_npm() {
+	need_node
+	local native tool
 	rm -rf "$tools/stamp-npm" "$tools/node_modules" "$tools/bin/anvil" "$tools/bin/forge" "$tools/bin/solc"
 	cp "$pins/package.json" "$pins/package-lock.json" "$tools/"
 	mkdir -p "$tools/empty-package"
@@ -78,6 +86,19 @@ install_npm() {
 		(cd "$tools" && node --no-deprecation -e "require('$tool')") || fail "$tool is installed but does not load"
 	done
 	echo "$want_npm" >"$tools/stamp-npm"
+}
+
+# In a folder of its own: its 700 packages and those above want different versions of the same things.
+install_ipfs() {
+	need_node
+	rm -rf "$tools/stamp-ipfs" "$tools/ipfs"
+	mkdir -p "$tools/ipfs"
+	cp "$pins/ipfs/package.json" "$pins/ipfs/package-lock.json" "$pins/ipfs/node.mjs" "$tools/ipfs/"
+	(cd "$tools/ipfs" && npm install --ignore-scripts --no-audit --no-fund --loglevel=error >&2) ||
+		fail "npm could not install the pinned IPFS node"
+	(cd "$tools/ipfs" && node node.mjs) ||
+		fail "the IPFS node is installed but does not load"
+	echo "$want_ipfs" >"$tools/stamp-ipfs"
 }
 
 install_go() {
@@ -104,5 +125,6 @@ install_packages() {
 
 have_packages || install_packages
 have_npm || install_npm
+have_ipfs || install_ipfs
 have_go || install_go
 echo "$want" >"$tools/stamp"
