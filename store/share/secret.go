@@ -19,7 +19,9 @@ func (*Cursor) Format(f fmt.State, _ rune)  { hide(f) }
 func (*Keyring) Format(f fmt.State, _ rune) { hide(f) }
 func (*Edit) Format(f fmt.State, _ rune)    { hide(f) }
 func (Wrap) Format(f fmt.State, _ rune)     { hide(f) }
+func (Bundle) Format(f fmt.State, _ rune)   { hide(f) }
 
 func (Node) MarshalText() ([]byte, error)    { return []byte(hidden), nil }
 func (HourKey) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 func (Wrap) MarshalText() ([]byte, error)    { return []byte(hidden), nil }
+func (Bundle) MarshalText() ([]byte, error)  { return []byte(hidden), nil }

@@ -84,23 +84,30 @@ func newTree(rand io.Reader, depth uint8) (*Tree, error) {
 func FromNodes(nodes []Node) (*Tree, error) { return fromNodes(nodes, Depth) }
 
 func fromNodes(nodes []Node, depth uint8) (*Tree, error) {
+	if err := checkNodes(nodes, depth); err != nil {
+		return nil, err
+	}
+	return &Tree{depth: depth, nodes: append(make([]Node, 0, len(nodes)), nodes...)}, nil
+}
+
+func checkNodes(nodes []Node, depth uint8) error {
 	if len(nodes) > MaxNodes {
-		return nil, fmt.Errorf("%w: %d nodes, at most %d", ErrTree, len(nodes), MaxNodes)
+		return fmt.Errorf("%w: %d nodes, at most %d", ErrTree, len(nodes), MaxNodes)
 	}
 	var next Hour
 	for i := range nodes {
 		n := &nodes[i]
 		switch {
 		case n.Level > depth || n.Index>>n.Level != 0:
-			return nil, fmt.Errorf("%w: node %d is outside the tree", ErrTree, i)
+			return fmt.Errorf("%w: node %d is outside the tree", ErrTree, i)
 		case n.first(depth) < next:
-			return nil, fmt.Errorf("%w: node %d overlaps or is out of order", ErrTree, i)
+			return fmt.Errorf("%w: node %d overlaps or is out of order", ErrTree, i)
 		case n.Key == [32]byte{}:
-			return nil, fmt.Errorf("%w: node %d is blank", ErrTree, i)
+			return fmt.Errorf("%w: node %d is blank", ErrTree, i)
 		}
 		next = n.until(depth)
 	}
-	return &Tree{depth: depth, nodes: append(make([]Node, 0, len(nodes)), nodes...)}, nil
+	return nil
 }
 
 // ParseTree reads the binary form, which fills all of b. It fails with [ErrTree].
@@ -152,11 +159,16 @@ func (t *Tree) Hour(h Hour) (HourKey, error) {
 	if err != nil {
 		return HourKey{}, err
 	}
+	return n.hour(h, t.depth), nil
+}
+
+// hour derives the keys of an hour below the node.
+func (n *Node) hour(h Hour, depth uint8) HourKey {
 	leaf := *n
-	for leaf.Level < t.depth {
-		leaf = leaf.child(uint32(h) >> (t.depth - leaf.Level - 1) & 1)
+	for leaf.Level < depth {
+		leaf = leaf.child(uint32(h) >> (depth - leaf.Level - 1) & 1)
 	}
-	return hourKey(&leaf.Key), nil
+	return hourKey(&leaf.Key)
 }
 
 // above finds the held node above h; t.mu is held.
@@ -164,11 +176,20 @@ func (t *Tree) above(h Hour) (*Node, error) {
 	if h>>t.depth != 0 {
 		return nil, fmt.Errorf("hour %d: %w", h, ErrHour)
 	}
-	i := sort.Search(len(t.nodes), func(i int) bool { return t.nodes[i].until(t.depth) > h })
-	if i == len(t.nodes) || t.nodes[i].first(t.depth) > h {
+	n := above(t.nodes, h, t.depth)
+	if n == nil {
 		return nil, fmt.Errorf("hour %d: %w", h, ErrShredded)
 	}
-	return &t.nodes[i], nil
+	return n, nil
+}
+
+// above finds the node above h, nil if there is none.
+func above(nodes []Node, h Hour, depth uint8) *Node {
+	i := sort.Search(len(nodes), func(i int) bool { return nodes[i].until(depth) > h })
+	if i == len(nodes) || nodes[i].first(depth) > h {
+		return nil
+	}
+	return &nodes[i]
 }
 
 // Cover returns the smallest set of nodes that gives the hours from ≤ h < until
