@@ -102,7 +102,7 @@
 //	["cairn/statement/1", text kind, ms at, {text key: value …}]
 //
 // A value is an integer of 64 bits with its sign, a text or byte string of at
-// most 1024 bytes, false, true, or an array of at most 256 of these. Kind and
+// most 4096 bytes, false, true, or an array of at most 1024 of these. Kind and
 // keys are 1 to 32 lower case letters, digits and hyphens; at most 64 keys and
 // 65536 bytes. A statement's entry in the ledger's tree of statements is that of
 // a hidden item. Statements of unknown kinds are kept and passed on. These are
@@ -121,7 +121,35 @@
 //	clock          was ms, now ms, reason text (128)
 //	reboot         device-number, slot, sequence uint, restart-old uint, restart-new uint
 //
-// device is the device's ID in 16 lower case hexadecimal digits.
+//	grant          audience name, purpose text (256), recipients [texts, 1 to 32], compartments [compartments, 1 or more],
+//	               from ms, until ms, access ms, token bytes32, mirror true
+//	grant-end      grant uint, until ms, access ms, reason text (128)
+//	grant-renew    grant uint, until ms, access ms, recipients [texts, 1 to 32]
+//	shred          compartments [1 or more], before ms, holders [names], reason text (128)
+//	shred-confirm  shred uint, holder name, text bytes (1 to 4096), signature bytes64
+//	holder         name, kind "escrow" or "mirror" or "backup" or "audience", recipient text, key bytes32
+//	holder-end     name
+//	escrow         month text, part uint32, need uint32, holders [names], commitments bytes (1 to 4096), digest bytes32
+//	published      first uint, next uint, cid text (1 to 128)
+//	dropped        before ms, compartments [1 or more], mirrors [names]
+//
+// Of these, until, access and mirror of a grant, access of a grant-end, all but
+// grant of a grant-renew and recipient of a holder may be left out.
+//
+// device is the device's ID in 16 lower case hexadecimal digits. Of those about
+// sharing, a name is 1 to 64 bytes of text without control characters; a
+// recipient is printable ASCII, a compartment 1 to 64 characters of it without
+// spaces, as is a cid; nothing stands twice in an array; before is the border of
+// an hour; a month is that of UTC, such as "2026-07".
+//
+// A grant goes by the number of its statement. The keys of its compartments are
+// given to its audience for hours within from and until, open-ended where until
+// is left out, and what is sealed is served to them up to access; token is
+// SHA-256 of what they are known by when it is. The compartment site is never
+// granted. An end takes the hours from its until on away, and its access, where
+// there, stands in place of the grant's; nothing more is said of a grant that
+// has ended. A renewal's until and access stand in place of the grant's, also
+// where they are left out, and its recipients where there.
 //
 // A route-bitcoin's network is 1 to 32 lower case letters, digits and hyphens,
 // its route "bitcoin:" and the network; outpoint-tx is in the order in which it

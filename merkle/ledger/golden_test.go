@@ -94,6 +94,30 @@ var samples = []sample{
 		[]any{"cairn/statement/1", "clock", 5, map[string]any{"was": 2, "now": 1, "reason": "step"}}},
 	{"reboot", "statement", Reboot{7, 3, 99, 42, 43}.Statement(5),
 		[]any{"cairn/statement/1", "reboot", 5, map[string]any{"device-number": 7, "slot": 3, "sequence": 99, "restart-old": 42, "restart-new": 43}}},
+	{"grant", "statement", sharedGrant.Statement(5),
+		[]any{"cairn/statement/1", "grant", 5, map[string]any{"audience": "Süd", "purpose": "food safety", "recipients": []any{"age1a", "ssh-ed25519 b"}, "compartments": []any{"ledger", "stream/3/data"}, "from": 1000, "until": 2000, "access": 3000, "token": bs(fill(7)), "mirror": true}}},
+	{"grant without ends", "statement",
+		Grant{Audience: "a", Recipients: []string{"r"}, Compartments: []string{"ledger"}}.Statement(5),
+		[]any{"cairn/statement/1", "grant", 5, map[string]any{"audience": "a", "purpose": "", "recipients": []any{"r"}, "compartments": []any{"ledger"}, "from": 0, "token": bs(fill(0))}}},
+	{"grant-end", "statement", GrantEnd{Grant: 9, Until: 1500, Access: at(2500), Reason: "moved out"}.Statement(5),
+		[]any{"cairn/statement/1", "grant-end", 5, map[string]any{"grant": 9, "until": 1500, "access": 2500, "reason": "moved out"}}},
+	{"grant-renew", "statement", GrantRenew{Grant: 9, Until: at(4000), Recipients: []string{"age1c"}}.Statement(5),
+		[]any{"cairn/statement/1", "grant-renew", 5, map[string]any{"grant": 9, "until": 4000, "recipients": []any{"age1c"}}}},
+	{"shred", "statement",
+		Shred{Compartments: []string{"stream/3/data"}, Before: 1_800_000, Holders: []string{"b"}, Reason: "asked to"}.Statement(5),
+		[]any{"cairn/statement/1", "shred", 5, map[string]any{"compartments": []any{"stream/3/data"}, "before": 1_800_000, "holders": []any{"b"}, "reason": "asked to"}}},
+	{"shred-confirm", "statement", ShredConfirm{11, "b", []byte("gone"), [64]byte{1}}.Statement(5),
+		[]any{"cairn/statement/1", "shred-confirm", 5, map[string]any{"shred": 11, "holder": "b", "text": []byte("gone"), "signature": []byte{0: 1, 63: 0}}}},
+	{"holder", "statement", Holder{"b", HolderEscrow, "age1b", fill(3)}.Statement(5),
+		[]any{"cairn/statement/1", "holder", 5, map[string]any{"name": "b", "kind": "escrow", "recipient": "age1b", "key": bs(fill(3))}}},
+	{"holder-end", "statement", HolderEnd{"b"}.Statement(5),
+		[]any{"cairn/statement/1", "holder-end", 5, map[string]any{"name": "b"}}},
+	{"escrow", "statement", Escrow{"2026-07", 1, 2, []string{"b", "c", "d"}, []byte{1, 2}, fill(4)}.Statement(5),
+		[]any{"cairn/statement/1", "escrow", 5, map[string]any{"month": "2026-07", "part": 1, "need": 2, "holders": []any{"b", "c", "d"}, "commitments": []byte{1, 2}, "digest": bs(fill(4))}}},
+	{"published", "statement", Published{10, 25, "bafy"}.Statement(5),
+		[]any{"cairn/statement/1", "published", 5, map[string]any{"first": 10, "next": 25, "cid": "bafy"}}},
+	{"dropped", "statement", Dropped{900_000, []string{"stream/3/data"}, []string{"m"}}.Statement(5),
+		[]any{"cairn/statement/1", "dropped", 5, map[string]any{"before": 900_000, "compartments": []any{"stream/3/data"}, "mirrors": []any{"m"}}}},
 	{"unknown kind", "statement",
 		Statement{"x-1", 5, map[string]any{"b": int64(math.MinInt64), "aa": []any{true, []byte{}, "t", int64(-1)}, "a": false, "c": []any{}}},
 		[]any{"cairn/statement/1", "x-1", 5, map[string]any{"b": math.MinInt64, "aa": []any{true, []byte{}, "t", -1}, "a": false, "c": []any{}}}},
@@ -103,6 +127,11 @@ var (
 	bitcoinRoute = RouteBitcoin{"bitcoin:testnet4", "testnet4", []byte{1: 20, 21: 7}, fill(2), math.MaxUint32}
 	otsRoute     = RouteOTS{"ots", []string{"https://a.example", "http://127.0.0.1:8000/x"}, 2}
 )
+
+var sharedGrant = Grant{Audience: "Süd", Purpose: "food safety", Recipients: []string{"age1a", "ssh-ed25519 b"},
+	Compartments: []string{"ledger", "stream/3/data"}, From: 1000, Until: at(2000), Access: at(3000), Token: fill(7), Mirror: true}
+
+func at(ms int64) *int64 { return &ms }
 
 var fridge = Binding{Number: 7, ID: [8]byte{0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87}, Name: "kühl", Slot: 3,
 	Epoch: 1, Kind: BindSecure, Floor: 0x2a000319, From: 1000, Closed: true, Until: 3000}

@@ -20,7 +20,28 @@ const (
 	KindGap          = "gap"           // see Outage
 	KindClock        = "clock"         // see ClockStep
 	KindReboot       = "reboot"        // see Reboot
+	KindGrant        = "grant"         // an audience may see something: see Grant
+	KindGrantEnd     = "grant-end"     // see GrantEnd
+	KindGrantRenew   = "grant-renew"   // see GrantRenew
+	KindShred        = "shred"         // keys are destroyed: see Shred
+	KindShredConfirm = "shred-confirm" // by one who held copies: see ShredConfirm
+	KindHolder       = "holder"        // see Holder
+	KindHolderEnd    = "holder-end"    // see HolderEnd
+	KindEscrow       = "escrow"        // see Escrow
+	KindPublished    = "published"     // see Published
+	KindDropped      = "dropped"       // see Dropped
 )
+
+// Public reports whether statements of a kind are shown to whoever may read the
+// ledger at all. The others name devices, places and audiences.
+func Public(kind string) bool {
+	switch kind {
+	case KindGenesis, KindRoute, KindRouteBitcoin, KindRouteOTS, KindLogKey, KindGap, KindClock, KindShred,
+		KindShredConfirm, KindHolder, KindHolderEnd, KindEscrow, KindPublished, KindDropped:
+		return true
+	}
+	return false
+}
 
 // form is what a known body holds under one key.
 type form struct {
@@ -57,7 +78,7 @@ var (
 )
 
 // bodies holds for each known kind the keys that its body has, all of them and
-// no others.
+// no others but those of opens.
 var bodies = map[string]map[string]form{
 	KindGenesis: {"log-key": formBytes32, "nonce": formBytes32, "window": formUint, "routes": formRoutes},
 	KindRoute: {"route": formRoute, "chain-id": formUint, "contract": formBytes20, "code-hash": formBytes32,
@@ -76,6 +97,26 @@ var bodies = map[string]map[string]form{
 	KindClock:  {"was": formUint, "now": formUint, "reason": formReason},
 	KindReboot: {"device-number": formUint32, "slot": formUint, "sequence": formUint, "restart-old": formUint,
 		"restart-new": formUint},
+	KindGrant: {"audience": formParty, "purpose": formPurpose, "recipients": formRecipients,
+		"compartments": formCompartments, "from": formUint, "token": formBytes32},
+	KindGrantEnd:     {"grant": formUint, "until": formUint, "reason": formReason},
+	KindGrantRenew:   {"grant": formUint},
+	KindShred:        {"compartments": formCompartments, "before": formHour, "holders": formParties, "reason": formReason},
+	KindShredConfirm: {"shred": formUint, "holder": formParty, "text": formBytes, "signature": formBytes64},
+	KindHolder:       {"name": formParty, "kind": formHolder, "key": formBytes32},
+	KindHolderEnd:    {"name": formParty},
+	KindEscrow: {"month": formMonth, "part": formUint32, "need": formUint32, "holders": formParties,
+		"commitments": formBytes, "digest": formBytes32},
+	KindPublished: {"first": formUint, "next": formUint, "cid": formCID},
+	KindDropped:   {"before": formHour, "compartments": formCompartments, "mirrors": formParties},
+}
+
+// opens holds for some of them the keys that may be left out.
+var opens = map[string]map[string]form{
+	KindGrant:      {"until": formUint, "access": formUint, "mirror": formTrue},
+	KindGrantEnd:   {"access": formUint},
+	KindGrantRenew: {"until": formUint, "access": formUint, "recipients": formRecipients},
+	KindHolder:     {"recipient": formRecipient},
 }
 
 // wholes holds for some of them a check of the body as a whole, which says what
@@ -84,6 +125,9 @@ var wholes = map[string]func(body map[string]any) string{
 	KindRouteBitcoin: wholeRouteBitcoin,
 	KindRouteOTS:     wholeRouteOTS,
 	KindLogKey:       wholeLogKey,
+	KindGrant:        wholeGrant,
+	KindEscrow:       wholeEscrow,
+	KindPublished:    wholePublished,
 }
 
 // checkBody checks a body of normal values against its kind. A kind that is
@@ -102,7 +146,17 @@ func checkBody(kind string, body map[string]any) error {
 			return invalid(fmt.Sprintf("a %s whose %s is not %s", kind, key, f.what))
 		}
 	}
-	if len(body) != len(forms) {
+	has := len(forms)
+	for key, f := range opens[kind] {
+		v, is := body[key]
+		if is && !f.ok(v) {
+			return invalid(fmt.Sprintf("a %s whose %s is not %s", kind, key, f.what))
+		}
+		if is {
+			has++
+		}
+	}
+	if len(body) != has {
 		return invalid(fmt.Sprintf("a %s with keys that it does not have", kind))
 	}
 	if whole := wholes[kind]; whole != nil {

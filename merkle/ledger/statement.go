@@ -17,8 +17,8 @@ const statementType = "cairn/statement/1"
 const (
 	MaxStatement = 65536 // bytes of a statement
 	MaxKeys      = 64    // in a body
-	MaxElements  = 256   // of an array in a body
-	MaxText      = 1024  // bytes of a text or byte string in a body
+	MaxElements  = 1024  // of an array in a body
+	MaxText      = 4096  // bytes of a text or byte string in a body
 	maxWord      = 32    // bytes of a kind or key
 )
 
@@ -216,7 +216,7 @@ func (d *decoder) any(arrays bool) any {
 		return n == cborTrue&0x1f
 	case major == majorArray && arrays:
 		if n > MaxElements {
-			d.fail(ErrInvalid, "an array of over 256 elements")
+			d.fail(ErrInvalid, "an array of over 1024 elements")
 			return nil
 		}
 		all := make([]any, 0, n)
