@@ -132,7 +132,9 @@ func TestFaults(t *testing.T) {
 		{"404", "add", says(404, "text/plain", "404 page not found"), nil, "status 404"},
 		{"long error", "add", says(500, "text/plain", strings.Repeat("x", 1<<20)), nil, "status 500"},
 		{"disk full while answering", "add", late, nil, "no space left on device"},
-		{"redirect", "add", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound) }, nil, "redirect"},
+		{"redirect", "add", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+		}, nil, "redirect"},
 		{"not pinned", "pin/ls", says(500, "application/json", `{"Message":"path 'x' is not pinned"}`), ErrNotPinned, ""},
 		{"pinned something else", "pin/ls", says(200, "application/json", `{"Keys":{"`+other.CID.String()+`":{"Type":"recursive"}}}`), ErrNotPinned, ""},
 		{"false block", "block/get", says(200, "application/octet-stream", "else"), ErrFalse, ""},

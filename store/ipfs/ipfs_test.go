@@ -115,6 +115,41 @@ func TestNode(t *testing.T) {
 	}
 }
 
+// TestThin lets a node forget one file of a directory, twice, and collect what nobody holds on to.
+func TestThin(t *testing.T) {
+	server := runner.Start(t)
+	n, ctx := dial(t, server.URL, 5*time.Second), context.Background()
+	large := content(600_000)
+	d := directory(t, Bytes("about", []byte("what it is")), Bytes("headers", content(300_000)), Bytes("sealed", large))
+	if err := n.Publish(ctx, d); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := n.Thin(ctx, d.CID, "sealed"); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.shell.Request("repo/gc").Exec(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir, err := OpenDir(ctx, n, d.CID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := dir.Read(ctx, "headers", 300_000); err != nil || !bytes.Equal(got, content(300_000)) {
+		t.Errorf("the file that stays: %d bytes, %v", len(got), err)
+	}
+	if _, err := dir.Read(ctx, "sealed", 600_000); !errors.Is(err, ErrNotFound) {
+		t.Errorf("the file that went: %v", err)
+	}
+	if err := n.Publish(ctx, d); err != nil { // it may come back
+		t.Fatal(err)
+	}
+	if got, err := dir.Read(ctx, "sealed", 600_000); err != nil || !bytes.Equal(got, large) {
+		t.Errorf("published again: %d bytes, %v", len(got), err)
+	}
+}
+
 // TestGolden holds CIDs that other programs gave for the same bytes.
 func TestGolden(t *testing.T) {
 	for _, c := range []struct {

@@ -1,6 +1,7 @@
 package ipfs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -181,13 +182,13 @@ func (d *Directory) upload(form *multipart.Writer) error {
 	return form.Close()
 }
 
-// exec asks for one small answer.
-func (n *Node) exec(ctx context.Context, command string, c CID, answer any) error {
+// pin asks about a pin, of a block and all below it or of the block alone.
+func (n *Node) pin(ctx context.Context, command string, c CID, recursive bool, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()
-	r := n.shell.Request(command, c.String()).Option("cid-base", "base32").Option("timeout", n.patience())
-	if strings.HasPrefix(command, "pin/") {
-		r.Option("recursive", true).Option("type", "recursive")
+	r := n.shell.Request(command, c.String()).Option("cid-base", "base32").Option("timeout", n.patience()).Option("recursive", recursive)
+	if command == "pin/ls" {
+		r.Option("type", "recursive")
 	}
 	return explain(r.Exec(ctx, answer))
 }
@@ -200,7 +201,7 @@ func (n *Node) patience() string {
 // Pin has the node keep what is below a CID, and fetch what it has not.
 func (n *Node) Pin(ctx context.Context, c CID) error {
 	var answer struct{ Pins []string }
-	if err := n.exec(ctx, "pin/add", c, &answer); err != nil {
+	if err := n.pin(ctx, "pin/add", c, true, &answer); err != nil {
 		return fmt.Errorf("pin %v: %w", c, err)
 	}
 	for _, p := range answer.Pins {
@@ -211,9 +212,68 @@ func (n *Node) Pin(ctx context.Context, c CID) error {
 	return fmt.Errorf("pin %v: %w", c, ErrNotPinned)
 }
 
+// Thin has the node keep a directory that it holds without one of its files: the directory's own block and the other
+// files stay pinned, so that it can be read for what is left. Done again it changes nothing, also after an error.
+func (n *Node) Thin(ctx context.Context, c CID, drop string) error {
+	d, err := OpenDir(ctx, n, c)
+	if err != nil {
+		return fmt.Errorf("thin %v: %w", c, err)
+	}
+	for _, l := range d.links {
+		if l.name == drop {
+			continue
+		}
+		if err := n.Pin(ctx, l.cid); err != nil {
+			return fmt.Errorf("thin %v: %s: %w", c, l.name, err)
+		}
+	}
+	if err := n.Unpin(ctx, c); err != nil {
+		return err
+	}
+	// The node may collect the block between the two: it is put there again, and what it links to is not looked for.
+	if err := n.put(ctx, c, (&node{kind: unixDirectory, links: d.links}).append(nil)); err != nil {
+		return fmt.Errorf("thin %v: %w", c, err)
+	}
+	var answer struct{ Pins []string }
+	if err := n.pin(ctx, "pin/add", c, false, &answer); err != nil {
+		return fmt.Errorf("thin %v: %w", c, err)
+	}
+	return nil
+}
+
+// put gives the node one block.
+func (n *Node) put(ctx context.Context, c CID, block []byte) error {
+	if !c.Is(block) {
+		return ErrFalse
+	}
+	ctx, cancel := context.WithTimeout(ctx, n.timeout)
+	defer cancel()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	w, err := form.CreateFormFile("data", "block")
+	if err == nil {
+		if _, err = w.Write(block); err == nil {
+			err = form.Close()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	var answer struct{ Key string }
+	err = n.shell.Request("block/put").Option("cid-codec", "dag-pb").Option("version", 1).Option("mhtype", "sha2-256").Option("cid-base", "base32").
+		Header("Content-Type", form.FormDataContentType()).Body(&body).Exec(ctx, &answer)
+	if err != nil {
+		return explain(err)
+	}
+	if got, err := ParseCID(answer.Key); err != nil || got != c {
+		return fmt.Errorf("%w: %.100s", ErrOtherCID, answer.Key)
+	}
+	return nil
+}
+
 // Unpin lets the node forget what is below a CID. One that is not pinned is no error.
 func (n *Node) Unpin(ctx context.Context, c CID) error {
-	err := n.exec(ctx, "pin/rm", c, nil)
+	err := n.pin(ctx, "pin/rm", c, true, nil)
 	if err != nil && !isNotPinned(err) {
 		return fmt.Errorf("unpin %v: %w", c, err)
 	}
@@ -225,7 +285,7 @@ func (n *Node) Pinned(ctx context.Context, c CID) (bool, error) {
 	var answer struct {
 		Keys map[string]struct{ Type string }
 	}
-	err := n.exec(ctx, "pin/ls", c, &answer)
+	err := n.pin(ctx, "pin/ls", c, true, &answer)
 	if isNotPinned(err) {
 		return false, nil
 	}
