@@ -9,12 +9,15 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// A body is of the second version while there is more than one log key.
+// A body is of the third version while there is an old local key, else of the
+// second while there is more than one log key.
 const (
 	bodyType    = "cairn/keyring-body/1"
 	rotatedType = "cairn/keyring-body/2"
+	renewedType = "cairn/keyring-body/3"
 
 	rotatedHead = 0x88 // of an array of eight: the first byte of a body of the second version
+	renewedHead = 0x89
 )
 
 type (
@@ -38,6 +41,19 @@ type (
 		Compartments []compartmentItem
 		Secrets      []secretItem
 		LaterSeeds   [][32]byte
+	}
+	// renewedItem is the third version: the second, where later seeds may be none,
+	// and the old local key.
+	renewedItem struct {
+		_ struct{} `cbor:",toarray"`
+
+		Type                             string
+		LogSeed, Nonce, TagKey, LocalKey [32]byte
+
+		Compartments []compartmentItem
+		Secrets      []secretItem
+		LaterSeeds   [][32]byte
+		OldLocalKey  [32]byte
 	}
 	compartmentItem struct {
 		_    struct{} `cbor:",toarray"`
@@ -89,9 +105,15 @@ func (s *state) encode() ([]byte, error) {
 	slices.SortFunc(b.Secrets, func(x, y secretItem) int { return strings.Compare(x.Name, y.Name) })
 	var out []byte
 	var err error
-	if len(b.LaterSeeds) > 0 {
+	switch {
+	case s.oldLocalKey != [32]byte{}:
+		out, err = bodyEncoding.Marshal(&renewedItem{
+			Type: renewedType, LogSeed: b.LogSeed, Nonce: b.Nonce, TagKey: b.TagKey, LocalKey: b.LocalKey,
+			Compartments: b.Compartments, Secrets: b.Secrets, LaterSeeds: b.LaterSeeds, OldLocalKey: s.oldLocalKey,
+		})
+	case len(b.LaterSeeds) > 0:
 		out, err = bodyEncoding.Marshal(&b)
-	} else {
+	default:
 		out, err = bodyEncoding.Marshal(&bodyItem{
 			Type: bodyType, LogSeed: b.LogSeed, Nonce: b.Nonce, TagKey: b.TagKey, LocalKey: b.LocalKey,
 			Compartments: b.Compartments, Secrets: b.Secrets,
@@ -103,13 +125,26 @@ func (s *state) encode() ([]byte, error) {
 	return out, nil
 }
 
-// parseBody reads a body of either version, the first as one without later log
-// seeds.
-func parseBody(body []byte) (b rotatedItem, err error) {
+// parseBody reads a body of any version, the first as one without later log
+// seeds, the first and second with a blank old local key.
+func parseBody(body []byte) (b rotatedItem, oldLocalKey [32]byte, err error) {
 	want := rotatedType
-	if len(body) > 0 && body[0] == rotatedHead {
+	head := byte(0)
+	if len(body) > 0 {
+		head = body[0]
+	}
+	switch head {
+	case rotatedHead:
 		err = bodyDecoding.Unmarshal(body, &b)
-	} else {
+	case renewedHead:
+		var three renewedItem
+		err = bodyDecoding.Unmarshal(body, &three)
+		want, oldLocalKey = renewedType, three.OldLocalKey
+		b = rotatedItem{
+			Type: three.Type, LogSeed: three.LogSeed, Nonce: three.Nonce, TagKey: three.TagKey, LocalKey: three.LocalKey,
+			Compartments: three.Compartments, Secrets: three.Secrets, LaterSeeds: three.LaterSeeds,
+		}
+	default:
 		var one bodyItem
 		err = bodyDecoding.Unmarshal(body, &one)
 		want = bodyType
@@ -119,24 +154,28 @@ func parseBody(body []byte) (b rotatedItem, err error) {
 		}
 	}
 	if err != nil {
-		return b, fmt.Errorf("%w: body is not a keyring", ErrDamaged)
+		return b, oldLocalKey, fmt.Errorf("%w: body is not a keyring", ErrDamaged)
 	}
 	if b.Type != want {
-		return b, fmt.Errorf("%w: body does not begin with %q", ErrDamaged, want)
+		return b, oldLocalKey, fmt.Errorf("%w: body does not begin with %q", ErrDamaged, want)
 	}
-	return b, nil
+	return b, oldLocalKey, nil
 }
 
 // parseState reads a body strictly: what it accepts encodes to the same bytes.
 // Errors name the place, never a value.
 func parseState(body []byte) (*state, error) {
-	b, err := parseBody(body)
+	b, oldLocalKey, err := parseBody(body)
 	if err != nil {
 		return nil, err
 	}
 	s := &state{
 		logSeed: b.LogSeed, nonce: b.Nonce, tagKey: b.TagKey, localKey: b.LocalKey, laterSeeds: b.LaterSeeds,
-		secrets: make(map[string][]byte, len(b.Secrets)),
+		oldLocalKey: oldLocalKey,
+		secrets:     make(map[string][]byte, len(b.Secrets)),
+	}
+	if err := s.checkLocalKeys(b.Type == renewedType); err != nil {
+		return nil, err
 	}
 	if err := s.checkSeeds(); err != nil {
 		return nil, err

@@ -37,7 +37,10 @@ type Edit struct {
 	fresh     map[string]bool
 	gone      [][]byte // values of live secrets to overwrite when the change is made
 	changed   bool
+	rewrap    bool // draw the identity between anew
 	err       error
+
+	unwrappable error // why rewrap cannot be
 }
 
 // edit begins a change.

@@ -48,7 +48,11 @@ type file struct {
 	inner   *age.X25519Identity
 	sum     [sumSize]byte // checksum of the file as last read or written
 
+	to          []age.Recipient // what the next inner identity is wrapped to
+	unwrappable error           // or why it cannot be
+
 	step func(name string) error // nil but in tests: called before each step of a write
+	done func(name string) error // likewise, after the step was done
 }
 
 // createFile writes a new keyring file.
@@ -60,20 +64,33 @@ func createFile(path string, w Wrap, s *state) (*file, error) {
 	return f, f.create(s)
 }
 
-// newFile draws and wraps the inner identity.
+// newFile makes what a new keyring file needs; nothing is written.
 func newFile(path string, w Wrap) (*file, error) {
 	if err := w.check(); err != nil {
 		return nil, err
 	}
-	inner, err := age.GenerateX25519Identity()
-	if err != nil {
-		return nil, fmt.Errorf("draw identity: %w", err)
-	}
-	wrapped, err := w.seal(inner)
+	to, err := w.recipients()
 	if err != nil {
 		return nil, err
 	}
-	return &file{path: path, kind: w.kind(), wrapped: wrapped, inner: inner}, nil
+	f := &file{path: path, kind: w.kind(), to: to}
+	return f, f.drawInner()
+}
+
+// drawInner draws and wraps the inner identity.
+func (f *file) drawInner() error {
+	inner, err := age.GenerateX25519Identity()
+	if err != nil {
+		return fmt.Errorf("draw identity: %w", err)
+	}
+	text := []byte(inner.String())
+	defer clear(text)
+	wrapped, err := encrypt(text, f.to...)
+	if err != nil {
+		return err
+	}
+	f.inner, f.wrapped = inner, wrapped
+	return nil
 }
 
 // openFile reads and opens a keyring file.
@@ -95,6 +112,7 @@ func openFile(path string, w Wrap) (*file, *state, error) {
 	if f.inner, err = w.open(f.wrapped); err != nil {
 		return nil, nil, err
 	}
+	f.to, f.unwrappable = w.again(f.wrapped)
 	plain, err := decrypt(body, maxFile, f.inner)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: body does not decrypt", ErrDamaged)
@@ -205,11 +223,11 @@ func (f *file) place() error {
 		return err
 	}
 	err := os.Link(f.path+newSuffix, f.path)
-	if err == nil || errors.Is(err, fs.ErrExist) {
-		if err != nil {
-			err = ErrExists
-		}
-		return err
+	if errors.Is(err, fs.ErrExist) {
+		return ErrExists
+	}
+	if err == nil {
+		return f.after("link")
 	}
 	if _, err := os.Lstat(f.path); !errors.Is(err, fs.ErrNotExist) {
 		return orExists(err)
@@ -239,8 +257,14 @@ func (f *file) replace(s *state) error {
 	if err = f.before("rename"); err == nil {
 		err = os.Rename(f.path+newSuffix, f.path)
 	}
+	if err == nil {
+		err = f.after("rename")
+	}
 	if err != nil {
 		f.clean()
+		if f.checkStale() != nil { // it was renamed nevertheless, or nobody knows
+			return fmt.Errorf("%w: %w", ErrBroken, err)
+		}
 		return err
 	}
 	if err := f.syncFolder(); err != nil {
@@ -292,16 +316,25 @@ func (f *file) writeNew(s *state) (sum [sumSize]byte, err error) {
 			f.clean()
 		}
 	}()
+	if err := f.after("create"); err != nil {
+		return sum, err
+	}
 	if err := f.before("write"); err != nil {
 		return sum, err
 	}
 	if _, err := w.Write(b); err != nil {
 		return sum, err
 	}
+	if err := f.after("write"); err != nil {
+		return sum, err
+	}
 	if err := f.before("sync"); err != nil {
 		return sum, err
 	}
 	if err := w.Sync(); err != nil {
+		return sum, err
+	}
+	if err := f.after("sync"); err != nil {
 		return sum, err
 	}
 	return sum, w.Close()
@@ -324,7 +357,10 @@ func (f *file) syncFolder() error {
 		return err
 	}
 	defer d.Close()
-	return d.Sync()
+	if err := d.Sync(); err != nil {
+		return err
+	}
+	return f.after("sync folder")
 }
 
 func (f *file) before(step string) error {
@@ -332,6 +368,13 @@ func (f *file) before(step string) error {
 		return nil
 	}
 	return f.step(step)
+}
+
+func (f *file) after(step string) error {
+	if f.done == nil {
+		return nil
+	}
+	return f.done(step)
 }
 
 // readPrivate reads a regular file of at most limit bytes that only its owner may

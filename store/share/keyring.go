@@ -40,11 +40,12 @@ type Keyring struct {
 	logKeys []ed25519.PrivateKey // of state.logSeed and state.laterSeeds
 }
 
-// state is what the body of the file holds. logSeed, nonce, tagKey and localKey
-// never change.
+// state is what the body of the file holds. logSeed, nonce and tagKey never
+// change.
 type state struct {
 	logSeed, nonce, tagKey, localKey [32]byte
 
+	oldLocalKey  [32]byte      // blank when there is none
 	laterSeeds   [][32]byte    // of log keys after the first, in the order in which they were drawn
 	compartments []Compartment // ID is the position + 1
 	secrets      map[string][]byte
@@ -68,7 +69,9 @@ func Create(path string, w Wrap) (*Keyring, error) {
 // owner may read the file, [ErrPassphrase] when w does not open it, [ErrDamaged]
 // when the file is not what was written. What a crash left beside the file is
 // removed. For a passphrase it takes the memory of scrypt once (64 MiB at the
-// default work factor), which the caller may give back by debug.FreeOSMemory.
+// default work factor), which the caller may give back by debug.FreeOSMemory. What
+// w says stays in memory for [Edit.Rewrap]: a passphrase itself, of identities
+// their public halves.
 func Open(path string, w Wrap) (*Keyring, error) {
 	f, s, err := openFile(path, w)
 	if err != nil {
@@ -165,9 +168,6 @@ func (k *Keyring) Nonce() [32]byte { return k.state.nonce }
 // TagKey is the key that the tags of streams are derived from.
 func (k *Keyring) TagKey() [32]byte { return k.state.tagKey }
 
-// LocalKey protects what never leaves the site.
-func (k *Keyring) LocalKey() [32]byte { return k.state.localKey }
-
 // Compartment returns the compartment of that id, if there is one.
 func (k *Keyring) Compartment(id uint32) (Compartment, bool) {
 	k.mu.RLock()
@@ -219,6 +219,7 @@ func (k *Keyring) Change(fn func(*Edit) error) error {
 		return k.broken
 	}
 	e := k.edit()
+	e.unwrappable = k.canRewrap()
 	defer e.discard()
 	err := fn(e)
 	if err == nil {
@@ -227,20 +228,31 @@ func (k *Keyring) Change(fn func(*Edit) error) error {
 	if err != nil || !e.changed {
 		return err
 	}
-	if err := k.write(&e.next); err != nil {
+	if err := k.write(&e.next, e.rewrap); err != nil {
 		return fmt.Errorf("change keyring: %w", err)
 	}
 	k.apply(e)
 	return nil
 }
 
-func (k *Keyring) write(next *state) error {
-	if k.file == nil {
+// write puts next on disk, with an identity between drawn anew if rewrap.
+func (k *Keyring) write(next *state, rewrap bool) error {
+	f := k.file
+	if f == nil {
 		return nil
 	}
-	err := k.file.replace(next)
+	if rewrap {
+		var err error
+		if f, err = f.rewrapped(); err != nil {
+			return err
+		}
+	}
+	err := f.replace(next)
 	if errors.Is(err, ErrBroken) {
 		k.broken = err
+	}
+	if err == nil {
+		k.file = f
 	}
 	return err
 }
@@ -261,6 +273,7 @@ func (k *Keyring) apply(e *Edit) {
 		clear(v)
 	}
 	k.applyLogKeys(&e.next)
+	k.state.localKey, k.state.oldLocalKey = e.next.localKey, e.next.oldLocalKey
 	k.state.compartments, k.state.secrets = e.next.compartments, e.next.secrets
 	*e = Edit{err: errors.New("edit used after its change")}
 }

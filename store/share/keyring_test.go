@@ -267,6 +267,8 @@ func FuzzParseState(f *testing.F) {
 	add()
 	change(f, k, func(e *Edit) { e.AddLogKey(); e.AddLogKey() })
 	add()
+	change(f, k, func(e *Edit) { e.NewLocalKey() })
+	add()
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := parseState(b)
 		if err != nil {

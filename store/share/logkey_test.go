@@ -180,7 +180,7 @@ func TestParseRotatedRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := parseBody(s)
+		b, _, err := parseBody(s)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"filippo.io/age"
@@ -28,50 +29,104 @@ const (
 	maxIdentities     = 16
 )
 
-// Wrap says what a keyring file opens with: a passphrase or an age identity
-// file, exactly one of the two.
+// Wrap says what a keyring file opens with: a passphrase, an age identity file or
+// a credential, exactly one of the three.
 type Wrap struct {
 	Passphrase []byte
 	// Identity is the path of a file with X25519 identities, one
 	// "AGE-SECRET-KEY-1…" per line, empty lines and # comments between, readable
 	// by its owner only. Any one of the identities opens the keyring.
 	Identity string
+	// Credential is what a service manager hands over (systemd.exec(5),
+	// LoadCredentialEncrypted=): the content of an identity file if its first line
+	// that is neither empty nor a comment begins with "AGE-SECRET-KEY-", else a
+	// passphrase, of which one line end at the end is no part. A keyring does not
+	// tell whether it was given so or as one of the two above.
+	Credential []byte
 	// WorkFactor is the scrypt cost of a new passphrase, as a power of two: 1 to
 	// 20, 0 for 16. Below 14 is for tests. Opening takes what the file says.
 	WorkFactor int
 }
 
 func (w Wrap) check() error {
+	given := 0
+	for _, is := range []bool{len(w.Passphrase) > 0, w.Identity != "", len(w.Credential) > 0} {
+		if is {
+			given++
+		}
+	}
 	switch {
-	case len(w.Passphrase) == 0 && w.Identity == "":
-		return fmt.Errorf("%w: neither passphrase nor identity file", ErrWrap)
-	case len(w.Passphrase) > 0 && w.Identity != "":
-		return fmt.Errorf("%w: both passphrase and identity file", ErrWrap)
+	case given == 0:
+		return fmt.Errorf("%w: neither passphrase, identity file nor credential", ErrWrap)
+	case given > 1:
+		return fmt.Errorf("%w: more than one of passphrase, identity file and credential", ErrWrap)
 	case w.WorkFactor < 0 || w.WorkFactor > maxWorkFactor:
 		return fmt.Errorf("%w: work factor %d, at most %d", ErrWrap, w.WorkFactor, maxWorkFactor)
+	case len(w.Credential) > maxIdentityFile:
+		return fmt.Errorf("%w: credential of %d bytes, at most %d", ErrWrap, len(w.Credential), maxIdentityFile)
+	case w.kind() == wrapPassphrase && w.passphrase() == "":
+		return fmt.Errorf("%w: the credential is an empty passphrase", ErrWrap)
 	}
 	return nil
 }
 
 func (w Wrap) kind() string {
-	if w.Identity != "" {
+	if w.Identity != "" || holdsIdentity(w.Credential) {
 		return wrapIdentity
 	}
 	return wrapPassphrase
 }
 
-// seal wraps inner: the wrapped part of the file.
-func (w Wrap) seal(inner *age.X25519Identity) ([]byte, error) {
+func holdsIdentity(credential []byte) bool {
+	for line := range bytes.Lines(credential) {
+		line = bytes.TrimSpace(line)
+		if len(line) > 0 && line[0] != '#' {
+			return bytes.HasPrefix(line, []byte("AGE-SECRET-KEY-"))
+		}
+	}
+	return false
+}
+
+func (w Wrap) passphrase() string {
+	if len(w.Passphrase) > 0 {
+		return string(w.Passphrase)
+	}
+	text, _ := bytes.CutSuffix(w.Credential, []byte("\n"))
+	text, _ = bytes.CutSuffix(text, []byte("\r"))
+	return string(text)
+}
+
+// again returns the recipients to wrap another identity to in place of the one
+// wrapped, which w has opened: for a passphrase at the same cost unless w names
+// one, for identities all of those there were.
+func (w Wrap) again(wrapped []byte) ([]age.Recipient, error) {
+	header, _, _ := bytes.Cut(wrapped, []byte("\n---"))
+	if w.kind() == wrapPassphrase && w.WorkFactor == 0 {
+		w.WorkFactor = workFactor(header)
+	}
 	to, err := w.recipients()
 	if err != nil {
 		return nil, err
 	}
-	text := []byte(inner.String())
-	defer clear(text)
-	return encrypt(text, to...)
+	if n := bytes.Count(header, []byte("\n-> X25519 ")); w.kind() == wrapIdentity && n != len(to) {
+		return nil, fmt.Errorf("%w: the keyring is wrapped to %d identities and %d are given: give all of them, or rewrap it to these", ErrWrap, n, len(to))
+	}
+	return to, nil
 }
 
-// open is the inverse of seal. It fails with [ErrPassphrase] or [ErrDamaged].
+// workFactor reads the scrypt stanza of an age header that has been opened.
+func workFactor(header []byte) int {
+	_, stanza, _ := bytes.Cut(header, []byte("\n-> scrypt "))
+	stanza, _, _ = bytes.Cut(stanza, []byte("\n"))
+	_, cost, _ := bytes.Cut(stanza, []byte(" "))
+	n, err := strconv.Atoi(string(cost))
+	if err != nil || n < 1 || n > maxWorkFactor {
+		return defaultWorkFactor
+	}
+	return n
+}
+
+// open opens the wrapped part of a file. It fails with [ErrPassphrase] or [ErrDamaged].
 func (w Wrap) open(wrapped []byte) (*age.X25519Identity, error) {
 	ids, err := w.identities()
 	if err != nil {
@@ -95,7 +150,7 @@ func (w Wrap) open(wrapped []byte) (*age.X25519Identity, error) {
 
 func (w Wrap) recipients() ([]age.Recipient, error) {
 	if w.kind() == wrapPassphrase {
-		r, err := age.NewScryptRecipient(string(w.Passphrase))
+		r, err := age.NewScryptRecipient(w.passphrase())
 		if err != nil {
 			return nil, fmt.Errorf("%w: passphrase refused", ErrWrap)
 		}
@@ -105,7 +160,7 @@ func (w Wrap) recipients() ([]age.Recipient, error) {
 		}
 		return []age.Recipient{r}, nil
 	}
-	ids, err := readIdentities(w.Identity)
+	ids, err := w.readIdentities()
 	if err != nil {
 		return nil, err
 	}
@@ -118,14 +173,14 @@ func (w Wrap) recipients() ([]age.Recipient, error) {
 
 func (w Wrap) identities() ([]age.Identity, error) {
 	if w.kind() == wrapPassphrase {
-		id, err := age.NewScryptIdentity(string(w.Passphrase))
+		id, err := age.NewScryptIdentity(w.passphrase())
 		if err != nil {
 			return nil, fmt.Errorf("%w: passphrase refused", ErrWrap)
 		}
 		id.SetMaxWorkFactor(maxWorkFactor)
 		return []age.Identity{id}, nil
 	}
-	ids, err := readIdentities(w.Identity)
+	ids, err := w.readIdentities()
 	if err != nil {
 		return nil, err
 	}
@@ -136,14 +191,26 @@ func (w Wrap) identities() ([]age.Identity, error) {
 	return out, nil
 }
 
-// readIdentities reads an age identity file. Its errors give line numbers and
-// never a line's content.
+func (w Wrap) readIdentities() ([]*age.X25519Identity, error) {
+	if w.Identity == "" {
+		return parseIdentities(w.Credential, "credential")
+	}
+	return readIdentities(w.Identity)
+}
+
+// readIdentities reads an age identity file.
 func readIdentities(path string) ([]*age.X25519Identity, error) {
 	b, err := readPrivate(path, maxIdentityFile)
 	if err != nil {
 		return nil, fmt.Errorf("identity file: %w", err)
 	}
 	defer clear(b)
+	return parseIdentities(b, "identity file "+path)
+}
+
+// parseIdentities reads the text of one. Its errors give line numbers and never a
+// line's content.
+func parseIdentities(b []byte, what string) ([]*age.X25519Identity, error) {
 	var out []*age.X25519Identity
 	n := 0
 	for line := range strings.Lines(string(b)) {
@@ -154,12 +221,12 @@ func readIdentities(path string) ([]*age.X25519Identity, error) {
 		}
 		id, err := age.ParseX25519Identity(line)
 		if err != nil || len(out) == maxIdentities {
-			return nil, fmt.Errorf("%w: identity file %s, line %d: not an X25519 identity, or more than %d", ErrWrap, path, n, maxIdentities)
+			return nil, fmt.Errorf("%w: %s, line %d: not an X25519 identity, or more than %d", ErrWrap, what, n, maxIdentities)
 		}
 		out = append(out, id)
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: identity file %s: no identity in it", ErrWrap, path)
+		return nil, fmt.Errorf("%w: %s: no identity in it", ErrWrap, what)
 	}
 	return out, nil
 }
