@@ -254,12 +254,13 @@ func (c *committer) recut(now int64) error {
 		return errors.New("the clock is before 1970")
 	}
 	var open []*device
+	var rules [][]Rule
 	for _, number := range slices.Sorted(maps.Keys(c.devices)) {
 		if d := c.devices[number]; !d.binding.Closed {
-			open = append(open, d)
+			open, rules = append(open, d), append(rules, d.stream.classes.rules)
 		}
 	}
-	pairs, err := c.newPairs(len(open), func(*share.Edit) {})
+	made, err := c.newCompartments(rules, func(*share.Edit) {})
 	if err != nil {
 		return err
 	}
@@ -275,7 +276,7 @@ func (c *committer) recut(now int64) error {
 	c.state.LastStamp = now
 	for i, d := range open {
 		if err == nil {
-			err = c.bind(b, d, now, pairs[i])
+			err = c.bind(b, d, now, made[i])
 		}
 	}
 	if err == nil {

@@ -231,10 +231,10 @@ func TestClockWrongFuture(t *testing.T) {
 	}
 	compartments := map[uint32]bool{}
 	for _, in := range x.s.view.Load().streams {
-		if compartments[in.envelope] || compartments[in.data] {
+		if compartments[in.envelope] || compartments[in.classes.list[0].compartment] {
 			t.Errorf("stream %d shares a compartment", in.slot)
 		}
-		compartments[in.envelope], compartments[in.data] = true, true
+		compartments[in.envelope], compartments[in.classes.list[0].compartment] = true, true
 		if in.slot < 3 && (!in.closed || in.closedBy != size) {
 			t.Errorf("stream %d: %+v, want it closed by batch %d", in.slot, in, size)
 		}

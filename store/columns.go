@@ -11,19 +11,24 @@ import (
 	"cairn/merkle"
 )
 
-// Columns hold consecutive readings of one stream, a compartment class apart:
-// the envelope's fields in one block, the measurements in another, the evidence
-// (how to show the frame again) in a third. They are what is sealed, per group
-// commit and again per quarter hour. All integers are unsigned LEB128; signed
-// ones are zigzag coded.
+// Columns hold consecutive readings of one stream, a compartment apart: the
+// envelope's fields in one block, the measurements of each class in one more, the
+// evidence (how to show the frame again) in the last. They are what is sealed,
+// per group commit and again per quarter hour. All integers are unsigned LEB128;
+// signed ones are zigzag coded.
 //
 //	envelope = first, n, device (len, bytes), starts, shapes, received deltas, counter deltas, measured deltas
 //	  starts = count, { readings, incarnation (16) }
 //	  shapes = count, { clock(1) verdict(1) flags(1) transport (len, bytes) }, run count, { shape, readings }
 //	data     = first, n, schemas, run count, { schema, readings }, values
-//	  schema = count, { name, unit (len, bytes), kind(1) }
+//	  schema = count, { index, name, unit (len, bytes), kind(1) }; no index in scheme 0
 //	evidence = first, n, forms, run count, { form, readings }, payloads
 //	  form   = kind(1) type(1) id length(1) key epoch
+//
+// An index is a measurement's place in its reading, so that the blocks of any
+// classes can be put together. Payloads hold what measurements of every class
+// were: from scheme 1 on they are compressed as a segment is and sealed under the
+// stream's joint key, and left out where no reading has one.
 type columns struct {
 	slot   uint64
 	first  uint64
@@ -36,15 +41,28 @@ type columns struct {
 	ctr    []byte
 	meas   []byte
 
-	schemas  [][]column
-	schemaRL []runLength
-	values   []byte
+	class []dataColumns // by class of the stream
 
 	forms   table[form]
 	payload []byte
 
 	lastRecv, lastMeas, lastCtr uint64
-	last                        []int64 // by column of the current schema
+}
+
+// dataColumns are the measurements of one class.
+type dataColumns struct {
+	schemas [][]column
+	runs    []runLength
+	values  []byte
+	last    []int64 // by column of the current schema
+	row     []IndexedMeasurement
+}
+
+// IndexedMeasurement is a measurement with its place among those of its reading:
+// it is item 7 + Index.
+type IndexedMeasurement struct {
+	Index int
+	reading.Measurement
 }
 
 type startRun struct {
@@ -73,6 +91,7 @@ const (
 )
 
 type column struct {
+	index      int
 	name, unit string
 	kind       byte
 }
@@ -121,10 +140,12 @@ func (c *columns) reset(slot uint64) {
 	c.shapes.reset()
 	c.forms.reset()
 	c.recv, c.ctr, c.meas = c.recv[:0], c.ctr[:0], c.meas[:0]
-	c.schemas, c.schemaRL, c.values = c.schemas[:0], c.schemaRL[:0], c.values[:0]
+	for i := range c.class {
+		d := &c.class[i]
+		d.schemas, d.runs, d.values, d.last = d.schemas[:0], d.runs[:0], d.values[:0], d.last[:0]
+	}
 	c.payload = c.payload[:0]
 	c.lastRecv, c.lastMeas, c.lastCtr = 0, 0, 0
-	c.last = c.last[:0]
 }
 
 // stored is one reading with what else is needed to show it again.
@@ -134,6 +155,7 @@ type stored struct {
 	incarnation [16]byte
 	form        form
 	payload     []byte // aliases
+	class       []byte // of each measurement; nil where all are of one
 }
 
 // add appends the next reading: sequences must be consecutive.
@@ -158,46 +180,71 @@ func (c *columns) add(r *stored) {
 		c.meas = appendDelta(c.meas, uint64(r.Measured), &c.lastMeas)
 	}
 	c.shapes.add(s)
-	c.addValues(r.Measurements)
+	c.addValues(r)
 	c.forms.add(r.form)
-	if r.form.kind == evidenceBody || r.form.kind == evidenceWire {
+	if r.form.hasPayload() {
 		c.payload = appendBytes(c.payload, r.payload)
 	}
 }
 
-func (c *columns) addValues(ms []reading.Measurement) {
-	id := c.schema(ms)
-	if n := len(c.schemaRL); n > 0 && c.schemaRL[n-1].id == uint64(id) {
-		c.schemaRL[n-1].n++
-	} else {
-		c.schemaRL = append(c.schemaRL, runLength{uint64(id), 1})
-		c.last = append(c.last[:0], make([]int64, len(ms))...)
+func (f form) hasPayload() bool { return f.kind == evidenceBody || f.kind == evidenceWire }
+
+// addValues puts each measurement where its class is.
+func (c *columns) addValues(r *stored) {
+	if len(c.class) == 0 {
+		c.class = make([]dataColumns, 1)
 	}
-	for i := range ms {
-		c.values = appendValue(c.values, c.schemas[id][i].kind, ms[i].Value, &c.last[i])
+	for i := range c.class {
+		c.class[i].row = c.class[i].row[:0]
+	}
+	for i := range r.Measurements {
+		d := &c.class[0]
+		if r.class != nil {
+			d = &c.class[r.class[i]]
+		}
+		d.row = append(d.row, IndexedMeasurement{i, r.Measurements[i]})
+	}
+	for i := range c.class {
+		c.class[i].add()
 	}
 }
 
-func (c *columns) schema(ms []reading.Measurement) int {
-	for id, s := range c.schemas {
-		if schemaFits(s, ms) {
+// add appends the row.
+func (d *dataColumns) add() {
+	id := d.schema()
+	if n := len(d.runs); n > 0 && d.runs[n-1].id == uint64(id) {
+		d.runs[n-1].n++
+	} else {
+		d.runs = append(d.runs, runLength{uint64(id), 1})
+		d.last = append(d.last[:0], make([]int64, len(d.row))...)
+	}
+	for i := range d.row {
+		d.values = appendValue(d.values, d.schemas[id][i].kind, d.row[i].Value, &d.last[i])
+	}
+}
+
+func (d *dataColumns) schema() int {
+	for id, s := range d.schemas {
+		if schemaFits(s, d.row) {
 			return id
 		}
 	}
-	s := make([]column, len(ms))
-	for i := range ms {
-		s[i] = column{ms[i].Name, ms[i].Unit, columnKind(ms[i].Value)}
+	s := make([]column, len(d.row))
+	for i := range d.row {
+		m := &d.row[i]
+		s[i] = column{m.Index, m.Name, m.Unit, columnKind(m.Value)}
 	}
-	c.schemas = append(c.schemas, s)
-	return len(c.schemas) - 1
+	d.schemas = append(d.schemas, s)
+	return len(d.schemas) - 1
 }
 
-func schemaFits(s []column, ms []reading.Measurement) bool {
-	if len(s) != len(ms) {
+func schemaFits(s []column, row []IndexedMeasurement) bool {
+	if len(s) != len(row) {
 		return false
 	}
-	for i := range ms {
-		if s[i].name != ms[i].Name || s[i].unit != ms[i].Unit || s[i].kind != columnKind(ms[i].Value) {
+	for i := range row {
+		m := &row[i]
+		if s[i].index != m.Index || s[i].name != m.Name || s[i].unit != m.Unit || s[i].kind != columnKind(m.Value) {
 			return false
 		}
 	}
@@ -288,21 +335,31 @@ func (c *columns) envelope(b []byte) []byte {
 	return append(b, c.meas...)
 }
 
-func (c *columns) data(b []byte) []byte {
+// data encodes the measurements of one class.
+func (c *columns) data(b []byte, scheme byte, class int) []byte {
+	d := &dataColumns{}
+	if class < len(c.class) {
+		d = &c.class[class]
+	}
 	b = binary.AppendUvarint(b, c.first)
 	b = binary.AppendUvarint(b, uint64(c.n))
-	b = binary.AppendUvarint(b, uint64(len(c.schemas)))
-	for _, s := range c.schemas {
+	b = binary.AppendUvarint(b, uint64(len(d.schemas)))
+	for _, s := range d.schemas {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		for _, col := range s {
+			if scheme > 0 {
+				b = binary.AppendUvarint(b, uint64(col.index))
+			}
 			b = append(appendString(appendString(b, col.name), col.unit), col.kind)
 		}
 	}
-	b = appendRuns(b, c.schemaRL)
-	return append(b, c.values...)
+	b = appendRuns(b, d.runs)
+	return append(b, d.values...)
 }
 
-func (c *columns) evidence(b []byte) []byte {
+// evidence encodes the forms, and the payloads as seal gives them back; they
+// stand as they are where it is nil.
+func (c *columns) evidence(b []byte, seal func(dst, payload []byte) []byte) []byte {
 	b = binary.AppendUvarint(b, c.first)
 	b = binary.AppendUvarint(b, uint64(c.n))
 	b = binary.AppendUvarint(b, uint64(len(c.forms.vals)))
@@ -310,12 +367,19 @@ func (c *columns) evidence(b []byte) []byte {
 		b = binary.AppendUvarint(append(b, f.kind, f.typ, f.idLen), uint64(f.epoch))
 	}
 	b = appendRuns(b, c.forms.runs)
-	return append(b, c.payload...)
+	if seal == nil || len(c.payload) == 0 {
+		return append(b, c.payload...)
+	}
+	return seal(b, packContent(c.payload))
 }
 
 // size is about how many bytes c holds.
 func (c *columns) size() int {
-	return len(c.recv) + len(c.ctr) + len(c.meas) + len(c.values) + len(c.payload)
+	n := len(c.recv) + len(c.ctr) + len(c.meas) + len(c.payload)
+	for i := range c.class {
+		n += len(c.class[i].values)
+	}
+	return n
 }
 
 var errColumns = errors.New("damaged columns")
@@ -409,38 +473,87 @@ func (c *cursor) runs(ids, n int) []runLength {
 // maxColumns bounds the readings of one block.
 const maxColumns = 1 << 20
 
-func (c *cursor) head(what string) (first uint64, n int, err error) {
+func (c *cursor) head(what string, least, most uint64) (first uint64, n int, err error) {
 	first = c.uvarint()
 	u := c.uvarint()
-	if c.err != nil || u == 0 || u > maxColumns {
+	if c.err != nil || u < least || u > most {
 		return 0, 0, fmt.Errorf("%s: %w", what, errColumns)
 	}
 	return first, int(u), nil
 }
 
-// decodeColumns gives the readings of one stream back. Data and evidence may be
-// nil: then measurements and evidence are missing.
-func decodeColumns(slot uint64, envelope, data, evidence []byte) ([]stored, error) {
-	out, err := decodeEnvelope(slot, envelope)
+// blocks are the encoded columns of some readings.
+type blocks struct {
+	envelope []byte
+	data     [][]byte // by class
+	evidence []byte
+}
+
+// decodeColumns gives the readings of one stream back. Measurements of a class
+// whose block is nil are missing, and without evidence that is. open opens
+// sealed payloads; where it is nil they stand in the clear.
+func decodeColumns(slot uint64, scheme byte, b blocks, open func([]byte) ([]byte, error)) ([]stored, error) {
+	out, err := decodeEnvelope(slot, b.envelope, 1, maxColumns)
 	if err != nil {
 		return nil, err
 	}
-	if data != nil {
-		if err := decodeData(out, data); err != nil {
-			return nil, err
-		}
+	if err := decodeClasses(out, scheme, b.data); err != nil {
+		return nil, err
 	}
-	if evidence != nil {
-		if err := decodeEvidence(out, evidence); err != nil {
+	if b.evidence != nil {
+		if err := decodeEvidence(out, b.evidence, open); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func decodeEnvelope(slot uint64, b []byte) ([]stored, error) {
+// decodeClasses puts the measurements of all classes together.
+func decodeClasses(out []stored, scheme byte, data [][]byte) error {
+	if len(data) == 1 && data[0] != nil {
+		return decodeRows(data[0], scheme, out[0].Sequence, len(out), func(at int, s []column, row []reading.Measurement) bool {
+			out[at].Measurements = row
+			return len(s) == 0 || s[len(s)-1].index == len(s)-1
+		})
+	}
+	all := true
+	for class, b := range data {
+		if b == nil {
+			all = false
+			continue
+		}
+		err := decodeRows(b, scheme, out[0].Sequence, len(out), func(at int, s []column, row []reading.Measurement) bool {
+			r := &out[at]
+			for i := range row {
+				r.place(s[i].index, byte(class), row[i])
+			}
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for i := range out {
+		for j := range out[i].Measurements {
+			if all && out[i].Measurements[j].Name == "" {
+				return fmt.Errorf("data: %w: measurement %d of reading %d is missing", errColumns, j, out[i].Sequence)
+			}
+		}
+	}
+	return nil
+}
+
+// place puts a measurement at its index.
+func (r *stored) place(index int, class byte, m reading.Measurement) {
+	for len(r.Measurements) <= index {
+		r.Measurements, r.class = append(r.Measurements, reading.Measurement{}), append(r.class, 0)
+	}
+	r.Measurements[index], r.class[index] = m, class
+}
+
+func decodeEnvelope(slot uint64, b []byte, least, most uint64) ([]stored, error) {
 	c := cursor{b: b}
-	first, n, err := c.head("envelope")
+	first, n, err := c.head("envelope", least, most)
 	if err != nil {
 		return nil, err
 	}
@@ -508,21 +621,19 @@ func (c *cursor) decodeStarts(out []stored) {
 	}
 }
 
-func decodeData(out []stored, b []byte) error {
+// decodeRows reads a data block of n readings from first on: emit is shown each
+// reading's measurements with their columns, whose indices go up, and says whether
+// they will do.
+func decodeRows(b []byte, scheme byte, first uint64, n int, emit func(at int, s []column, row []reading.Measurement) bool) error {
 	c := cursor{b: b}
-	first, n, err := c.head("data")
-	if err != nil {
+	if f, got, err := c.head("data", 0, maxColumns); err != nil {
 		return err
-	}
-	if n != len(out) || first != out[0].Sequence {
+	} else if got != n || f != first {
 		return fmt.Errorf("data: %w: other readings than the envelope's", errColumns)
 	}
 	schemas := make([][]column, c.count())
 	for i := range schemas {
-		schemas[i] = make([]column, c.count())
-		for j := range schemas[i] {
-			schemas[i][j] = column{string(c.bytes()), string(c.bytes()), c.byte()}
-		}
+		schemas[i] = c.schema(scheme)
 	}
 	at := 0
 	for _, run := range c.runs(len(schemas), n) {
@@ -538,8 +649,11 @@ func decodeData(out []stored, b []byte) error {
 			for j, col := range s {
 				row[j] = reading.Measurement{Name: col.name, Unit: col.unit, Value: c.value(col.kind, &last[j])}
 			}
-			if len(row) > 0 {
-				out[at].Measurements = row
+			if len(row) == 0 {
+				row = nil
+			}
+			if !emit(at, s, row) {
+				c.fail()
 			}
 			at++
 		}
@@ -548,6 +662,26 @@ func decodeData(out []stored, b []byte) error {
 		return fmt.Errorf("data: %w", errColumns)
 	}
 	return nil
+}
+
+// schema reads the columns of one schema.
+func (c *cursor) schema(scheme byte) []column {
+	s := make([]column, c.count())
+	next := uint64(0)
+	for j := range s {
+		index := uint64(j)
+		if scheme > 0 {
+			if index = c.uvarint(); index < next || index >= reading.MaxMeasurements {
+				c.fail()
+			}
+			next = index + 1
+		}
+		s[j] = column{int(index), string(c.bytes()), string(c.bytes()), c.byte()}
+		if scheme > 0 && s[j].name == "" {
+			c.fail()
+		}
+	}
+	return s
 }
 
 func (c *cursor) value(kind byte, last *int64) reading.Value {
@@ -569,9 +703,9 @@ func (c *cursor) value(kind byte, last *int64) reading.Value {
 	return reading.Value{}
 }
 
-func decodeEvidence(out []stored, b []byte) error {
+func decodeEvidence(out []stored, b []byte, open func([]byte) ([]byte, error)) error {
 	c := cursor{b: b}
-	first, n, err := c.head("evidence")
+	first, n, err := c.head("evidence", 1, maxColumns)
 	if err != nil {
 		return err
 	}
@@ -582,17 +716,29 @@ func decodeEvidence(out []stored, b []byte) error {
 	for i := range forms {
 		forms[i] = form{c.byte(), c.byte(), c.byte(), uint32(c.uvarint())}
 	}
+	runs := c.runs(len(forms), n)
+	payloads := &c
+	if open != nil && len(c.b) > 0 {
+		plain, err := open(c.b)
+		if err == nil {
+			plain, err = unpackContent(plain)
+		}
+		if err != nil {
+			return fmt.Errorf("evidence: payloads: %w", err)
+		}
+		c.b, payloads = nil, &cursor{b: plain}
+	}
 	at := 0
-	for _, run := range c.runs(len(forms), n) {
+	for _, run := range runs {
 		for range run.n {
 			out[at].form = forms[run.id]
-			if k := forms[run.id].kind; k == evidenceBody || k == evidenceWire {
-				out[at].payload = c.bytes()
+			if out[at].form.hasPayload() {
+				out[at].payload = payloads.bytes()
 			}
 			at++
 		}
 	}
-	if c.err != nil || len(c.b) != 0 {
+	if c.err != nil || payloads.err != nil || len(c.b)+len(payloads.b) != 0 {
 		return fmt.Errorf("evidence: %w", errColumns)
 	}
 	return nil

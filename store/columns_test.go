@@ -117,6 +117,15 @@ func sameStored(a, b *stored) bool {
 		a.incarnation == b.incarnation && a.form == b.form && string(a.payload) == string(b.payload)
 }
 
+// decodeThree decodes blocks of scheme 0, of which data and evidence may be missing.
+func decodeThree(envelope, data, evidence []byte) ([]stored, error) {
+	b := blocks{envelope: envelope, evidence: evidence}
+	if data != nil {
+		b.data = [][]byte{data}
+	}
+	return decodeColumns(7, schemeSite, b, nil)
+}
+
 func TestColumnsRoundTrip(t *testing.T) {
 	var c columns // used again and again, as in a commit
 	for seed := range uint64(400) {
@@ -129,8 +138,8 @@ func TestColumnsRoundTrip(t *testing.T) {
 			}
 			c.add(&want[i])
 		}
-		env, data, evidence := c.envelope(nil), c.data(nil), c.evidence(nil)
-		got, err := decodeColumns(7, env, data, evidence)
+		env, data, evidence := c.envelope(nil), c.data(nil, 0, 0), c.evidence(nil, nil)
+		got, err := decodeThree(env, data, evidence)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
@@ -153,7 +162,7 @@ func checkCuts(t *testing.T, blocks ...[]byte) {
 		for _, bad := range [][]byte{b[:len(b)-1], append(slices.Clone(b), 0), {}} {
 			x := slices.Clone(blocks)
 			x[i] = bad
-			if _, err := decodeColumns(7, x[0], x[1], x[2]); err == nil {
+			if _, err := decodeThree(x[0], x[1], x[2]); err == nil {
 				t.Fatalf("block %d decodes with %d of %d bytes", i, len(bad), len(b))
 			}
 		}
@@ -190,7 +199,7 @@ func TestColumnsBounds(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := decodeColumns(7, b[0], b[1], b[2])
+		_, err := decodeThree(b[0], b[1], b[2])
 		runtime.ReadMemStats(&after)
 		if err == nil {
 			t.Errorf("%s: decodes", name)
@@ -215,10 +224,10 @@ func FuzzColumns(f *testing.F) {
 		for _, r := range randomRun(rng, 1+rng.IntN(20)) {
 			c.add(&r)
 		}
-		f.Add(c.envelope(nil), c.data(nil), c.evidence(nil))
+		f.Add(c.envelope(nil), c.data(nil, 0, 0), c.evidence(nil, nil))
 	}
 	f.Fuzz(func(t *testing.T, env, data, evidence []byte) {
-		got, err := decodeColumns(7, env, data, evidence)
+		got, err := decodeThree(env, data, evidence)
 		if err != nil {
 			return
 		}
@@ -235,7 +244,7 @@ func FuzzColumns(f *testing.F) {
 		if c.n != len(got) {
 			return
 		}
-		again, err := decodeColumns(7, c.envelope(nil), c.data(nil), c.evidence(nil))
+		again, err := decodeThree(c.envelope(nil), c.data(nil, 0, 0), c.evidence(nil, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,8 +287,9 @@ func FuzzRows(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(byte(0), plain)
-	f.Add(byte(1), pack([]byte("content")))
-	f.Add(byte(1), pack(make([]byte, 4096)))
+	f.Add(byte(1), append([]byte{8, 0}, "content!and zeros\x00\x00"...))
+	f.Add(byte(2), packContent(make([]byte, 4096)))
+	f.Add(byte(3), r.devices)
 	key := x.s.keys.u64(kindWindow, 0)
 	f.Fuzz(func(t *testing.T, kind byte, val []byte) {
 		switch kind {
@@ -287,6 +297,10 @@ func FuzzRows(f *testing.F) {
 			r.parseSite(val)
 		case 1:
 			unpack(val)
+		case 2:
+			unpackContent(val)
+		case 3:
+			r.parseDevices(val)
 		case kindCommit:
 			rec, err := parseRecord(0, val)
 			if err != nil {
@@ -307,11 +321,13 @@ func FuzzRows(f *testing.F) {
 				t.Fatalf("a run from %d to %d", row.first, row.next)
 			}
 		default:
-			for _, v := range []any{new(ledgerState), new(window), new(windowRow), new(streamRow), new(deviceRow), new(indexRow), new(hourRow), new(statementRow), new(checkpointRow)} {
+			for _, v := range []any{new(ledgerState), new(window), new(windowRow), new(streamRow), new(splitRow), new(deviceRow), new(indexRow), new(hourRow), new(statementRow), new(checkpointRow)} {
 				decodeRow(nil, key, val, v)
 				switch v := v.(type) {
 				case *streamRow:
-					v.Stats.stats()
+					v.Stats.stats(0)
+				case *splitRow:
+					v.classes()
 				case *deviceRow:
 					new(device).setRow(*v)
 				case *window:

@@ -390,11 +390,12 @@ func (c *committer) hashGroup(g *group, hour share.Hour, rec *record) error {
 
 // sealed is what hashStream leaves for the commit record.
 type sealed struct {
-	envelope, data []byte
-	evidence       []byte // plain: the site's chunk holds all streams'
-	roots          []merkle.Hash
-	nodes          []nodePut
-	plain          []byte
+	envelope []byte
+	data     [][]byte // by class
+	evidence []byte   // but for payloads plain: the site's chunk holds all streams'
+	roots    []merkle.Hash
+	nodes    []nodePut
+	plain    []byte
 }
 
 type nodePut struct {
@@ -418,7 +419,8 @@ func (c *committer) hashStream(st *stream, h *reading.Hasher, hour share.Hour, r
 	}
 	st.cols.reset(st.slot)
 	for _, p := range st.pending {
-		root := h.Root(&p.r.Reading, &st.keys.salts)
+		p.r.class = st.classes.classOf(p.r.class, p.r.Measurements, st.known)
+		root := h.Root(&p.r.Reading, st.keys.of(&p.r))
 		p.leaf = reading.EntryLeaf(st.tag, p.r.Sequence, root)
 		out.roots = append(out.roots, root)
 		st.tree.AppendCollect(p.leaf, nodeLevel, putStream)
@@ -428,9 +430,15 @@ func (c *committer) hashStream(st *stream, h *reading.Hasher, hour share.Hour, r
 	}
 	out.plain = st.cols.envelope(out.plain[:0])
 	out.envelope = st.keys.envelope.SealMessage(out.envelope[:0], purposeCommit, &rec.random, c.s.commitAAD(rec.number, st.envelope), out.plain)
-	out.plain = st.cols.data(out.plain[:0])
-	out.data = st.keys.data.SealMessage(out.data[:0], purposeCommit, &rec.random, c.s.commitAAD(rec.number, st.data), out.plain)
-	out.evidence = st.cols.evidence(out.evidence[:0])
+	if out.data == nil {
+		out.data = make([][]byte, len(st.classes.list))
+	}
+	for i, x := range st.classes.list {
+		out.plain = st.cols.data(out.plain[:0], st.classes.scheme, i)
+		out.data[i] = st.keys.data[i].SealMessage(out.data[i][:0], purposeCommit, &rec.random, c.s.commitAAD(rec.number, x.compartment), out.plain)
+	}
+	seal := st.keys.sealPayloads(st.classes.scheme, purposeEvidence, &rec.random, c.s.commitAAD(rec.number, st.envelope))
+	out.evidence = st.cols.evidence(out.evidence[:0], seal)
 	return nil
 }
 
@@ -448,29 +456,15 @@ func (c *committer) streamKeys(st *stream, hour share.Hour) error {
 	if st.keys != nil && st.keys.hour == hour {
 		return nil
 	}
-	env, err := st.envCur.Hour(hour)
-	if err != nil {
-		return fmt.Errorf("stream %d envelope key: %w", st.slot, err)
+	all := make([]share.HourKey, len(st.cursors))
+	for i, cur := range st.cursors {
+		var err error
+		if all[i], err = cur.Hour(hour); err != nil {
+			return fmt.Errorf("keys of stream %d: %w", st.slot, err)
+		}
 	}
-	data, err := st.datCur.Hour(hour)
-	if err != nil {
-		return fmt.Errorf("stream %d data key: %w", st.slot, err)
-	}
-	st.keys = newHourKeys(st.slot, hour, env, data, c.siteKey, c.incarnation)
+	st.keys = newHourKeys(st.slot, st.classes, hour, c.siteKey, all[0], all[1:], c.incarnation)
 	return nil
-}
-
-func newHourKeys(slot uint64, hour share.Hour, env, data, site share.HourKey, incarnation [16]byte) *hourKeys {
-	return &hourKeys{
-		hour: hour, envelope: env, data: data,
-		salts: reading.Salts{
-			Envelope: env.SaltBlock("field", slot, incarnation),
-			Data:     data.SaltBlock("field", slot, incarnation),
-			Site:     site.SaltBlock("field", slot, incarnation),
-		},
-		summary: env.SaltBlock("summary", slot, incarnation),
-		rest:    data.SaltBlock("rest", slot, incarnation),
-	}
 }
 
 // appendStatement adds to the ledger's tree of statements.
@@ -508,7 +502,7 @@ type statementRow struct {
 func (c *committer) snapshot(b *pebble.Batch) error {
 	for _, st := range c.streams {
 		if st.dirty {
-			if err := c.s.putRow(b, c.s.keys.u64(kindStream, st.slot), st.row(), true); err != nil {
+			if err := c.s.putStream(b, st); err != nil {
 				return err
 			}
 			st.dirty = false

@@ -21,6 +21,9 @@ type NewDevice struct {
 	Kind  string        // "secure", "opaque" or "text"
 	Floor frame.Counter // counters up to here are refused: guards a fresh association against old recordings
 	Key   *frame.Key    // for a secure device
+	// Rules give measurements compartments of their own. They hold for the life of
+	// the stream, and for those that take its place when the clock was ahead.
+	Rules []Rule
 }
 
 // ErrRefused is bad input about a device; the text says what was wrong.
@@ -77,7 +80,10 @@ func (s *Store) AddDevice(ctx context.Context, n NewDevice) (ledger.Binding, err
 			}
 			d.binding.Floor = max(d.binding.Floor, last)
 		}
-		pairs, err := c.newPairs(1, func(e *share.Edit) {
+		if _, err := classNames(n.Rules); err != nil {
+			return err
+		}
+		made, err := c.newCompartments([][]Rule{n.Rules}, func(e *share.Edit) {
 			if n.Key != nil {
 				key := *n.Key
 				e.SetSecret(keyName(d.binding.Number, 1), key[:])
@@ -86,7 +92,7 @@ func (s *Store) AddDevice(ctx context.Context, n NewDevice) (ledger.Binding, err
 		if err != nil {
 			return err
 		}
-		if err := c.bind(b, d, now, pairs[0]); err != nil {
+		if err := c.bind(b, d, now, made[0]); err != nil {
 			return err
 		}
 		c.state.Devices = d.binding.Number
@@ -121,59 +127,77 @@ func (c *committer) spent(id frame.ID, key *frame.Key) (last uint64, used bool, 
 	return last, used, nil
 }
 
-// pair is the compartments of one stream.
-type pair struct{ envelope, data share.Compartment }
+// compartments are those of one stream.
+type compartments struct {
+	envelope uint32
+	classes  *classes
+}
 
-// newPairs makes the compartments of the next n streams, and what with adds, in
-// one change of the keyring. Where it has some of a stream's name already, they
-// were made just before a crash, or by a history that the data was restored from
-// before: another holder may have had them, so they are left alone.
-func (c *committer) newPairs(n int, with func(*share.Edit)) ([]pair, error) {
+// newCompartments makes the compartments of the next streams, one for each list
+// of rules, in one change of the keyring. Where it has some of a stream's name
+// already, they were made just before a crash, or by a history that the data was
+// restored from before: another holder may have had them, so they are left alone.
+func (c *committer) newCompartments(rules [][]Rule, with func(*share.Edit)) ([]compartments, error) {
 	kr := c.s.opt.Keyring
-	names := make([]string, n)
+	names := make([]string, len(rules))
 	for i := range names {
 		stream := fmt.Sprintf("stream/%d", c.state.Slots+uint64(i))
 		names[i] = stream
 		for again := 2; ; again++ {
-			if _, taken := kr.CompartmentNamed(names[i] + "/envelope"); !taken {
+			if _, taken := kr.CompartmentNamed(names[i] + "/" + EnvelopeClass); !taken {
 				break
 			}
 			names[i] = fmt.Sprintf("%s.%d", stream, again)
 		}
 	}
-	ids := make([][2]uint32, n)
+	out := make([]compartments, len(rules))
 	if err := kr.Change(func(e *share.Edit) error {
 		with(e)
 		for i, name := range names {
-			ids[i] = [2]uint32{e.AddCompartment(name + "/envelope"), e.AddCompartment(name + "/data")}
+			all, err := classNames(rules[i])
+			if err != nil {
+				return err
+			}
+			out[i].envelope = e.AddCompartment(name + "/" + EnvelopeClass)
+			k := &classes{scheme: schemeJoint, rules: rules[i]}
+			for _, x := range all {
+				k.list = append(k.list, class{x, e.AddCompartment(name + "/" + x)})
+			}
+			out[i].classes = k
 		}
 		return nil
 	}); err != nil {
 		return nil, fmt.Errorf("keys of stream %d: %w", c.state.Slots, err)
 	}
-	pairs := make([]pair, n)
-	for i, id := range ids {
-		pairs[i].envelope, _ = kr.Compartment(id[0])
-		pairs[i].data, _ = kr.Compartment(id[1])
-	}
-	return pairs, nil
+	return out, nil
 }
 
 // bind opens a stream for a device from now on, with compartments of its own.
-func (c *committer) bind(b *pebble.Batch, d *device, now int64, p pair) error {
+func (c *committer) bind(b *pebble.Batch, d *device, now int64, p compartments) error {
 	slot := c.state.Slots
-	st := &stream{
-		slot: slot, device: d, number: d.binding.Number, opened: c.logTree.Size(), dirty: true, runBatch: c.logTree.Size(),
-		envelope: p.envelope.ID, envCur: share.NewCursor(p.envelope.Tree),
-		data: p.data.ID, datCur: share.NewCursor(p.data.Tree),
-		tag: ledger.Tag(c.s.opt.Keyring.TagKey(), c.s.keys.id, slot),
-	}
+	st := c.newStream(slot, p)
+	st.device, st.number, st.opened, st.dirty, st.runBatch = d, d.binding.Number, c.logTree.Size(), true, c.logTree.Size()
 	c.state.Slots++
 	d.binding.Slot, d.binding.From, d.stream, d.dirty = slot, now, st, true
 	c.streams = append(c.streams, st)
 	c.active = append(c.active, st)
 	c.infos, c.bindings = nil, nil
 	return c.appendStatement(b, d.binding.Statement())
+}
+
+// newStream makes a stream of these compartments, which the keyring has.
+func (c *committer) newStream(slot uint64, p compartments) *stream {
+	st := &stream{
+		slot: slot, envelope: p.envelope, classes: p.classes, known: map[string]byte{},
+		tag:   ledger.Tag(c.s.opt.Keyring.TagKey(), c.s.keys.id, slot),
+		stats: runStats{bare: p.classes.scheme != schemeSite},
+	}
+	st.cols.class = make([]dataColumns, len(p.classes.list))
+	st.cursors = append(st.cursors, c.s.cursor(p.envelope))
+	for _, x := range p.classes.list {
+		st.cursors = append(st.cursors, c.s.cursor(x.compartment))
+	}
+	return st
 }
 
 // RotateDevice gives a device its next key. Counters begin above floor; those

@@ -85,11 +85,12 @@ func (r *reader) record(in *streamInfo, e *Evidence) error {
 		return err
 	}
 	e.Reading = st.Reading
-	e.Leaves = append([]merkle.Hash(nil), h.Leaves(&st.Reading, &k.salts)...)
+	salts := k.of(st)
+	e.Leaves = append([]merkle.Hash(nil), h.Leaves(&st.Reading, salts)...)
 	items := h.Items()
 	for i := range items.Len() {
 		e.Items = append(e.Items, append([]byte(nil), items.At(i)...))
-		e.Salts = append(e.Salts, k.salts.Salt(st.Sequence, i, items.Len()))
+		e.Salts = append(e.Salts, salts.Salt(st.Sequence, i, items.Len()))
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func (s *Store) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
 			f.total += n
 		}
 	}
-	for _, step := range []func() error{f.streams, f.batches, f.statements, f.commitRecords, f.groups, f.keptHeads, f.journals, f.heads} {
+	for _, step := range []func() error{f.streams, f.batches, f.statements, f.commitRecords, f.groups, f.objects, f.keptHeads, f.journals, f.heads} {
 		err := step()
 		if errors.Is(err, ErrDamaged) || pebble.IsCorruptionError(err) {
 			f.find("it cannot be read further: %s", firstLine(err.Error()))
@@ -102,7 +102,7 @@ func (f *fsck) step(n uint64) error {
 func (f *fsck) streams() error {
 	for i := range f.v.streams {
 		in := &f.v.streams[i]
-		st := streamCheck{f: f, in: in}
+		st := streamCheck{f: f, in: in, stats: runStats{bare: in.classes.scheme != schemeSite}}
 		err := each(f.snap, f.s.keys.u64(kindRun, in.slot), f.s.keys.pair(kindRun, in.slot, f.v.size), func(key, val []byte) (bool, error) {
 			run, err := parseRun(binary.BigEndian.Uint64(suffix(key)[8:]), val)
 			if err != nil {
@@ -410,8 +410,11 @@ func (f *fsck) commitRecord(rec *record, prev []byte) error {
 	if err != nil {
 		return err
 	}
-	_, all, err := f.s.openRecordWith(f.reader, rec, site, w.hour())
+	all, rest, err := f.s.openRecordWith(f.reader, rec, site, w.hour())
 	if err != nil {
+		return err
+	}
+	if _, err := f.s.openDevices(rec, rest); err != nil {
 		return err
 	}
 	if err := f.openSequence(rec); err != nil {

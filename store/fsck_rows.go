@@ -118,8 +118,8 @@ func (f *fsck) groups() error {
 	k := f.s.keys.key(kindHour)
 	err := each(f.snap, k, f.s.keys.u64(kindHour, f.v.state.SealFrom), func(key, val []byte) (bool, error) {
 		first := binary.BigEndian.Uint64(suffix(key))
-		var r hourRow
-		if err := decodeRow(nil, key, val, &r); err != nil {
+		r, err := decodeHour(key, val)
+		if err != nil {
 			f.find("sealed quarter hour of batch %d: %v", first, err)
 			return false, nil
 		}
@@ -133,6 +133,28 @@ func (f *fsck) groups() error {
 		f.find("quarter hours are sealed up to batch %d, want %d", next, f.v.state.SealFrom)
 	}
 	return err
+}
+
+// objects makes every object again and holds it against what its header lists.
+func (f *fsck) objects() error {
+	k := f.s.keys.key(kindHour)
+	return each(f.snap, k, f.s.keys.u64(kindHour, f.v.state.SealFrom), func(key, val []byte) (bool, error) {
+		first := binary.BigEndian.Uint64(suffix(key))
+		row, err := decodeHour(key, val)
+		if err != nil || !row.objects() {
+			return true, f.ctx.Err()
+		}
+		segments, err := f.s.segmentRows(row.Hour, first, row.Next)
+		if err != nil {
+			return false, err
+		}
+		for i := range segments {
+			if _, err := f.object(segments[i].key); err != nil {
+				f.find("%v", err)
+			}
+		}
+		return true, f.ctx.Err()
+	})
 }
 
 // keptHeads checks the signatures that outlived their commits.

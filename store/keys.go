@@ -31,11 +31,14 @@ const (
 	kindJournal    = 'j'
 )
 
-// format is the first byte of every value, but for the ledger's state once there
-// was another log key: a program that does not know of those must not go on.
+// format is the first byte of every value, but for those that came to say more: a
+// program that does not know of it must not go on.
 const (
 	format        = 1
-	formatRotated = 2
+	formatRotated = 2 // S once there was another log key
+	formatSplit   = 2 // s of a stream from scheme 1 on
+	formatClasses = 2 // c with any number of classes
+	formatObject  = 2 // g and H of objects
 )
 
 // keyspace builds the keys of one ledger.

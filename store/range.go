@@ -109,12 +109,13 @@ func (s *shower) show(st *stored) error {
 	}
 	x := &s.shown
 	x.Reading = st.Reading
-	x.Leaves = s.hasher.Leaves(&st.Reading, &k.salts)
+	salts := k.of(st)
+	x.Leaves = s.hasher.Leaves(&st.Reading, salts)
 	items := s.hasher.Items()
 	x.Items, x.Salts = x.Items[:0], x.Salts[:0]
 	for i := range items.Len() {
 		x.Items = append(x.Items, items.At(i))
-		x.Salts = append(x.Salts, k.salts.Salt(st.Sequence, i, items.Len()))
+		x.Salts = append(x.Salts, salts.Salt(st.Sequence, i, items.Len()))
 	}
 	root := merkle.PerfectRoot(s.leaves[:copy(s.leaves[:], x.Leaves)])
 	s.tree.Append(reading.EntryLeaf(s.in.tag, st.Sequence, root))

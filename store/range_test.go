@@ -165,7 +165,7 @@ func (h *history) checkSummaries(t *testing.T, x *site, s *streamHistory) {
 	t.Helper()
 	from, to := s.closed(h)
 	next := uint64(0)
-	var stats runStats
+	stats := runStats{bare: true}
 	for b := from; b < to; b++ {
 		first := next
 		stats.begin()

@@ -23,6 +23,8 @@ type reader struct {
 	keys map[hourKey]*hourKeys
 	curs map[uint32]*share.Cursor // by compartment
 	last lastSegment
+
+	group, sealing groupRow // whose row was read last; that which is being sealed
 	at   unsealedPlace
 }
 
@@ -317,7 +319,7 @@ func (r *reader) openStream(rec *record, i int, in *streamInfo, w *window) ([]st
 	if err != nil {
 		return nil, err
 	}
-	env, data, err := r.s.openColumns(rec, i, in, k)
+	b, err := r.s.openColumns(rec, i, in, k)
 	if err != nil {
 		return nil, err
 	}
@@ -333,50 +335,64 @@ func (r *reader) openStream(rec *record, i int, in *streamInfo, w *window) ([]st
 	if err != nil {
 		return nil, err
 	}
-	return decodeColumns(in.slot, env, data, evidence[i])
+	b.evidence = evidence[i]
+	return r.s.decodeRecord(rec, in, k, b)
 }
 
-func (s *Store) openColumns(rec *record, i int, in *streamInfo, k *hourKeys) (env, data []byte, err error) {
+func (s *Store) decodeRecord(rec *record, in *streamInfo, k *hourKeys, b blocks) ([]stored, error) {
+	scheme := in.classes.scheme
+	return decodeColumns(in.slot, scheme, b, k.openPayloads(scheme, purposeEvidence, &rec.random, s.commitAAD(rec.number, in.envelope)))
+}
+
+func (s *Store) openColumns(rec *record, i int, in *streamInfo, k *hourKeys) (b blocks, err error) {
 	st := &rec.streams[i]
-	if env, err = k.envelope.OpenMessage(nil, purposeCommit, &rec.random, s.commitAAD(rec.number, in.envelope), st.envelope); err == nil {
-		data, err = k.data.OpenMessage(nil, purposeCommit, &rec.random, s.commitAAD(rec.number, in.data), st.data)
+	if len(st.data) != len(in.classes.list) {
+		return b, fmt.Errorf("%w: stream %d in commit %d has %d classes, want %d", ErrDamaged, st.slot, rec.number, len(st.data), len(in.classes.list))
+	}
+	b.data = make([][]byte, len(st.data))
+	b.envelope, err = k.envelope.OpenMessage(nil, purposeCommit, &rec.random, s.commitAAD(rec.number, in.envelope), st.envelope)
+	for j, x := range in.classes.list {
+		if err == nil {
+			b.data[j], err = k.data[j].OpenMessage(nil, purposeCommit, &rec.random, s.commitAAD(rec.number, x.compartment), st.data[j])
+		}
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: stream %d in commit %d: %w", ErrDamaged, st.slot, rec.number, err)
+		return b, fmt.Errorf("%w: stream %d in commit %d: %w", ErrDamaged, st.slot, rec.number, err)
 	}
-	return env, data, nil
+	return b, nil
 }
 
-// openRecord opens a whole commit record: what it says of devices, and its
-// readings, stream after stream.
-func (s *Store) openRecord(rec *record, site share.HourKey, keys func(slot uint64) (streamInfo, *hourKeys, error)) ([]replayed, [][]stored, error) {
+// openRecord opens a whole commit record: its readings, stream after stream, and
+// what its site chunk has behind the evidence.
+func (s *Store) openRecord(rec *record, site share.HourKey, keys func(slot uint64) (streamInfo, *hourKeys, error)) (out [][]stored, rest []byte, err error) {
 	plain, err := site.OpenMessage(nil, purposeCommit, &rec.random, s.commitAAD(rec.number, share.Site), rec.site)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: site chunk of commit %d: %w", ErrDamaged, rec.number, err)
 	}
-	evidence, devices, err := rec.parseSite(plain)
+	evidence, rest, err := rec.parseSite(plain)
 	if err != nil {
 		return nil, nil, err
 	}
-	out := make([][]stored, len(rec.streams))
+	out = make([][]stored, len(rec.streams))
 	for i := range rec.streams {
 		slot := rec.streams[i].slot
 		in, k, err := keys(slot)
 		if err != nil {
 			return nil, nil, err
 		}
-		env, data, err := s.openColumns(rec, i, &in, k)
+		b, err := s.openColumns(rec, i, &in, k)
 		if err != nil {
 			return nil, nil, err
 		}
-		if out[i], err = decodeColumns(slot, env, data, evidence[i]); err != nil {
+		b.evidence = evidence[i]
+		if out[i], err = s.decodeRecord(rec, &in, k, b); err != nil {
 			return nil, nil, fmt.Errorf("%w: commit %d: %w", ErrDamaged, rec.number, err)
 		}
 		if len(out[i]) != rec.streams[i].n || out[i][0].Sequence != rec.streams[i].first {
 			return nil, nil, fmt.Errorf("%w: commit %d: stream %d holds other readings than its head says", ErrDamaged, rec.number, slot)
 		}
 	}
-	return devices, out, nil
+	return out, rest, nil
 }
 
 // hourKeys derives a stream's keys; the incarnation matters for salts only.
@@ -389,15 +405,17 @@ func (r *reader) hourKeys(in *streamInfo, hour share.Hour, incarnation [16]byte)
 	if err != nil {
 		return nil, fmt.Errorf("stream %d envelope key: %w", in.slot, err)
 	}
-	data, err := r.cursor(in.data).Hour(hour)
-	if err != nil {
-		return nil, fmt.Errorf("stream %d data key: %w", in.slot, err)
+	data := make([]share.HourKey, len(in.classes.list))
+	for i, x := range in.classes.list {
+		if data[i], err = r.cursor(x.compartment).Hour(hour); err != nil {
+			return nil, fmt.Errorf("stream %d %s key: %w", in.slot, x.name, err)
+		}
 	}
 	site, err := r.siteKey(hour)
 	if err != nil {
 		return nil, err
 	}
-	k := newHourKeys(in.slot, hour, env, data, site, incarnation)
+	k := newHourKeys(in.slot, in.classes, hour, site, env, data, incarnation)
 	if len(r.keys) > 4096 {
 		clear(r.keys)
 	}
@@ -474,11 +492,11 @@ func (r *reader) leaf(in *streamInfo, h *reading.Hasher, st *stored) (merkle.Has
 	if err != nil {
 		return noHash, err
 	}
-	return reading.EntryLeaf(in.tag, st.Sequence, h.Root(&st.Reading, &k.salts)), nil
+	return reading.EntryLeaf(in.tag, st.Sequence, h.Root(&st.Reading, k.of(st))), nil
 }
 
 // openRecordWith opens a record with a reader's keys.
-func (s *Store) openRecordWith(r *reader, rec *record, site share.HourKey, hour share.Hour) ([]replayed, [][]stored, error) {
+func (s *Store) openRecordWith(r *reader, rec *record, site share.HourKey, hour share.Hour) (all [][]stored, rest []byte, err error) {
 	return s.openRecord(rec, site, func(slot uint64) (streamInfo, *hourKeys, error) {
 		if slot >= uint64(len(r.v.streams)) {
 			return streamInfo{}, nil, fmt.Errorf("%w: commit %d has readings of unknown stream %d", ErrDamaged, rec.number, slot)

@@ -11,19 +11,23 @@ import (
 )
 
 const (
-	purposeCommit  = "commit"
-	purposeSegment = "segment"
+	purposeCommit   = "commit"
+	purposeSegment  = "segment"
+	purposeEvidence = "evidence"
 )
 
 // record is one group commit as written under c:
 //
 //	format(1) head (len, bytes) signature(64) batch random(32)
-//	streams: count, { slot, first, n, envelope length, data length }
+//	streams: count, { slot, first, n, envelope length, classes, { data length } }
 //	order:   for each reading in order of arrival, its stream's place in the list
 //	roots:   for each reading, stream after stream, its record root (32)
-//	sealed envelope and data columns, stream after stream
-//	sealed site chunk: for each stream its evidence (len, bytes), then
-//	  devices: count, { number, epoch, count, { counter(6), digest(8) } }
+//	sealed envelope and data columns, stream after stream, by class
+//	sealed site chunk (len, bytes): for each stream its evidence (len, bytes)
+//	devices, under the local key: count, { number, epoch, count, { counter(6), digest(8) } }
+//
+// A commit of format 1 has one class a stream and does not count it; its devices
+// stand at the end of the site chunk, which has no length of its own.
 //
 // Roots stand in the clear, so that a start appends them as they are, without
 // hashing each reading again; they are salted.
@@ -36,20 +40,22 @@ type record struct {
 	streams   []recordStream
 	order     []uint32
 	site      []byte // sealed
+	devices   []byte // sealed under the local key; nil in format 1
 }
 
 type recordStream struct {
-	slot, first    uint64
-	n              int
-	roots          []byte // n×32
-	envelope, data []byte // sealed
+	slot, first uint64
+	n           int
+	roots       []byte   // n×32
+	envelope    []byte   // sealed
+	data        [][]byte // sealed, by class
 }
 
 func (r *record) draw() { rand.Read(r.random[:]) }
 
 // encode appends the record of a hashed group.
 func (r *record) encode(b []byte, c *committer, g *group) []byte {
-	b = append(b, format)
+	b = append(b, formatClasses)
 	b = appendBytes(b, r.head)
 	b = append(b, r.signature...)
 	b = binary.AppendUvarint(b, r.batch)
@@ -63,6 +69,9 @@ func (r *record) encode(b []byte, c *committer, g *group) []byte {
 		b = binary.AppendUvarint(b, uint64(len(st.pending)))
 		b = binary.AppendUvarint(b, uint64(len(st.out.envelope)))
 		b = binary.AppendUvarint(b, uint64(len(st.out.data)))
+		for i := range st.out.data {
+			b = binary.AppendUvarint(b, uint64(len(st.out.data[i])))
+		}
 	}
 	for _, p := range g.items[:g.n] {
 		b = binary.AppendUvarint(b, place[c.streams[p.r.slot]])
@@ -74,17 +83,21 @@ func (r *record) encode(b []byte, c *committer, g *group) []byte {
 	}
 	for _, st := range g.touched {
 		b = append(b, st.out.envelope...)
-		b = append(b, st.out.data...)
+		for i := range st.out.data {
+			b = append(b, st.out.data[i]...)
+		}
 	}
-	return c.siteKey.SealMessage(b, purposeCommit, &r.random, c.s.commitAAD(r.number, share.Site), siteChunk(g))
+	var site []byte
+	for _, st := range g.touched {
+		site = appendBytes(site, st.out.evidence)
+	}
+	b = appendBytes(b, c.siteKey.SealMessage(nil, purposeCommit, &r.random, c.s.commitAAD(r.number, share.Site), site))
+	return append(b, c.s.local.seal(c.s.keys.u64(kindCommit, r.number), devicesChunk(g))...)
 }
 
-// siteChunk is the plain site part: evidence, and the counters that were accepted.
-func siteChunk(g *group) []byte {
+// devicesChunk says which counters were accepted.
+func devicesChunk(g *group) []byte {
 	var b []byte
-	for _, st := range g.touched {
-		b = appendBytes(b, st.out.evidence)
-	}
 	b = binary.AppendUvarint(b, uint64(len(g.touched)))
 	for _, st := range g.touched {
 		d := st.device
@@ -112,7 +125,8 @@ func (s *Store) commitAAD(number uint64, compartment uint32) []byte {
 func parseRecord(number uint64, b []byte) (*record, error) {
 	r := &record{number: number}
 	c := cursor{b: b}
-	if c.byte() != format {
+	version := c.byte()
+	if version != format && version != formatClasses {
 		return nil, fmt.Errorf("%w: commit %d has an unknown format", ErrDamaged, number)
 	}
 	r.head = c.bytes()
@@ -120,13 +134,24 @@ func parseRecord(number uint64, b []byte) (*record, error) {
 	r.batch = c.uvarint()
 	copy(r.random[:], c.take(32))
 	r.streams = make([]recordStream, c.count())
-	lens := make([][2]int, len(r.streams))
+	lens := make([][]int, len(r.streams)) // of envelope and data
 	total := 0
 	for i := range r.streams {
 		st := &r.streams[i]
 		st.slot, st.first = c.uvarint(), c.uvarint()
 		st.n = c.count()
-		lens[i] = [2]int{c.count(), c.count()}
+		lens[i] = append(lens[i], c.count())
+		classes := 1
+		if version != format {
+			if classes = c.count(); classes > maxClasses {
+				c.fail()
+				break
+			}
+		}
+		st.data = make([][]byte, classes)
+		for range st.data {
+			lens[i] = append(lens[i], c.count())
+		}
 		total += st.n
 	}
 	if total > len(c.b) {
@@ -137,9 +162,18 @@ func parseRecord(number uint64, b []byte) (*record, error) {
 		r.streams[i].roots = c.take(32 * r.streams[i].n)
 	}
 	for i := range r.streams {
-		r.streams[i].envelope, r.streams[i].data = c.take(lens[i][0]), c.take(lens[i][1])
+		st := &r.streams[i]
+		if c.err != nil {
+			break
+		}
+		st.envelope = c.take(lens[i][0])
+		for j := range st.data {
+			st.data[j] = c.take(lens[i][1+j])
+		}
 	}
-	r.site = c.b
+	if r.site = c.b; version != format {
+		r.site, r.devices = c.bytes(), c.b
+	}
 	if c.err != nil {
 		return nil, fmt.Errorf("%w: commit %d is cut off or garbled", ErrDamaged, number)
 	}
@@ -170,20 +204,41 @@ func (r *record) parseOrder(c *cursor, total int) {
 
 func (st *recordStream) root(i int) merkle.Hash { return merkle.Hash(st.roots[32*i : 32*i+32]) }
 
-// replayed is the counters part of a site chunk.
-type replayed struct {
-	device, epoch uint32
-	recent        []seenFrame
-}
-
-// parseSite splits an opened site chunk.
-func (r *record) parseSite(b []byte) (evidence [][]byte, devices []replayed, err error) {
+// parseSite splits an opened site chunk: what is left behind the evidence are the
+// devices of a commit of format 1.
+func (r *record) parseSite(b []byte) (evidence [][]byte, rest []byte, err error) {
 	c := cursor{b: b}
 	evidence = make([][]byte, len(r.streams))
 	for i := range evidence {
 		evidence[i] = c.bytes()
 	}
-	devices = make([]replayed, c.count())
+	if c.err != nil || r.devices != nil && len(c.b) != 0 {
+		return nil, nil, fmt.Errorf("%w: site chunk of commit %d", ErrDamaged, r.number)
+	}
+	return evidence, c.b, nil
+}
+
+// openDevices reads which counters a commit accepted; rest is what its site chunk
+// has behind the evidence.
+func (s *Store) openDevices(r *record, rest []byte) ([]replayed, error) {
+	if r.devices != nil {
+		var err error
+		if rest, err = s.local.open(s.keys.u64(kindCommit, r.number), r.devices); err != nil {
+			return nil, fmt.Errorf("%w: devices of commit %d: %w", ErrDamaged, r.number, err)
+		}
+	}
+	return r.parseDevices(rest)
+}
+
+// replayed are the counters that a commit accepted of one device.
+type replayed struct {
+	device, epoch uint32
+	recent        []seenFrame
+}
+
+func (r *record) parseDevices(b []byte) ([]replayed, error) {
+	c := cursor{b: b}
+	devices := make([]replayed, c.count())
 	for i := range devices {
 		d := &devices[i]
 		d.device, d.epoch = uint32(c.uvarint()), uint32(c.uvarint())
@@ -198,7 +253,7 @@ func (r *record) parseSite(b []byte) (evidence [][]byte, devices []replayed, err
 		}
 	}
 	if c.err != nil || len(c.b) != 0 {
-		return nil, nil, fmt.Errorf("%w: site chunk of commit %d", ErrDamaged, r.number)
+		return nil, fmt.Errorf("%w: devices of commit %d", ErrDamaged, r.number)
 	}
-	return evidence, devices, nil
+	return devices, nil
 }

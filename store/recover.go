@@ -98,15 +98,15 @@ func (c *committer) loadStarts() error {
 func (c *committer) loadStreams() error {
 	k := c.s.keys.key(kindStream)
 	return each(c.s.db, k, after(k), func(key, val []byte) (bool, error) {
-		var r streamRow
-		if err := decodeRow(c.s.local, key, val, &r); err != nil {
+		r, classes, err := c.s.readStream(key, val)
+		if err != nil {
 			return false, err
 		}
 		slot := binary.BigEndian.Uint64(suffix(key))
 		if slot != uint64(len(c.streams)) {
 			return false, fmt.Errorf("%w: the row of stream %d is missing", ErrDamaged, len(c.streams))
 		}
-		st, err := c.makeStream(slot, &r)
+		st, err := c.makeStream(slot, &r, classes)
 		if err != nil {
 			return false, fmt.Errorf("stream %d: %w", slot, err)
 		}
@@ -118,14 +118,15 @@ func (c *committer) loadStreams() error {
 	})
 }
 
-func (c *committer) makeStream(slot uint64, r *streamRow) (*stream, error) {
-	st := &stream{
-		slot: slot, envelope: r.Envelope, data: r.Data, opened: r.Opened, closedBy: r.ClosedBy, closed: r.Closed, closing: r.Closing,
-		runBatch: r.RunBatch, first: r.First, number: r.Device,
-		tag:    ledger.Tag(c.s.opt.Keyring.TagKey(), c.s.keys.id, slot),
-		envCur: c.s.cursor(r.Envelope), datCur: c.s.cursor(r.Data),
+func (c *committer) makeStream(slot uint64, r *streamRow, classes *classes) (*stream, error) {
+	st := c.newStream(slot, compartments{r.Envelope, classes})
+	st.opened, st.closedBy, st.closed, st.closing = r.Opened, r.ClosedBy, r.Closed, r.Closing
+	st.runBatch, st.first, st.number = r.RunBatch, r.First, r.Device
+	all := []uint32{r.Envelope}
+	for _, x := range classes.list {
+		all = append(all, x.compartment)
 	}
-	for _, id := range []uint32{r.Envelope, r.Data} {
+	for _, id := range all {
 		if _, ok := c.s.opt.Keyring.Compartment(id); !ok {
 			return nil, fmt.Errorf("it lacks compartment %d: %w", id, ErrOldKeyring)
 		}
@@ -137,7 +138,7 @@ func (c *committer) makeStream(slot uint64, r *streamRow) (*stream, error) {
 	if st.run, err = merkle.ParseTree(r.Run); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if st.stats, err = r.Stats.stats(); err != nil {
+	if st.stats, err = r.Stats.stats(classes.scheme); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return st, nil
@@ -303,14 +304,18 @@ func (c *committer) replayRecord(r *record) error {
 	if err := c.siteKeys(hour); err != nil {
 		return err
 	}
-	devices, all, err := c.s.openRecord(r, c.siteKey, func(slot uint64) (streamInfo, *hourKeys, error) {
+	all, site, err := c.s.openRecord(r, c.siteKey, func(slot uint64) (streamInfo, *hourKeys, error) {
 		if slot >= uint64(len(c.streams)) {
 			return streamInfo{}, nil, fmt.Errorf("%w: commit %d has readings of unknown stream %d", ErrDamaged, r.number, slot)
 		}
 		st := c.streams[slot]
 		err := c.streamKeys(st, hour)
-		return streamInfo{slot: slot, envelope: st.envelope, data: st.data}, st.keys, err
+		return streamInfo{slot: slot, envelope: st.envelope, classes: st.classes}, st.keys, err
 	})
+	if err != nil {
+		return err
+	}
+	devices, err := c.s.openDevices(r, site)
 	if err != nil {
 		return err
 	}
@@ -457,7 +462,7 @@ func (c *committer) makeView() *view {
 		c.infos = make([]streamInfo, len(c.streams))
 		for i, st := range c.streams {
 			c.infos[i] = streamInfo{
-				slot: st.slot, envelope: st.envelope, data: st.data, opened: st.opened,
+				slot: st.slot, envelope: st.envelope, classes: st.classes, opened: st.opened,
 				closedBy: st.closedBy, closed: st.closed, tag: st.tag, device: st.number,
 			}
 		}

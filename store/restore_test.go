@@ -64,9 +64,9 @@ func TestOldData(t *testing.T) {
 	x.open()
 	n := x.addDevice()
 	in := x.s.view.Load().streams[n.binding.Slot]
-	if n.binding.Slot != lost.binding.Slot || in.envelope <= before.data || in.data <= before.data {
+	if n.binding.Slot != lost.binding.Slot || in.envelope <= before.classes.list[0].compartment || in.classes.list[0].compartment <= before.classes.list[0].compartment {
 		t.Errorf("slot %d has compartments %d and %d; those of the lost stream at slot %d were %d and %d",
-			n.binding.Slot, in.envelope, in.data, lost.binding.Slot, before.envelope, before.data)
+			n.binding.Slot, in.envelope, in.classes.list[0].compartment, lost.binding.Slot, before.envelope, before.classes.list[0].compartment)
 	}
 	x.send(x.nodes...)
 	x.pass(time.Minute)

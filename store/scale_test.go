@@ -19,7 +19,7 @@ func TestTenThousandStreams(t *testing.T) {
 	const streams = 10_000 // a batch tree of 2^14 slots
 	x := newSite(t, 0)
 	err := x.s.change(context.Background(), func(c *committer, b *pebble.Batch, now int64) error {
-		pairs, err := c.newPairs(streams, func(*share.Edit) {}) // all at once: each change copies the keyring
+		pairs, err := c.newCompartments(make([][]Rule, streams), func(*share.Edit) {}) // all at once: each change copies the keyring
 		if err != nil {
 			return err
 		}

@@ -476,7 +476,7 @@ func (x *site) secrets(t *testing.T, target, other show, line func(int) []byte) 
 		t.Fatal(err)
 	}
 	out = append(out, secretsOf(t, o, other.items, line)...)
-	out = append(out, guess(t, "rest of the target's summary", e.Rest, e.RestSalt, inHeader, x.rests(t, e)))
+	out = append(out, guess(t, "rest of the target's summary", e.Rest, e.RestSalt, inHeader, rests(t, e)))
 	ev, err := x.s.Batch(e.Batch)
 	if err != nil {
 		t.Fatal(err)
@@ -487,30 +487,18 @@ func (x *site) secrets(t *testing.T, target, other show, line func(int) []byte) 
 	}))
 }
 
-// rests makes a summary's rest again for each value that a reading may have.
-func (x *site) rests(t *testing.T, e *Evidence) func(n int) []byte {
+// rests makes a summary's rest again for each time that its first reading may
+// have come at.
+func rests(t *testing.T, e *Evidence) func(n int) []byte {
 	t.Helper()
-	var all []reading.Reading
-	var before runStats
-	for seq := e.First - 1; seq < e.Next; seq++ {
-		n, err := x.s.Evidence(e.Slot, seq)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if seq < e.First {
-			before.prev, before.hasPrev = frame.Counter(n.Reading.Origin.Counter), true
-			continue
-		}
-		n.Reading.Measurements = slices.Clone(n.Reading.Measurements)
-		all = append(all, n.Reading)
+	rest, err := ledger.ParseRest(e.Rest)
+	if err != nil || len(rest.Ranges) > 0 {
+		t.Fatalf("rest %x: %v, %d ranges, want none", e.Rest, err, len(rest.Ranges))
 	}
+	from := rest.From / 60_000 * 60_000
 	return func(n int) []byte {
-		all[e.Seq-e.First].Measurements[0].Value = reading.Decimal(int64(n)*625, -4)
-		stats := before
-		for i := range all {
-			stats.add(&all[i])
-		}
-		return stats.rest(nil).Append(nil)
+		rest.From = from + int64(n)
+		return rest.Append(nil)
 	}
 }
 

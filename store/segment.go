@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,20 +11,21 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/klauspost/compress/zstd"
 
+	"cairn/ingest/reading"
 	"cairn/store/share"
 )
 
 // A segment holds what one compartment has of one quarter hour, or a part of it
-// where that is much. Its value is
+// where that is much. Its content is a list of blocks, each slot, length and the
+// stream's columns of the compartment's class, of the site's compartment the
+// streams' evidence. The row of a segment that leaves the site as an object is in
+// object.go. One of format 1 is
 //
 //	format(1) random(32) sealed
 //
-// and its plaintext is length, compression (1: none 0, zstd 1), content, and
-// zeros up to a multiple of segmentPad, so that sizes tell little. The content
-// is a list of blocks, each slot, length and the stream's columns of the
-// compartment's class.
+// and its plaintext length, compression (1: none 0, zstd 1), content, and zeros up
+// to a multiple of 64.
 const (
-	segmentPad      = 64
 	segmentReadings = 1024      // of one stream in one part
 	siteBytes       = 64 << 10  // of evidence in one part
 	heldBytes       = 24 << 20  // columns in memory while a quarter hour is sealed
@@ -42,12 +42,63 @@ type indexRow struct {
 	Count    uint32
 }
 
-// hourRow is the row of a sealed group of batches.
+// hourRow is the row of a sealed group of batches, in format 1 without Nonce and
+// Pad.
 type hourRow struct {
 	_      struct{} `cbor:",toarray"`
 	Hour   uint32
 	Next   uint64 // first batch after the group
 	Listed uint64 // the batch whose header lists the segments
+	Nonce  uint64 // of this sealing: the objects' random bytes are made of it
+	Pad    uint32 // of the objects
+}
+
+type oldHourRow struct {
+	_      struct{} `cbor:",toarray"`
+	Hour   uint32
+	Next   uint64
+	Listed uint64
+}
+
+// objects says whether the group's segments leave the site as objects.
+func (h *hourRow) objects() bool { return h.Pad > 0 }
+
+func decodeHour(key, val []byte) (h hourRow, err error) {
+	if len(val) > 0 && val[0] == format {
+		var x oldHourRow
+		err = decodeRow(nil, key, val, &x)
+		return hourRow{Hour: x.Hour, Next: x.Next, Listed: x.Listed}, err
+	}
+	err = decodeRowAs(formatObject, nil, key, val, &h)
+	if err == nil && (h.Pad == 0 || h.Pad > maxPad) {
+		err = fmt.Errorf("%w: sealed quarter hour of batch %x pads to %d", ErrDamaged, suffix(key), h.Pad)
+	}
+	return h, err
+}
+
+type groupRow struct {
+	first uint64
+	row   hourRow
+}
+
+// groupRow gives the row of the sealed group that begins with a batch.
+func (r *reader) groupRow(first uint64) (hourRow, error) {
+	for _, g := range []*groupRow{&r.group, &r.sealing} {
+		if g.row.Next > 0 && g.first == first {
+			return g.row, nil
+		}
+	}
+	key := r.s.keys.u64(kindHour, first)
+	val, closer, err := r.snap.Get(key)
+	if err != nil {
+		return hourRow{}, notFound(err, "sealed quarter hour of batch %d", first)
+	}
+	defer closer.Close()
+	h, err := decodeHour(key, val)
+	if err == nil {
+		r.group = groupRow{first, h}
+	}
+	return h, err
 }
 
 var (
@@ -55,17 +106,7 @@ var (
 	zstdDec, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxSegment))
 )
 
-// pack compresses and pads a segment's content.
-func pack(content []byte) []byte {
-	kind, body := byte(0), content
-	if z := zstdEnc.EncodeAll(content, nil); len(z) < len(content) {
-		kind, body = 1, z
-	}
-	b := binary.AppendUvarint(nil, uint64(len(body)))
-	b = append(append(b, kind), body...)
-	return append(b, make([]byte, (segmentPad-len(b)%segmentPad)%segmentPad)...)
-}
-
+// unpack opens the plaintext of a segment of format 1.
 func unpack(plain []byte) ([]byte, error) {
 	c := cursor{b: plain}
 	n := c.uvarint()
@@ -123,12 +164,13 @@ func (s *Store) sealNext(ctx context.Context) (bool, error) {
 	if err != nil || g == nil {
 		return false, err
 	}
-	sl := &sealer{r: r, group: *g, streams: map[uint64]*columns{}, parts: map[uint32]uint32{}}
+	sl := newSealer(r, *g)
 	if err := sl.run(ctx); err != nil {
 		return false, fmt.Errorf("seal quarter hour %d: %w", g.hour, err)
 	}
 	err = s.change(ctx, func(c *committer, b *pebble.Batch, _ int64) error { return sl.finish(c, b) })
 	if err == nil {
+		sl.keepTrails()
 		s.opt.Events(Event{Kind: "sealed", Detail: fmt.Sprintf("%d batches from %d, %d segments", g.next-g.first, g.first, len(sl.rows))})
 	}
 	return err == nil, err
@@ -171,18 +213,42 @@ func (r *reader) endedGroup() (*batchGroup, error) {
 type sealer struct {
 	r       *reader
 	group   batchGroup
-	streams map[uint64]*columns
+	row     hourRow
+	streams map[uint64]*sealing
 	held    int
 	site    []byte            // blocks of the open site part
 	sitePt  uint32            // its number
 	parts   map[uint32]uint32 // next part by compartment
 	rows    []segmentRow
 	index   []indexed
+	hasher  reading.Hasher
+}
+
+// sealing is what waits of one stream.
+type sealing struct {
+	columns
+	runs  []partRun
+	trail *trail
 }
 
 type indexed struct {
 	slot, first uint64
 	row         indexRow
+}
+
+func newSealer(r *reader, g batchGroup) *sealer {
+	l := &sealer{r: r, group: g, streams: map[uint64]*sealing{}, parts: map[uint32]uint32{}}
+	l.row = hourRow{Hour: uint32(g.hour), Next: g.next, Nonce: drawNonce(), Pad: uint32(r.s.opt.Pad)}
+	r.sealing = groupRow{g.first, l.row} // what is put can be opened
+	return l
+}
+
+// drawNonce gives a number that no sealing had: it makes every object's random
+// bytes, so that nothing is sealed twice under one key.
+func drawNonce() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint64(b[:])
 }
 
 func (l *sealer) run(ctx context.Context) error {
@@ -198,12 +264,12 @@ func (l *sealer) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		_, all, err := s.openRecordWith(l.r, rec, site, l.group.hour)
+		all, _, err := s.openRecordWith(l.r, rec, site, l.group.hour)
 		if err != nil {
 			return false, err
 		}
 		for i := range all {
-			if err := l.add(all[i]); err != nil {
+			if err := l.add(all[i], rec.batch); err != nil {
 				return false, err
 			}
 		}
@@ -213,13 +279,14 @@ func (l *sealer) run(ctx context.Context) error {
 		return err
 	}
 	for i := range l.r.v.streams {
-		if c := l.streams[uint64(i)]; c != nil && c.n > 0 {
-			if err := l.flush(c); err != nil {
-				return err
-			}
+		if err := l.finishStream(&l.r.v.streams[i]); err != nil {
+			return err
 		}
 	}
 	if err := l.flushSite(); err != nil {
+		return err
+	}
+	if err := l.sealGroup(); err != nil {
 		return err
 	}
 	// In the order of their keys, as a start finds them.
@@ -230,37 +297,73 @@ func (l *sealer) run(ctx context.Context) error {
 	return nil
 }
 
+// finishStream writes what is left of a stream. One that was open has a part
+// even where nothing came, so that the objects do not tell.
+func (l *sealer) finishStream(in *streamInfo) error {
+	if l.streams[in.slot] == nil && !in.activeIn(l.group.first, l.group.next) {
+		return nil
+	}
+	st, err := l.stream(in)
+	if err == nil && (st.n > 0 || l.parts[in.envelope] == 0) {
+		err = l.flush(in, st)
+	}
+	return err
+}
+
+// activeIn says whether a batch of [first, next) has a summary of the stream.
+func (i *streamInfo) activeIn(first, next uint64) bool {
+	return i.opened < next && (!i.closed || i.closedBy >= first)
+}
+
 // clear removes segments that an interrupted sealing left.
 func (l *sealer) clear() error {
 	lower, upper := l.r.s.keys.segments(uint32(l.group.hour), l.group.first)
 	return l.r.s.db.DeleteRange(lower, upper, pebble.NoSync)
 }
 
-func (l *sealer) add(readings []stored) error {
-	slot := readings[0].slot
-	c := l.streams[slot]
-	if c == nil {
-		c = new(columns)
-		l.streams[slot] = c
+// stream gives what waits of a stream, from the first reading that is not sealed.
+func (l *sealer) stream(in *streamInfo) (*sealing, error) {
+	if st := l.streams[in.slot]; st != nil {
+		return st, nil
+	}
+	st := &sealing{columns: columns{class: make([]dataColumns, len(in.classes.list))}}
+	st.slot = in.slot
+	var err error
+	if st.trail, err = l.r.s.sealTrail(l.r, in, l.group.first); err != nil {
+		return nil, err
+	}
+	l.streams[in.slot] = st
+	return st, nil
+}
+
+func (l *sealer) add(readings []stored, batch uint64) error {
+	in := &l.r.v.streams[readings[0].slot]
+	st, err := l.stream(in)
+	if err != nil {
+		return err
 	}
 	for i := range readings {
-		before := c.size()
-		c.add(&readings[i])
-		l.held += c.size() - before
-		if c.n >= segmentReadings {
-			if err := l.flush(c); err != nil {
+		if err := l.r.classify(in, &readings[i]); err != nil {
+			return err
+		}
+		before := st.size()
+		st.add(&readings[i])
+		st.runs = addToRun(st.runs, batch)
+		l.held += st.size() - before
+		if st.n >= segmentReadings {
+			if err := l.flush(in, st); err != nil {
 				return err
 			}
 		}
 	}
 	for l.held > heldBytes {
-		big := c
+		big := st
 		for _, x := range l.streams {
 			if x.size() > big.size() {
 				big = x
 			}
 		}
-		if err := l.flush(big); err != nil {
+		if err := l.flush(&l.r.v.streams[big.slot], big); err != nil {
 			return err
 		}
 	}
@@ -268,30 +371,54 @@ func (l *sealer) add(readings []stored) error {
 }
 
 // flush writes a stream's columns as one part of each of its compartments.
-func (l *sealer) flush(c *columns) error {
-	in := &l.r.v.streams[c.slot]
+func (l *sealer) flush(in *streamInfo, st *sealing) error {
 	k, err := l.r.hourKeys(in, l.group.hour, [16]byte{})
 	if err != nil {
 		return err
 	}
+	scheme := in.classes.scheme
+	if st.n == 0 {
+		st.first, st.device = st.trail.tree.Size(), l.r.v.deviceText(in)
+	}
 	part := l.parts[in.envelope]
 	l.parts[in.envelope]++
-	if err := l.put(k.envelope, in.envelope, part, block(nil, c.slot, c.envelope(nil))); err != nil {
+	b := blocks{envelope: st.envelope(nil), data: make([][]byte, len(in.classes.list))}
+	for i, x := range in.classes.list {
+		b.data[i] = st.data(nil, scheme, i)
+		if err := l.put(k.data[i], x.compartment, part, block(nil, in.slot, b.data[i]), nil); err != nil {
+			return err
+		}
+	}
+	if st.n > 0 {
+		l.index = append(l.index, indexed{in.slot, st.first, indexRow{
+			Hour: uint32(l.group.hour), Batch: l.group.first, Part: part, SitePart: l.sitePt, Count: uint32(st.n),
+		}})
+		key := l.key(share.Site, l.sitePt)
+		random := l.r.objectRandom(&l.row, key)
+		seal := k.sealPayloads(scheme, evidencePurpose(st.first), &random, l.r.s.segmentAAD(key))
+		b.evidence = st.evidence(nil, seal)
+		l.site = block(l.site, in.slot, b.evidence)
+	}
+	hidden, err := l.hidden(in, st, b)
+	if err != nil {
 		return err
 	}
-	if err := l.put(k.data, in.data, part, block(nil, c.slot, c.data(nil))); err != nil {
+	if err := l.put(k.envelope, in.envelope, part, block(nil, in.slot, b.envelope), hidden); err != nil {
 		return err
 	}
-	l.index = append(l.index, indexed{c.slot, c.first, indexRow{
-		Hour: uint32(l.group.hour), Batch: l.group.first, Part: part, SitePart: l.sitePt, Count: uint32(c.n),
-	}})
-	l.site = block(l.site, c.slot, c.evidence(nil))
-	l.held -= c.size()
-	c.reset(c.slot)
+	l.held -= st.size()
+	st.reset(in.slot)
+	st.runs = st.runs[:0]
 	if len(l.site) > siteBytes {
 		return l.flushSite()
 	}
 	return nil
+}
+
+// evidencePurpose sets the sealed payloads of the stretches of one stream apart
+// that lie in one part.
+func evidencePurpose(first uint64) string {
+	return fmt.Sprintf("%s/%d", purposeEvidence, first)
 }
 
 func (l *sealer) flushSite() error {
@@ -302,7 +429,7 @@ func (l *sealer) flushSite() error {
 	if err != nil {
 		return err
 	}
-	if err := l.put(site, share.Site, l.sitePt, l.site); err != nil {
+	if err := l.put(site, share.Site, l.sitePt, l.site, nil); err != nil {
 		return err
 	}
 	l.site = l.site[:0]
@@ -312,16 +439,6 @@ func (l *sealer) flushSite() error {
 
 func block(b []byte, slot uint64, columns []byte) []byte {
 	return appendBytes(binary.AppendUvarint(b, slot), columns)
-}
-
-func (l *sealer) put(k share.HourKey, compartment, part uint32, content []byte) error {
-	key := segmentKey{Hour: uint32(l.group.hour), First: l.group.first, Compartment: compartment, Part: part}
-	var random [32]byte
-	rand.Read(random[:])
-	val := append([]byte{format}, random[:]...)
-	val = k.SealMessage(val, purposeSegment, &random, l.r.s.segmentAAD(key), pack(content))
-	l.rows = append(l.rows, segmentRow{key: key, next: l.group.next, sealed: sha256.Sum256(val)})
-	return l.r.s.db.Set(l.r.s.keys.segment(key), val, pebble.NoSync)
 }
 
 // segmentAAD binds a segment to its key.
@@ -338,8 +455,8 @@ func (l *sealer) finish(c *committer, b *pebble.Batch) error {
 			return err
 		}
 	}
-	row := hourRow{Hour: uint32(l.group.hour), Next: l.group.next, Listed: c.logTree.Size()}
-	if err := s.putRow(b, s.keys.u64(kindHour, l.group.first), row, false); err != nil {
+	l.row.Listed = c.logTree.Size()
+	if err := s.putRowAs(b, formatObject, s.keys.u64(kindHour, l.group.first), l.row, false); err != nil {
 		return err
 	}
 	if err := b.DeleteRange(s.keys.u64(kindCommit, l.group.from), s.keys.u64(kindCommit, l.group.to), nil); err != nil {
@@ -384,7 +501,7 @@ func (s *Store) segmentRows(hour uint32, first, next uint64) ([]segmentRow, erro
 		b := suffix(key)[12:]
 		out = append(out, segmentRow{
 			key:  segmentKey{Hour: hour, First: first, Compartment: binary.BigEndian.Uint32(b), Part: binary.BigEndian.Uint32(b[4:])},
-			next: next, sealed: sha256.Sum256(val),
+			next: next, sealed: objectHash(val),
 		})
 		return true, nil
 	})
@@ -411,8 +528,8 @@ func (s *Store) listedSegments(from pebble.Reader, batch uint64) ([]segmentRow, 
 		if err != nil {
 			return nil, err
 		}
-		var h hourRow
-		if err := decodeRow(nil, it.Key(), val, &h); err != nil {
+		h, err := decodeHour(it.Key(), val)
+		if err != nil {
 			return nil, err
 		}
 		if h.Listed < batch {
@@ -484,21 +601,36 @@ func (r *reader) openStretch(in *streamInfo, x *indexRow) ([]stored, error) {
 		return nil, err
 	}
 	key := segmentKey{Hour: x.Hour, First: x.Batch, Compartment: in.envelope, Part: x.Part}
-	env, err := r.openSegment(k.envelope, key, in.slot)
-	if err != nil {
+	b := blocks{data: make([][]byte, len(in.classes.list))}
+	if b.envelope, err = r.openSegment(k.envelope, key, in.slot); err != nil {
 		return nil, err
 	}
-	key.Compartment = in.data
-	data, err := r.openSegment(k.data, key, in.slot)
-	if err != nil {
-		return nil, err
+	for i, c := range in.classes.list {
+		key.Compartment = c.compartment
+		if b.data[i], err = r.openSegment(k.data[i], key, in.slot); err != nil {
+			return nil, err
+		}
 	}
 	key.Compartment, key.Part = share.Site, x.SitePart
-	evidence, err := r.openSite(site, key, in.slot, env)
-	if err != nil {
+	if b.evidence, err = r.openSite(site, key, in.slot, b.envelope); err != nil {
 		return nil, err
 	}
-	out, err := decodeColumns(in.slot, env, data, evidence)
+	return r.decodeStretch(in, k, key, b)
+}
+
+// decodeStretch puts the blocks of a sealed stretch together; key is the site's.
+func (r *reader) decodeStretch(in *streamInfo, k *hourKeys, key segmentKey, b blocks) ([]stored, error) {
+	var open func([]byte) ([]byte, error)
+	if in.classes.scheme != schemeSite {
+		row, err := r.groupRow(key.First)
+		if err != nil {
+			return nil, err
+		}
+		random := r.objectRandom(&row, key)
+		first := (&cursor{b: b.envelope}).uvarint()
+		open = k.openPayloads(in.classes.scheme, evidencePurpose(first), &random, r.s.segmentAAD(key))
+	}
+	out, err := decodeColumns(in.slot, in.classes.scheme, b, open)
 	if err != nil {
 		return nil, fmt.Errorf("%w: segment of stream %d: %w", ErrDamaged, in.slot, err)
 	}
@@ -512,13 +644,19 @@ func (r *reader) openContent(k share.HourKey, key segmentKey) ([]byte, error) {
 		return nil, fmt.Errorf("%w: segment of compartment %d, quarter hour %d, part %d: %w", ErrDamaged, key.Compartment, key.Hour, key.Part, err)
 	}
 	defer closer.Close()
-	if len(val) < 33 || val[0] != format {
-		return nil, fmt.Errorf("%w: segment of compartment %d", ErrDamaged, key.Compartment)
-	}
-	random := [32]byte(val[1:33])
-	plain, err := k.OpenMessage(nil, purposeSegment, &random, r.s.segmentAAD(key), val[33:])
-	if err == nil {
-		plain, err = unpack(plain)
+	var plain []byte
+	switch {
+	case len(val) >= 33 && val[0] == format:
+		random := [32]byte(val[1:33])
+		if plain, err = k.OpenMessage(nil, purposeSegment, &random, r.s.segmentAAD(key), val[33:]); err == nil {
+			plain, err = unpack(plain)
+		}
+	case len(val) >= 33 && val[0] == formatObject:
+		if plain, err = r.openPacked(k, key, val); err == nil {
+			plain, err = unpackContent(plain)
+		}
+	default:
+		err = errColumns
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: segment of compartment %d, quarter hour %d: %w", ErrDamaged, key.Compartment, key.Hour, err)

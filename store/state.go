@@ -128,16 +128,18 @@ type bindingRow struct {
 // stream is one open stream; the committer owns it, and while a commit is
 // being hashed the worker that was given it.
 type stream struct {
-	slot           uint64
-	tag            [12]byte
-	device         *device
-	number         uint32 // of its device
-	envelope, data uint32
-	opened         uint64 // first batch with a summary of it
-	closedBy       uint64
-	closed         bool
-	closing        bool
-	dirty          bool
+	slot     uint64
+	tag      [12]byte
+	device   *device
+	number   uint32 // of its device
+	envelope uint32
+	classes  *classes
+	known    map[string]byte // classes of measurements by name
+	opened   uint64          // first batch with a summary of it
+	closedBy uint64
+	closed   bool
+	closing  bool
+	dirty    bool
 
 	tree     merkle.Tree
 	root     merkle.Hash // of tree at rootSize
@@ -147,24 +149,13 @@ type stream struct {
 	first    uint64
 	stats    runStats
 
-	keys   *hourKeys
-	envCur *share.Cursor
-	datCur *share.Cursor
+	keys    *hourKeys
+	cursors []*share.Cursor // of the envelope, then by class
 
 	pending []*pending // of the commit in hand
 	cols    columns
 	out     sealed
 }
-
-// hourKeys are what one stream needs in one quarter hour under one incarnation.
-type hourKeys struct {
-	hour           share.Hour
-	envelope, data share.HourKey
-	salts          reading.Salts
-	summary, rest  saltBlock
-}
-
-type saltBlock interface{ Encrypt(dst, src []byte) }
 
 // device is one registered device; the committer owns it.
 type device struct {
@@ -352,10 +343,32 @@ func each(r pebble.Reader, lower, upper []byte, fn func(key, value []byte) (bool
 
 func (st *stream) row() streamRow {
 	return streamRow{
-		Device: st.number, Envelope: st.envelope, Data: st.data, Opened: st.opened, ClosedBy: st.closedBy, Closed: st.closed, Closing: st.closing,
+		Device: st.number, Envelope: st.envelope, Data: st.classes.list[st.classes.home].compartment, Opened: st.opened, ClosedBy: st.closedBy, Closed: st.closed, Closing: st.closing,
 		Tree: st.tree.AppendBinary(nil), RunBatch: st.runBatch, Run: st.run.AppendBinary(nil),
 		First: st.first, Stats: st.stats.row(),
 	}
+}
+
+// putStream writes a stream's row: as it always was where that says all.
+func (s *Store) putStream(b *pebble.Batch, st *stream) error {
+	key := s.keys.u64(kindStream, st.slot)
+	if st.classes.scheme == schemeSite {
+		return s.putRow(b, key, st.row(), true)
+	}
+	return s.putRowAs(b, formatSplit, key, st.classes.row(st.row()), true)
+}
+
+// readStream reads what putStream wrote.
+func (s *Store) readStream(key, val []byte) (r streamRow, c *classes, err error) {
+	if len(val) > 0 && val[0] == format {
+		err = decodeRow(s.local, key, val, &r)
+		return r, oldClasses(r.Data), err
+	}
+	var x splitRow
+	if err = decodeRowAs(formatSplit, s.local, key, val, &x); err == nil {
+		c, err = x.classes()
+	}
+	return x.Stream, c, err
 }
 
 func (d *device) row() deviceRow {

@@ -15,6 +15,7 @@ type runStats struct {
 	seen     uint64
 	lost     uint64
 	unknown  bool // lost cannot be told: a reboot, or nothing to compare with
+	bare     bool // no extremes: from scheme 1 on
 
 	// carried from run to run
 	prev    frame.Counter
@@ -31,7 +32,7 @@ const maxRanges = 32
 
 // begin starts the next run.
 func (s *runStats) begin() {
-	*s = runStats{ranges: s.ranges[:0], prev: s.prev, hasPrev: s.hasPrev}
+	*s = runStats{bare: s.bare, ranges: s.ranges[:0], prev: s.prev, hasPrev: s.hasPrev}
 }
 
 func (s *runStats) add(r *reading.Reading) {
@@ -42,6 +43,9 @@ func (s *runStats) add(r *reading.Reading) {
 	s.to = r.Received
 	if r.Origin.HasCounter {
 		s.count(frame.Counter(r.Origin.Counter))
+	}
+	if s.bare {
+		return
 	}
 	for i := range r.Measurements {
 		s.measure(&r.Measurements[i])
@@ -124,8 +128,8 @@ func (s *runStats) row() statsRow {
 	return r
 }
 
-func (r *statsRow) stats() (runStats, error) {
-	s := runStats{n: r.N, from: r.From, to: r.To, seen: r.Seen, lost: r.Lost, unknown: r.Unknown, prev: frame.Counter(r.Prev), hasPrev: r.HasPrev}
+func (r *statsRow) stats(scheme byte) (runStats, error) {
+	s := runStats{bare: scheme != schemeSite, n: r.N, from: r.From, to: r.To, seen: r.Seen, lost: r.Lost, unknown: r.Unknown, prev: frame.Counter(r.Prev), hasPrev: r.HasPrev}
 	for _, v := range r.Ranges {
 		lo, _, err := reading.ParseValue(v.Min)
 		if err != nil {

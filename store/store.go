@@ -59,6 +59,7 @@ type Options struct {
 
 	MinFree  uint64 // refuse readings below this many free bytes; default 64 MiB
 	ReadOnly bool   // no committer, nothing is written
+	Pad      int    // objects are padded to a multiple of it; default 4096
 	// HoldSigning starts with no checkpoint being signed until AllowSigning.
 	HoldSigning bool
 
@@ -119,7 +120,8 @@ type Store struct {
 	opening   atomic.Bool   // Pebble is being opened
 	wg        sync.WaitGroup
 	sealReady chan struct{}
-	sealing   sync.Mutex // one quarter hour at a time
+	sealing   sync.Mutex // one quarter hour at a time; covers trails
+	trails    map[uint64]*trail
 
 	view atomic.Pointer[view] // what readers see
 	com  *committer           // owned by its goroutine
@@ -145,13 +147,14 @@ type view struct {
 
 // streamInfo is what readers need of a stream.
 type streamInfo struct {
-	slot           uint64
-	device         uint32
-	envelope, data uint32
-	opened         uint64
-	closedBy       uint64
-	closed         bool
-	tag            [12]byte
+	slot     uint64
+	device   uint32
+	envelope uint32
+	classes  *classes
+	opened   uint64
+	closedBy uint64
+	closed   bool
+	tag      [12]byte
 }
 
 // active says whether batch has a summary of the stream.
@@ -186,6 +189,12 @@ func (o *Options) fill() error {
 	}
 	if o.Seen == nil {
 		o.Seen = func() []ledger.Seen { return nil }
+	}
+	if o.Pad == 0 {
+		o.Pad = 4096
+	}
+	if o.Pad < 1 || o.Pad > maxPad {
+		return fmt.Errorf("store: objects padded to %d bytes: it must be 1 to %d", o.Pad, maxPad)
 	}
 	if o.MinFree == 0 {
 		o.MinFree = 64 << 20
@@ -227,6 +236,10 @@ func Open(o Options) (*Store, error) {
 		close(s.done)
 		return s, nil
 	}
+	if err := s.addStatements(); err != nil {
+		s.db.Close()
+		return nil, err
+	}
 	s.wr = newWriter(s)
 	if err := s.com.start(); err != nil {
 		s.wr.close()
@@ -237,6 +250,24 @@ func Open(o Options) (*Store, error) {
 	go func() { defer s.wg.Done(); s.sealLoop() }()
 	go s.com.run()
 	return s, nil
+}
+
+// Statements is the name of the compartment of statements that not everybody who
+// follows the ledger is shown.
+const Statements = "statements"
+
+// addStatements makes the compartment of private statements where there is none.
+func (s *Store) addStatements() error {
+	if _, ok := s.opt.Keyring.CompartmentNamed(Statements); ok {
+		return nil
+	}
+	if err := s.opt.Keyring.Change(func(e *share.Edit) error {
+		e.AddCompartment(Statements)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("compartment %s: %w", Statements, err)
+	}
+	return nil
 }
 
 // prepare makes a store that has no database yet.

@@ -122,7 +122,7 @@ func (r *reader) openSummary(in *streamInfo, batch uint64, w *windowRow, sum led
 
 // rest makes a run's hidden item again from its readings and the one before.
 func (r *reader) rest(in *streamInfo, run *runRow, w *window) (*ledger.Rest, error) {
-	var stats runStats
+	stats := runStats{bare: in.classes.scheme != schemeSite}
 	if err := r.carry(in, &stats, run.first); err != nil {
 		return nil, err
 	}

@@ -356,6 +356,7 @@ type segmentRow struct {
 	key    segmentKey
 	next   uint64 // first batch after it
 	sealed merkle.Hash
+	size   int // of the object; 0 where the row was read
 }
 
 func (r *segmentRow) item() []byte {
