@@ -84,6 +84,32 @@ func TestGoldenSeal(t *testing.T) {
 	wantHex(t, "sealed", got, "e74f70435835289f3b1817d4624cec086d7161efdf2aa1e44c")
 }
 
+func TestGoldenObject(t *testing.T) {
+	var random [32]byte
+	for i := range random {
+		random[i] = byte(0x80 + i)
+	}
+	hidden := bytes.Repeat([]byte("h"), 130)
+	got, err := goldenKey(t).SealObject(nil, []byte("where it belongs"), &random, []byte("a content"), hidden, 256)
+	if err != nil || len(got) != 256 {
+		t.Fatalf("got %d bytes, %v, want 256", len(got), err)
+	}
+	wantHex(t, "size", got[32:52], "3b1bd62f772e427ce2693b3a39f38c3d158b62d9")
+	sum := sha256.Sum256(got)
+	wantHex(t, "object", sum[:], "af1ed417ef302541f4d8bd341c39ba4e9f479c1c4a85b8c1b9d3d18b2cd9aeda")
+}
+
+func TestGoldenJoint(t *testing.T) {
+	key := func(n byte) (k HourKey) {
+		copy(k.Seal[:], bytes.Repeat([]byte{n}, 32))
+		copy(k.Salt[:], bytes.Repeat([]byte{n + 0x40}, 32))
+		return k
+	}
+	k := Joint(key(1), key(2), key(3), key(4))
+	wantHex(t, "joint seal key", k.Seal[:], "2189dfc511a87f6549d98743e20be6d8b2c392ee07a5f267ec18c7c166ef31ff")
+	wantHex(t, "joint salt key", k.Salt[:], "9c0a0c930018d3103aee0cd2b2a8f460391e0ca33232884cd8fd8386b4ed6ff6")
+}
+
 // TestGoldenSeed freezes what MemorySeed draws, so that golden tests of other
 // packages stay.
 func TestGoldenSeed(t *testing.T) {
