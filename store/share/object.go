@@ -80,6 +80,9 @@ func (k HourKey) OpenObject(aad, object []byte) (content, hidden []byte, err err
 	if at <= 0 || length > uint64(len(rest)-at) {
 		return nil, nil, fmt.Errorf("%w: its hidden part is longer than it is", ErrObject)
 	}
+	if at > 1 && rest[at-1] == 0 {
+		return nil, nil, fmt.Errorf("%w: the length of its hidden part is not in its shortest form", ErrObject)
+	}
 	hidden, zeros := rest[at:at+int(length)], rest[at+int(length):]
 	for _, z := range zeros {
 		if z != 0 {

@@ -2,6 +2,7 @@ package share
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"testing"
 )
@@ -41,6 +42,45 @@ func TestObject(t *testing.T) {
 	}
 }
 
+// An object that its sealer made wrong is refused, whole as its seals are.
+func TestOpenObjectRefuses(t *testing.T) {
+	k, random := HourKey{Seal: [32]byte{1}}, [32]byte{5}
+	object := func(random [32]byte, size uint32, content, rest []byte) []byte {
+		b := append([]byte(nil), random[:]...)
+		r := &random
+		if random == [32]byte{} {
+			r = &[32]byte{1} // sealing under none panics
+		}
+		b = k.SealMessage(b, purposeSize, r, nil, binary.BigEndian.AppendUint32(nil, size))
+		b = k.SealContent(b, nil, r, content)
+		return k.SealMessage(b, purposeRest, r, nil, rest)
+	}
+	if c, h, err := k.OpenObject(nil, object(random, 2, []byte("ab"), []byte{1, 'c', 0})); err != nil || string(c) != "ab" || string(h) != "c" {
+		t.Fatalf("got %q, %q, %v, want ab and c", c, h, err)
+	}
+	for name, c := range map[string]struct {
+		object []byte
+		want   error
+	}{
+		"empty":              {nil, ErrObject},
+		"too short":          {object(random, 0, nil, nil), ErrObject},
+		"blank random":       {object([32]byte{}, 2, []byte("ab"), []byte{1, 'c'}), ErrObject},
+		"content too long":   {object(random, 1000, []byte("ab"), []byte{1, 'c'}), ErrObject},
+		"longest content":    {object(random, ^uint32(0), []byte("ab"), []byte{1, 'c'}), ErrObject},
+		"content too short":  {object(random, 1, []byte("ab"), []byte{1, 'c'}), ErrSeal},
+		"hidden too long":    {object(random, 2, []byte("ab"), []byte{2, 'c'}), ErrObject},
+		"hidden far longer":  {object(random, 2, []byte("ab"), binary.AppendUvarint(nil, 1<<63)), ErrObject},
+		"length has no end":  {object(random, 2, []byte("ab"), []byte{0x80}), ErrObject},
+		"length in two":      {object(random, 2, []byte("ab"), []byte{0x80, 0}), ErrObject},
+		"padding of a one":   {object(random, 2, []byte("ab"), []byte{1, 'c', 0, 1}), ErrObject},
+		"something after it": {append(object(random, 2, []byte("ab"), []byte{1, 'c'}), 0), ErrSeal},
+	} {
+		if content, hidden, err := k.OpenObject(nil, c.object); !errors.Is(err, c.want) || content != nil || hidden != nil {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+	}
+}
+
 // A joint key changes with each of its parts and their order.
 func TestJoint(t *testing.T) {
 	key := func(b byte) HourKey { return HourKey{Seal: [32]byte{b}, Salt: [32]byte{b, 1}} }
@@ -53,9 +93,6 @@ func TestJoint(t *testing.T) {
 			t.Errorf("key %d is that of %d", i, before)
 		}
 		seen[k] = i
-	}
-	if Joint(key(1), key(2), key(3)) != Joint(key(1), key(2), key(3)) {
-		t.Error("one set of keys gives two joint ones")
 	}
 }
 
