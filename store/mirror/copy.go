@@ -111,8 +111,9 @@ type state struct {
 
 // unlisted is what a later header has to list of a group.
 type unlisted struct {
-	First   uint64         `json:"first"`
-	Objects []listedObject `json:"objects"`
+	First      uint64         `json:"first"`
+	Statements uint64         `json:"statements"` // recorded before the group
+	Objects    []listedObject `json:"objects"`
 }
 
 type listedObject struct {

@@ -59,7 +59,7 @@ func (p *pass) run(ctx context.Context) error {
 	}
 	steps := []func(context.Context) error{p.followUpdate}
 	if p.keys != nil {
-		steps = []func(context.Context) error{p.openNoted, p.followGroups, p.checkLogKey, p.retry, p.followUpdate, p.followBundles}
+		steps = []func(context.Context) error{p.openNoted, p.followGroups, p.checkListed, p.checkLogKey, p.retry, p.followUpdate, p.followBundles}
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

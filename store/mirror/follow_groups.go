@@ -21,6 +21,8 @@ const (
 	fetchedAtOnce = 4
 	// listedWithin is within how many groups the log has to list what was given.
 	listedWithin = 16
+	// maxUnlisted is how many groups with such objects are remembered.
+	maxUnlisted = 4096
 	// maxMissing is how many missing objects are remembered, and asked for again.
 	maxMissing = 100_000
 	// maxRounds is how often the log may grow under one pass.
@@ -336,9 +338,10 @@ func (p *pass) takeSealed(ctx context.Context, ref store.GroupRef) error {
 	}
 	st := c.st
 	st.Unlisted = slices.Clone(st.Unlisted)
-	if err := o.list(&st); err != nil {
+	if err := p.list(o, &st); err != nil {
 		return err
 	}
+	o.note(&st)
 	if err := p.fetch(ctx, o); err != nil {
 		return err
 	}
@@ -382,49 +385,93 @@ func (m missing) alarm() *Alarm {
 }
 
 // list holds the objects that the group's headers list against those that were
-// given before, and notes its own, to be listed by later ones.
-func (o *opened) list(st *state) error {
+// given before.
+func (p *pass) list(o *opened, st *state) error {
 	for i := range o.g.Batches {
 		for _, s := range o.g.Batches[i].Listed {
 			if err := st.listed(o.g.First+uint64(i), s.Segment); err != nil {
-				return err
+				return errors.Join(err, p.c.forget(s.First))
 			}
 		}
 	}
-	own := unlisted{First: o.g.First}
+	return nil
+}
+
+// note notes the group's own objects, to be listed by later headers.
+func (o *opened) note(st *state) {
+	own := unlisted{First: o.g.First, Statements: o.g.FirstStatement}
 	own.Objects = append(own.Objects, listedObject{share.Ledger, 0, o.ref.Object.String()})
 	for _, ref := range o.g.Objects {
 		own.Objects = append(own.Objects, listedObject{ref.Compartment, ref.Part, ref.Hash.String()})
 	}
 	st.Unlisted = append(st.Unlisted, own)
-	for _, u := range st.Unlisted[:max(0, len(st.Unlisted)-listedWithin)] {
-		return alarmf(UnlistedObject, "the log has not listed %d objects of group %d, up to group %d", len(u.Objects), u.First, o.g.First)
+	st.Unlisted = st.Unlisted[max(0, len(st.Unlisted)-maxUnlisted):]
+}
+
+// checkListed holds that the log has listed what was given, but for the newest
+// groups.
+func (p *pass) checkListed(context.Context) error {
+	all := p.c.st.Unlisted
+	if n := len(p.c.groups); len(all) == 0 || n <= listedWithin || all[0].First >= p.c.groups[n-listedWithin].First {
+		return nil
 	}
+	return alarmf(UnlistedObject, "the log has not listed %d objects of group %d, up to batch %d", len(all[0].Objects), all[0].First, p.c.st.Next)
+}
+
+// forget takes a group that was not the log's out of the copy, and those after it:
+// they are fetched again. What was given as its object stays as evidence. Objects
+// that were struck off as listed before need not be listed again.
+func (c *Copy) forget(first uint64) error {
+	i, ok := c.find(first)
+	k := slices.IndexFunc(c.st.Unlisted, func(u unlisted) bool { return u.First == first })
+	if !ok || k < 0 {
+		return nil
+	}
+	if raw, err := readLimited(c.groupPath(first), maxGroupBytes); err == nil {
+		name := fmt.Sprintf("other-object-%d-%x.group", first, c.groups[i].Object[:4])
+		if err := makeDir(filepath.Join(c.dir, evidenceDir)); err != nil {
+			return err
+		}
+		if err := writeFile(filepath.Join(c.dir, evidenceDir, name), raw, 0o600); err != nil {
+			return err
+		}
+	}
+	st := c.st
+	st.Next, st.Statements = first, st.Unlisted[k].Statements
+	st.Unlisted = slices.DeleteFunc(slices.Clone(st.Unlisted), func(u unlisted) bool { return u.First >= first })
+	st.Noted = slices.DeleteFunc(slices.Clone(st.Noted), func(n uint64) bool { return n >= first })
+	st.Missing = slices.DeleteFunc(slices.Clone(st.Missing), func(m missing) bool { return m.First >= first })
+	st.Kept = nil
+	if i == 0 {
+		st.Next = 0
+	}
+	if err := c.putState(st); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.groups, c.live = slices.Clone(c.groups[:i]), nil
+	c.mu.Unlock()
 	return nil
 }
 
 // listed strikes an object off those that are to be listed. What a header lists of
 // groups before the copy's first is nothing that it could know.
 func (st *state) listed(batch uint64, s ledger.Segment) error {
-	for i := range st.Unlisted {
-		u := &st.Unlisted[i]
-		if u.First != s.First {
-			continue
-		}
-		for k, have := range u.Objects {
-			if have.Compartment != s.Compartment || have.Part != s.Part {
-				continue
-			}
-			if have.Hash != s.Sealed.String() {
-				return alarmf(OtherObject, "batch %d lists another object of compartment %d in group %d than was given", batch, s.Compartment, s.First)
-			}
-			u.Objects = slices.Delete(slices.Clone(u.Objects), k, k+1)
-			if len(u.Objects) == 0 {
-				st.Unlisted = slices.Delete(st.Unlisted, i, i+1)
-			}
-			return nil
-		}
+	i := slices.IndexFunc(st.Unlisted, func(u unlisted) bool { return u.First == s.First })
+	if i < 0 {
+		return nil
+	}
+	u := &st.Unlisted[i]
+	k := slices.IndexFunc(u.Objects, func(o listedObject) bool { return o.Compartment == s.Compartment && o.Part == s.Part })
+	switch {
+	case k < 0:
 		return alarmf(OtherObject, "batch %d lists an object of compartment %d in group %d that the group does not name", batch, s.Compartment, s.First)
+	case u.Objects[k].Hash != s.Sealed.String():
+		return alarmf(OtherObject, "batch %d lists another object of compartment %d in group %d than was given", batch, s.Compartment, s.First)
+	}
+	u.Objects = slices.Delete(slices.Clone(u.Objects), k, k+1)
+	if len(u.Objects) == 0 {
+		st.Unlisted = slices.Delete(st.Unlisted, i, i+1)
 	}
 	return nil
 }
@@ -566,6 +613,8 @@ func (p *pass) takeLive(ctx context.Context, refs []store.GroupRef) error {
 	var earlier []merkle.Hash
 	live := []liveGroup{}
 	var all []*opened
+	listed := c.st // what the live ones list is struck off once they are sealed
+	listed.Unlisted = slices.Clone(listed.Unlisted)
 	for i, ref := range refs {
 		if i == 0 {
 			var err error
@@ -575,6 +624,9 @@ func (p *pass) takeLive(ctx context.Context, refs []store.GroupRef) error {
 		}
 		o, err := p.openLive(ctx, ref, tree)
 		if err != nil {
+			return err
+		}
+		if err := p.list(o, &listed); err != nil {
 			return err
 		}
 		if err := p.fetch(ctx, o); err != nil {

@@ -151,7 +151,14 @@ func (p *pass) followUpdate(ctx context.Context) error {
 	if old, err := c.Update(ctx); err == nil && bytes.Equal(old, b) {
 		return nil
 	}
-	if err := p.checkUpdate(b); err != nil {
+	err = p.checkUpdate(b)
+	if errors.Is(err, errBeyond) { // a head was anchored since the checkpoint was asked for
+		if lerr := p.followLog(ctx); lerr != nil {
+			return lerr
+		}
+		err = p.checkUpdate(b)
+	}
+	if err != nil {
 		return err
 	}
 	return writeFile(filepath.Join(c.dir, updateFile), b, 0o600)
@@ -168,17 +175,20 @@ func (p *pass) checkUpdate(b []byte) error {
 	if f.Ledger.Key != [32]byte(c.id.LogKey) || f.Ledger.Nonce != c.id.Nonce {
 		return alarmf(FalseUpdate, "it is of another ledger")
 	}
-	v := proof.Verify(f, proof.Options{})
-	if v.Code != proof.CodeUpdate {
-		return alarmf(FalseUpdate, "%s [%s]", v.Reason, v.Code)
-	}
+	// Two signed heads prove a fork, whatever else is in the file.
 	for i := range f.Heads {
 		if err := p.checkHead(f.Heads[i].Note); err != nil {
 			return err
 		}
 	}
+	v := proof.Verify(f, proof.Options{})
+	if v.Code != proof.CodeUpdate {
+		return alarmf(FalseUpdate, "%s [%s]", v.Reason, v.Code)
+	}
 	return nil
 }
+
+var errBeyond = errors.New("beyond the newest checkpoint")
 
 // checkHead holds a signed head that came with receipts against the log.
 func (p *pass) checkHead(note []byte) error {
@@ -188,7 +198,7 @@ func (p *pass) checkHead(note []byte) error {
 		return alarmf(FalseUpdate, "a head in it: %w", err)
 	}
 	if head.Size > c.head.Size {
-		return alarmf(FalseUpdate, "it has a head of %d batches, the newest checkpoint has %d", head.Size, c.head.Size)
+		return alarmf(FalseUpdate, "it has a head of %d batches, %w, which has %d", head.Size, errBeyond, c.head.Size)
 	}
 	nodes := c.tiles.at(c.head.Size)
 	root, err := merkle.RootAt(nodes, head.Size)
