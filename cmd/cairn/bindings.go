@@ -67,7 +67,8 @@ type deviceRequest struct {
 	Kind   string `json:"kind,omitempty"`
 	Floor  string `json:"floor,omitempty"` // 12 hex digits
 	Key    string `json:"key,omitempty"`   // 32 hex digits
-	// Labels choose the ledger of a new device, where none is named.
+	// Labels choose the ledger of a new device, where none is named, and its
+	// compartments.
 	Labels []string `json:"labels,omitempty"`
 }
 
@@ -122,7 +123,11 @@ func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (
 	}
 	g.binding.Lock()
 	defer g.binding.Unlock()
-	l, err := g.ledgerFor(ctx, name, q.Labels)
+	labels, err := parseLabels(q.Labels)
+	if err != nil {
+		return deviceRow{}, err
+	}
+	l, err := g.ledgerFor(ctx, name, labels)
 	if err != nil {
 		return deviceRow{}, err
 	}
@@ -132,7 +137,9 @@ func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (
 	if floor, err = l.floorAcross(ctx, id, key, floor, true); err != nil {
 		return deviceRow{}, fmt.Errorf("add device%s: %w", l.where(), err)
 	}
-	b, err := l.store.AddDevice(ctx, store.NewDevice{ID: id, Name: q.Name, Kind: q.Kind, Floor: floor, Key: key})
+	b, err := l.store.AddDevice(ctx, store.NewDevice{
+		ID: id, Name: q.Name, Kind: q.Kind, Floor: floor, Key: key, Rules: storeRules(g.cfg.rulesFor(labels, q.Name, id.String())),
+	})
 	if err != nil {
 		return deviceRow{}, fmt.Errorf("add device%s: %w", l.where(), err)
 	}
@@ -141,15 +148,11 @@ func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (
 
 // ledgerFor finds the ledger of a new device: the named one, or that of its
 // labels.
-func (g *gateway) ledgerFor(ctx context.Context, name string, texts []string) (*openLedger, error) {
-	if name != "" && len(texts) > 0 {
-		return nil, fmt.Errorf("both --ledger and --label: either names the ledger or has the rules choose it")
-	}
-	labels, err := parseLabels(texts)
-	if err != nil {
+func (g *gateway) ledgerFor(ctx context.Context, name string, labels []Label) (*openLedger, error) {
+	if err := g.cfg.checkLabels(labels); err != nil {
 		return nil, err
 	}
-	if len(labels) > 0 {
+	if name == "" && len(labels) > 0 {
 		cfg, err := g.cfg.choose(labels)
 		if err != nil {
 			return nil, err

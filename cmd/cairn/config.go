@@ -26,6 +26,12 @@ const (
 	lockFile     = "cairn.lock"
 )
 
+// Limits of storage.pad, in bytes.
+const (
+	minPad = 64
+	maxPad = 1 << 20
+)
+
 // Config is what the file, the environment and the flags say, checked. Paths
 // are absolute, or relative to the working directory if Dir is.
 type Config struct {
@@ -40,10 +46,17 @@ type Config struct {
 	HTTPListen    string // host:port; "": no HTTP
 	HTTPTokenFile string // "": no token, loopback only
 
-	PassphraseFile string // at most one of the two; neither: ask on the terminal
+	PassphraseFile string // at most one of the two; neither, and no Credential: ask on the terminal
 	IdentityFile   string
+	Credential     string // name of a systemd credential; with it neither of the two
 
 	MinFree uint64 // bytes
+	Pad     int    // bytes: what leaves the site has a multiple of them
+
+	Clock        string            // auto or trusted
+	Compartments []CompartmentRule // the first one that fits decides
+
+	IPFS IPFSConfig
 
 	Ledgers []LedgerConfig // the default one first
 
@@ -161,7 +174,12 @@ func (s *settings) config(dir string) *Config {
 		HTTPTokenFile:    within(dir, s.text("http.token_file")),
 		PassphraseFile:   within(dir, s.text("keyring.passphrase_file")),
 		IdentityFile:     within(dir, s.text("keyring.identity_file")),
+		Credential:       s.text("keyring.credential"),
 		MinFree:          s.size("storage.min_free", 1<<50),
+		Pad:              int(s.size("storage.pad", maxPad)),
+		Clock:            s.oneOf("clock", clockAuto, clockTrusted),
+		Compartments:     s.compartments(keyCompartments),
+		IPFS:             s.ipfs(),
 		LogFormat:        s.oneOf("log.format", "auto", "json", "text"),
 		LogLevel:         s.oneOf("log.level", "debug", "info", "warn", "error"),
 	}
@@ -196,6 +214,15 @@ func (c *Config) contradictions(s *settings) {
 	}
 	if c.PassphraseFile != "" && c.IdentityFile != "" {
 		s.fail("keyring", "both passphrase_file and identity_file: the keyring opens with one of them, leave out the other")
+	}
+	if c.Credential != "" && (c.PassphraseFile != "" || c.IdentityFile != "") {
+		s.fail("keyring", "credential beside passphrase_file or identity_file: the keyring opens with one of them, leave out the others")
+	}
+	if strings.ContainsAny(c.Credential, "/\\") || c.Credential == "." || c.Credential == ".." {
+		s.fail("keyring.credential", "%.40q is a path: give the name that the unit's LoadCredential has for it", c.Credential)
+	}
+	if c.Pad < minPad {
+		s.fail("storage.pad", "%d bytes hide no size: at least %d", c.Pad, minPad)
 	}
 	if c.HTTPListen != "" && c.HTTPTokenFile == "" && !isLoopback(c.HTTPListen) {
 		s.fail("http.listen", "%s can be reached from beyond this machine: set http.token_file, or listen on 127.0.0.1", c.HTTPListen)

@@ -67,7 +67,9 @@ func (c *command) deviceAdd() *cobra.Command {
 			"the node's present counter, and frames recorded earlier cannot be played back.\n\n" +
 			"Where the gateway runs several ledgers, labels such as jurisdiction=ch choose the one whose\n" +
 			"rule in the configuration fits first, \"site\" if none does; or name it with --ledger. The\n" +
-			"device stays there: to move it, remove and add it.",
+			"device stays there: to move it, remove and add it.\n\n" +
+			"Labels, name and ID choose the compartments of its measurements too, by the rules in the\n" +
+			"configuration as they are now: what can be shown of it apart from the rest, for good.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
@@ -84,9 +86,8 @@ func (c *command) deviceAdd() *cobra.Command {
 	cmd.Flags().StringVar(&q.Name, "name", "", "what people call it")
 	cmd.Flags().StringVar(&q.Kind, "kind", "secure", "secure, opaque or text")
 	cmd.Flags().StringVar(&q.Floor, "counter-floor", "", "refuse counters up to this one, 12 hex digits")
-	cmd.Flags().StringArrayVar(&q.Labels, "label", nil, "KEY=VALUE, such as jurisdiction=ch; may be repeated")
+	cmd.Flags().StringArrayVar(&q.Labels, "label", nil, "KEY=VALUE, such as jurisdiction=ch, for the rules of ledgers and compartments; may be repeated")
 	c.ledgerFlag(cmd, `as the labels have it, else "site"`)
-	cmd.MarkFlagsMutuallyExclusive("label", "ledger")
 	_ = cmd.MarkFlagRequired("id")
 	key.add(cmd)
 	c.jsonFlag(cmd)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 
 	"golang.org/x/term"
@@ -20,6 +21,9 @@ func openKeyring(cfg *Config, l *LedgerConfig, w share.Wrap) (*share.Keyring, er
 	case errors.Is(err, os.ErrNotExist) && !exists(l.path(keyringFile)):
 		return nil, fmt.Errorf("%w: without its keyring the data in %s cannot be read: put the keyring back", err, l.Dir)
 	case errors.Is(err, share.ErrPassphrase), errors.Is(err, os.ErrNotExist):
+		if cfg.Credential != "" {
+			return nil, fmt.Errorf("%w: check keyring.credential in %s", err, cfg.path(configFile))
+		}
 		return nil, fmt.Errorf("%w: check keyring.passphrase_file or keyring.identity_file in %s", err, cfg.path(configFile))
 	}
 	return k, err
@@ -42,11 +46,46 @@ func (c *command) wrap(ctx context.Context, cfg *Config) (share.Wrap, error) {
 			return share.Wrap{}, fmt.Errorf("keyring.passphrase_file: %w", err)
 		}
 		return share.Wrap{Passphrase: p}, nil
+	case cfg.Credential != "":
+		b, err := readCredential(cfg.Credential)
+		if err != nil {
+			return share.Wrap{}, fmt.Errorf("keyring.credential: %w", err)
+		}
+		return share.Wrap{Credential: b}, nil
 	case isTerminal(c.In):
 		p, err := c.askPassphrase(ctx, "Passphrase of the keyring: ")
 		return share.Wrap{Passphrase: p}, err
 	}
-	return share.Wrap{}, fmt.Errorf("nothing opens the keyring: set keyring.passphrase_file or keyring.identity_file in %s, or %s", cfg.path(configFile), envPassphrase)
+	return share.Wrap{}, fmt.Errorf("nothing opens the keyring: set keyring.passphrase_file, keyring.identity_file or keyring.credential in %s, or %s", cfg.path(configFile), envPassphrase)
+}
+
+// envCredentials is where systemd says the folder with a service's credentials is
+// (systemd.exec(5), LoadCredential=).
+const envCredentials = "CREDENTIALS_DIRECTORY"
+
+const maxCredential = 1 << 16 // bytes
+
+// readCredential reads a credential that systemd gave this service.
+func readCredential(name string) ([]byte, error) {
+	dir := os.Getenv(envCredentials)
+	if dir == "" {
+		return nil, fmt.Errorf("%s is not set: systemd gives %s to the service alone, from LoadCredential= or LoadCredentialEncrypted= in its unit", envCredentials, name)
+	}
+	path := filepath.Join(dir, name)
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxCredential {
+		return nil, fmt.Errorf("%s has %d bytes: too many for a passphrase or an identity", path, info.Size())
+	}
+	return os.ReadFile(path)
+}
+
+// forget overwrites what opens the keyrings.
+func forget(w share.Wrap) {
+	clear(w.Passphrase)
+	clear(w.Credential)
 }
 
 // askPassphrase reads a passphrase from the terminal without showing it. When ctx

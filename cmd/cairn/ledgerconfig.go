@@ -124,19 +124,10 @@ func (c *Config) ledger(name string) (*LedgerConfig, error) {
 }
 
 // choose finds the ledger of a new device with these labels: the first one whose
-// rule takes it, else the default one. A key that no rule asks for is refused: a
-// misspelt label would put the device under the wrong rule, for good.
+// rule takes it, else the default one. A label that no rule asks for is refused.
 func (c *Config) choose(labels []Label) (*LedgerConfig, error) {
-	known := map[string]bool{}
-	for i := range c.Ledgers {
-		for _, w := range c.Ledgers[i].When {
-			known[w.Key] = true
-		}
-	}
-	for _, l := range labels {
-		if !known[l.Key] {
-			return nil, fmt.Errorf("label %s: no ledger's rule asks for %s, so it would decide nothing", l, l.Key)
-		}
+	if err := c.checkLabels(labels); err != nil {
+		return nil, err
 	}
 	for i := range c.Ledgers {
 		if c.Ledgers[i].matches(labels) {

@@ -15,7 +15,8 @@ type option struct {
 }
 
 // options are all scalar settings, in the order of the written file. The lists
-// "lines", "anchors", "witnesses" and "ledgers" stand in the file alone.
+// "lines", "anchors", "witnesses", "ledgers" and "compartments" stand in the file
+// alone.
 var options = []option{
 	{"window", "60s", "span of a batch: whole seconds that divide 15 minutes; fixed at the ledger's first start"},
 	{"udp.listen", ingest.DefaultUDPAddr, "address for frames that relays forward; empty: none"},
@@ -25,7 +26,13 @@ var options = []option{
 	{"http.token_file", "", "file with the bearer token that every HTTP request must carry, but for /verify"},
 	{"keyring.passphrase_file", "", "file whose first line opens the keyring"},
 	{"keyring.identity_file", "", "age identity file that opens the keyring"},
+	{"keyring.credential", "", "name of the systemd credential that opens the keyring: a passphrase or an age identity"},
 	{"storage.min_free", "64MiB", "refuse readings when less of the disk is free"},
+	{"storage.pad", "4KiB", "what is sealed for others is padded to a multiple of this, so that sizes tell less"},
+	{"clock", "auto", "auto (ask the kernel whether its clock is kept right) or trusted (something else keeps it right)"},
+	{"ipfs.api", "", "URL of an IPFS node's RPC, at which sealed quarter hours are published; empty: nowhere"},
+	{"ipfs.keep", "0s", "how long the node keeps the objects of a quarter hour; 0s: for ever"},
+	{"ipfs.timeout", "2m", "the time that one request to the node may take"},
 	{"quorum", "any", "how many of the default ledger's routes must hold a batch: any, all, or a number"},
 	{keyWitnessQuorum, "any", "how many of the default ledger's witnesses must cosign a head before it is anchored: any, all, or a number"},
 	{keyWitnessOpen, "false", "anchor a head also if the witnesses do not cosign it in time"},
@@ -39,7 +46,8 @@ const (
 	keyAnchors = "anchors"
 	keyLedgers = "ledgers"
 
-	keyWitnesses = "witnesses"
+	keyWitnesses    = "witnesses"
+	keyCompartments = "compartments"
 )
 
 // Keys of a ledger that stand in its section too.
@@ -70,7 +78,7 @@ func isOption(key string) bool {
 			return true
 		}
 	}
-	return key == keyLines || key == keyAnchors || key == keyWitnesses || key == keyLedgers
+	return key == keyLines || key == keyAnchors || key == keyWitnesses || key == keyLedgers || key == keyCompartments
 }
 
 func isEnv(name string) bool {

@@ -59,7 +59,7 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	defer clear(w.Passphrase)
+	defer forget(w)
 	routes, of := 0, wallets{}
 	for i := range cfg.Ledgers {
 		if err := checkLedger(ctx, cfg, &cfg.Ledgers[i], w, of); err != nil {
@@ -117,7 +117,7 @@ func (c *command) openFolder(ctx context.Context) (*gateway, error) {
 	}
 	var w share.Wrap // asked for once, whatever number of ledgers is opened
 	asked := false
-	g.release = func() { clear(w.Passphrase); unlock() }
+	g.release = func() { forget(w); unlock() }
 	g.opener = func(ctx context.Context, l *LedgerConfig, readOnly bool) (*openLedger, error) {
 		if !asked {
 			if w, err = c.wrap(ctx, cfg); err != nil {
@@ -141,8 +141,8 @@ func (g *gateway) open(cfg *LedgerConfig, w share.Wrap, with func(*store.Options
 		return nil, err
 	}
 	o := store.Options{
-		Dir: cfg.path(dataDir), Keyring: l.keyring, Window: g.cfg.Window, Clock: clockState,
-		MinFree: g.cfg.MinFree, HoldSigning: cfg.guards(), Logger: l.log, Seen: l.seenBlocks,
+		Dir: cfg.path(dataDir), Keyring: l.keyring, Window: g.cfg.Window, Clock: g.cfg.clock,
+		MinFree: g.cfg.MinFree, Pad: g.cfg.Pad, HoldSigning: cfg.guards(), Logger: l.log, Seen: l.seenBlocks,
 	}
 	for i := range cfg.Anchors {
 		o.Routes = append(o.Routes, cfg.Anchors[i].Route())

@@ -157,7 +157,8 @@ var partKeys = map[string][]string{
 	keyAnchors: allAnchorKeys(),
 	keyLedgers: {"name", "when", "anchors", "quorum", keyWitnesses, keyWitnessQuorum, keyWitnessOpen},
 
-	keyWitnesses: {"name", "url", "vkey"},
+	keyWitnesses:    {"name", "url", "vkey"},
+	keyCompartments: {"name", "when", "device", "fields"},
 }
 
 func (s *settings) only(section map[string]any, list string) {

@@ -123,7 +123,7 @@ func (g *gateway) status(ctx context.Context, name string, _ nothing) (statusAns
 	}
 	a := statusAnswer{
 		Version: version().Version, Running: g.live != nil, Health: g.health(chosen),
-		Clock: clockState().String(), Window: g.cfg.Window.String(), ledgerStatus: chosen[0].status(),
+		Clock: g.cfg.clock().String(), Window: g.cfg.Window.String(), ledgerStatus: chosen[0].status(),
 	}
 	for _, l := range chosen[1:] {
 		a.Ledgers = append(a.Ledgers, l.status())
