@@ -103,7 +103,8 @@ type ObjectRef struct {
 // Limits of a group. Whoever reads objects of others may count on them.
 const (
 	MaxGroup       = 64 << 20 // bytes of the content
-	maxGroupBatch  = 900      // batches: a second each
+	maxGroupBatch  = 1800     // batches: in a quarter hour 900, and more where a clock was put back
+	maxGroupLeaves = 1 << 20  // of all its batches
 	maxGroupParts  = 1 << 18  // objects, and such that a header lists
 	maxCompartName = 128      // bytes of a compartment's name
 	maxGroupDepth  = 21

@@ -11,10 +11,6 @@ import (
 	"cairn/store/share"
 )
 
-// StatementsCompartment is the name of the compartment that private statements are
-// sealed in.
-const StatementsCompartment = "statements"
-
 // public reports whether whoever may see anything sees statements of a kind. Those
 // of others tell of devices and of who was granted what: only the site and mirrors
 // see them. A kind that this program does not know is private too.
@@ -133,8 +129,8 @@ type PrivateStatement struct {
 //	["cairn/statements-of/1", uint first statement of the group,
 //	 [[uint number, bytes item, bytes 16 salt] …]]
 //
-// with all of the group's statements that are not public, in order. Behind one byte
-// of compression, 0 for none, it is sealed as any object.
+// with all of the group's statements that are not public, in order. It is compressed
+// and sealed as any object but the group's.
 type PrivateStatements struct {
 	First uint64
 	All   []PrivateStatement
@@ -181,10 +177,10 @@ func (g *Group) OpenPrivate(k share.HourKey, compartment uint32, object []byte) 
 	if err != nil {
 		return nil, fmt.Errorf("statements of group %d: %w", g.First, err)
 	}
-	if len(content) == 0 || content[0] != 0 {
-		return nil, fmt.Errorf("statements of group %d: %w: the content is compressed", g.First, ErrGroup)
+	if content, err = unpackContent(content); err != nil {
+		return nil, fmt.Errorf("statements of group %d: %w: %w", g.First, ErrGroup, err)
 	}
-	p, err := ParsePrivateStatements(content[1:])
+	p, err := ParsePrivateStatements(content)
 	if err == nil {
 		err = g.checkPrivate(p)
 	}

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"math/bits"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"cairn/ingest/frame"
 	"cairn/ingest/reading"
 	"cairn/merkle"
@@ -74,8 +72,7 @@ func (l *sealer) put(k share.HourKey, compartment, part uint32, content, hidden 
 	hash := sha256.Sum256(object)
 	val := append([]byte{formatObject}, hash[:]...)
 	val = append(val, object[objectHead:objectHead+len(packed)+share.Overhead]...)
-	l.rows = append(l.rows, segmentRow{key: key, next: l.group.next, sealed: hash, size: len(object)})
-	return l.r.s.db.Set(l.r.s.keys.segment(key), val, pebble.NoSync)
+	return l.keep(segmentRow{key: key, next: l.group.next, sealed: hash, size: len(object)}, object, val)
 }
 
 // objectHead is what an object has before its sealed content.
@@ -114,38 +111,18 @@ type trail struct {
 	carry runStats // prev and hasPrev of it
 }
 
-// sealTrail gives the trail of a stream at the first reading that is not sealed:
-// the one that the sealing before left, or one made again from what is on disk.
+// sealTrail gives the trail of a stream at the first reading of a group: the one
+// that the sealing before left, or one made again from what is on disk.
 func (s *Store) sealTrail(r *reader, in *streamInfo, group uint64) (*trail, error) {
 	if t := s.trails[in.slot]; t != nil && t.group == group {
 		c := *t
 		return &c, nil
 	}
-	first, err := r.sealedNext(in.slot)
-	if err != nil {
-		return nil, err
+	run, err := r.lastRun(in.slot, group)
+	if err != nil || run == nil {
+		return new(trail), err
 	}
-	return r.trailAt(in, first)
-}
-
-// sealedNext is how many readings of a stream are sealed.
-func (r *reader) sealedNext(slot uint64) (next uint64, err error) {
-	lower := r.s.keys.u64(kindIndex, slot)
-	it, err := r.snap.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: after(lower)})
-	if err != nil {
-		return 0, err
-	}
-	defer it.Close()
-	if !it.Last() {
-		return 0, it.Error()
-	}
-	val, err := it.ValueAndErr()
-	if err != nil {
-		return 0, err
-	}
-	var x indexRow
-	err = decodeRow(nil, it.Key(), val, &x)
-	return binary.BigEndian.Uint64(suffix(it.Key())[8:]) + uint64(x.Count), err
+	return r.trailAt(in, run.next)
 }
 
 // trailAt makes a trail again from the readings before first.
@@ -288,6 +265,9 @@ func decoyCover(items, width int) []leafRange {
 // there were any; ErrShredded: its keys are gone; ErrDamaged: what is on disk
 // gives another object.
 func (s *Store) SealedObject(ctx context.Context, first uint64, hash merkle.Hash) ([]byte, error) {
+	if object, err := s.live.sealed(ctx, s, first, hash); object != nil || err != nil {
+		return object, err
+	}
 	r := s.reader()
 	defer r.close()
 	row, err := r.groupRow(first)
@@ -322,6 +302,9 @@ func (r *reader) object(key segmentKey) ([]byte, error) {
 	row, err := r.groupRow(key.First)
 	if err != nil {
 		return nil, err
+	}
+	if key.Compartment == share.Ledger {
+		return r.groupObject(key.First, &row)
 	}
 	k, err := r.cursor(key.Compartment).Hour(share.Hour(key.Hour))
 	if err != nil {
@@ -415,4 +398,3 @@ func (v *view) streamOf(compartment uint32) *streamInfo {
 	}
 	return nil
 }
-

@@ -221,6 +221,7 @@ type sealer struct {
 	parts   map[uint32]uint32 // next part by compartment
 	rows    []segmentRow
 	index   []indexed
+	live    *liveGroup // instead of rows; nil: the group is sealed for good
 	hasher  reading.Hasher
 }
 
@@ -317,6 +318,9 @@ func (i *streamInfo) activeIn(first, next uint64) bool {
 
 // clear removes segments that an interrupted sealing left.
 func (l *sealer) clear() error {
+	if l.live != nil {
+		return nil
+	}
 	lower, upper := l.r.s.keys.segments(uint32(l.group.hour), l.group.first)
 	return l.r.s.db.DeleteRange(lower, upper, pebble.NoSync)
 }
@@ -471,7 +475,7 @@ func (l *sealer) finish(c *committer, b *pebble.Batch) error {
 // covers them; without a route there is nothing to wait for. Like the segments
 // it is written ahead: while the commit is there the row says nothing new.
 func (l *sealer) keepHead(rec *record) error {
-	if len(l.r.s.opt.Routes) == 0 {
+	if len(l.r.s.opt.Routes) == 0 || l.live != nil {
 		return nil
 	}
 	val := append(appendBytes([]byte{format}, rec.head), rec.signature...)

@@ -122,6 +122,7 @@ type Store struct {
 	sealReady chan struct{}
 	sealing   sync.Mutex // one quarter hour at a time; covers trails
 	trails    map[uint64]*trail
+	live      liveGroups
 
 	view atomic.Pointer[view] // what readers see
 	com  *committer           // owned by its goroutine
