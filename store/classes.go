@@ -146,7 +146,7 @@ func oldClasses(compartment uint32) *classes {
 
 // splitRow is the row s of a stream from scheme 1 on, in formatSplit.
 type splitRow struct {
-	_       struct{} `cbor:",toarray"`
+	_       struct{}  `cbor:",toarray"`
 	Stream  streamRow // Data is the compartment of DefaultClass
 	Scheme  uint8
 	Classes []classRow

@@ -25,7 +25,7 @@ type reader struct {
 	last lastSegment
 
 	group, sealing groupRow // whose row was read last; that which is being sealed
-	at   unsealedPlace
+	at             unsealedPlace
 }
 
 type hourKey struct {
