@@ -144,6 +144,7 @@ func init() { // the operations' methods refer to the map through ask
 		"key/rotate":    asks(true, (*openLedger).rotateKey),
 		"fsck":          {run: fsckOperation},
 		"ledgers":       asksAll(false, (*gateway).listLedgers),
+		"ipfs/list":     asks(false, (*openLedger).listIPFS),
 	}
 }
 

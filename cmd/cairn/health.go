@@ -149,6 +149,9 @@ func (l *openLedger) health() ledgerHealth {
 	if reason := l.uncosigned(); reason != "" {
 		bad("%s", reason)
 	}
+	if reason := l.unpublished(); reason != "" {
+		bad("%s", reason)
+	}
 	for i := range l.routes {
 		if s := l.routeStatus(i); !s.Healthy {
 			h.Anchoring = "unhealthy"

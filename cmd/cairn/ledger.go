@@ -30,7 +30,8 @@ type openLedger struct {
 
 	sources   []*routeSource // of the routes, in order
 	witnesses []*asked
-	cosigned  *cosigned // nil if there are no witnesses
+	cosigned  *cosigned  // nil if there are no witnesses
+	published *publisher // nil if nothing is published on IPFS
 }
 
 // logKey is the verifier key of the log, as witnesses need it.

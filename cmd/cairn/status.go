@@ -43,6 +43,7 @@ type ledgerStatus struct {
 	Routes []routeStatus `json:"routes"`
 
 	Witnesses *witnessesStatus `json:"witnesses,omitempty"`
+	IPFS      *ipfsStatus      `json:"ipfs,omitempty"`
 }
 
 // intakeStatus counts since the service started. Verdicts and reasons that did
@@ -144,7 +145,7 @@ func (l *openLedger) status() ledgerStatus {
 	if len(l.cfg.Anchors) > 0 {
 		s.Quorum = l.cfg.Quorum
 	}
-	s.Witnesses = l.witnessesStatus()
+	s.Witnesses, s.IPFS = l.witnessesStatus(), l.ipfsStatus()
 	for i := range l.routes {
 		of := routeOf(l.routeStatus(i), l.cfg.Anchors[i].unit())
 		of.Notes = append(of.Notes, l.places[i].notes()...)
@@ -326,6 +327,9 @@ func (l *ledgerStatus) anchoring(line func(name, format string, v ...any)) {
 	}
 	if l.Witnesses != nil {
 		l.Witnesses.lines(line)
+	}
+	if l.IPFS != nil {
+		l.IPFS.lines(line)
 	}
 }
 

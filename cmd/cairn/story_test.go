@@ -28,6 +28,7 @@ import (
 	"cairn/scripts/anvil"
 	"cairn/scripts/btcd"
 	"cairn/scripts/calendar"
+	"cairn/scripts/ipfs"
 )
 
 func TestMain(m *testing.M) {
@@ -36,7 +37,7 @@ func TestMain(m *testing.M) {
 
 // TestStories runs the scripts in testdata against the built binaries. A script
 // that mentions $CHAIN has a node of its own, and one that mentions $BTC or
-// $CALENDAR a Bitcoin node with a calendar; $UDP and $HTTP are free ports.
+// $CALENDAR a Bitcoin node with a calendar, one that mentions $IPFS an IPFS node; $UDP and $HTTP are free ports.
 func TestStories(t *testing.T) {
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "cairn/cmd/cairn", "cairn/cmd/cairn-verify")
@@ -69,6 +70,9 @@ func story(t *testing.T, bin, file string) {
 		node := btcd.Start(t)
 		s.btc = &bitcoinStage{node: node, calendar: calendar.Start(t, node)}
 		node.Mine(110) // money that can be spent
+	}
+	if strings.Contains(string(text), "$IPFS") {
+		s.ipfs = ipfs.Start(t)
 	}
 	testscript.Run(t, testscript.Params{
 		Files: []string{file}, RequireExplicitExec: true, Setup: func(e *testscript.Env) error { return s.setup(e, bin) },
@@ -116,6 +120,7 @@ type stage struct {
 	t    *testing.T
 	node *anvil.Node   // nil if the story names no $CHAIN
 	btc  *bitcoinStage // nil if it names neither $BTC nor $CALENDAR
+	ipfs *ipfs.Node    // nil if it names no $IPFS
 }
 
 func (s *stage) setup(e *testscript.Env, bin string) error {
@@ -131,6 +136,9 @@ func (s *stage) setup(e *testscript.Env, bin string) error {
 		if err := s.btc.setup(e); err != nil {
 			return err
 		}
+	}
+	if s.ipfs != nil {
+		e.Setenv("IPFS", s.ipfs.URL)
 	}
 	if s.node == nil {
 		return nil
