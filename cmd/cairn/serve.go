@@ -18,11 +18,13 @@ import (
 	"cairn/cmd/cairn/web"
 	"cairn/merkle"
 	"cairn/store"
+	"cairn/store/mirror"
 )
 
 // The HTTP server: /healthz, /metrics, and each ledger's log as C2SP tlog-tiles
-// below /ledger/ID/ and /ledger/NAME/. All of it is read only. The page /verify,
-// where anybody checks a proof, tells nothing of this gateway and needs no token.
+// below /ledger/ID/ and /ledger/NAME/, where mirrors and audiences get what is
+// sealed (sealed.go). All of it is read only. The page /verify, where anybody checks
+// a proof, tells nothing of this gateway and needs no token.
 
 const (
 	// A tile never changes.
@@ -41,7 +43,8 @@ type httpServer struct {
 	token  [sha256.Size]byte // of the bearer token, so that comparing takes one time
 	locked bool              // a token is needed
 	mux    *http.ServeMux
-	page   http.Handler // checks proofs
+	page   http.Handler             // checks proofs
+	sealed map[string]*sealedAccess // by what stands for a ledger in paths
 	active sync.WaitGroup
 }
 
@@ -49,10 +52,17 @@ func newHTTPServer(g *gateway, token string) *httpServer {
 	s := &httpServer{g: g, locked: token != "", token: sha256.Sum256([]byte(token)), mux: http.NewServeMux(), page: web.Handler()}
 	s.mux.HandleFunc("GET /healthz", s.serveHealth)
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(g), promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	s.sealed = map[string]*sealedAccess{}
 	for _, l := range g.ledgers {
+		access := s.sealedHandler(l)
+		sealed := mirror.Handler(access, access)
 		for _, at := range []string{l.store.Ledger().String(), l.cfg.Name} {
 			s.mux.HandleFunc("GET /ledger/"+at+"/checkpoint", l.serveCheckpoint)
 			s.mux.HandleFunc("GET /ledger/"+at+"/tile/", l.serveTile)
+			for _, below := range []string{"/sealed/", "/grant/"} {
+				s.mux.Handle("GET /ledger/"+at+below, http.StripPrefix("/ledger/"+at, sealed))
+			}
+			s.sealed[at] = access
 		}
 	}
 	return s
@@ -65,7 +75,7 @@ func (s *httpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.page.ServeHTTP(w, r)
 		return
 	}
-	if s.locked && !s.admits(r.Header.Get("Authorization")) {
+	if s.locked && !s.admits(r.Header.Get("Authorization")) && !s.ledgerAdmits(r) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="cairn"`)
 		http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
 		return
@@ -91,17 +101,25 @@ func (s *httpServer) serveHealth(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (l *openLedger) serveCheckpoint(w http.ResponseWriter, _ *http.Request) {
-	note, size, ok := l.store.Checkpoint()
+	note, ok := l.newestNote()
 	if !ok {
 		http.Error(w, "no checkpoint is signed yet", http.StatusNotFound)
 		return
+	}
+	answer(w, textType, cacheShort, note)
+}
+
+// newestNote is the newest checkpoint with what witnesses signed of it.
+func (l *openLedger) newestNote() ([]byte, bool) {
+	note, size, ok := l.store.Checkpoint()
+	if !ok {
+		return nil, false
 	}
 	lines, err := l.cosignaturesOf(size)
 	if err != nil {
 		l.log.Error("read cosignatures", "batches", size, "error", err) // the log's own signature is enough
 	}
-	note = slices.Concat(append([][]byte{note}, lines...)...)
-	answer(w, textType, cacheShort, note)
+	return slices.Concat(append([][]byte{note}, lines...)...), true
 }
 
 func answer(w http.ResponseWriter, contentType, cache string, body []byte) {
