@@ -101,7 +101,6 @@ type viewProver struct {
 	unanchored bool
 	bound      map[uint64]*viewBatch // by slot: the first batch that shows a reading of it
 	spans      []viewSpan
-	at         []*viewBatch // all, in order of being added
 }
 
 type readingAt struct{ slot, seq uint64 }

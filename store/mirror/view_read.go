@@ -131,7 +131,6 @@ type viewWalk struct {
 	report   *ViewReport
 	group    func(*viewGroup, []viewWindow) error
 
-	next    uint64 // the batch after the last group that was opened
 	carried map[uint64]*streamEnd
 }
 

@@ -227,7 +227,7 @@ func (g *gateway) Update(context.Context) ([]byte, error) {
 	return g.update, nil
 }
 
-func (g *gateway) Bundles(context.Context) ([]uint64, error)        { return nil, nil }
+func (g *gateway) Bundles(context.Context) ([]uint64, error)      { return nil, nil }
 func (g *gateway) Bundle(context.Context, uint64) ([]byte, error) { return nil, ErrNotFound }
 
 // audience says what a bundle opens: for each compartment the hours [from, until).
