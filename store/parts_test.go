@@ -42,6 +42,8 @@ func measured(name string, v int64) reading.Measurement {
 // with and without readings.
 func splitSite(t testing.TB) (*site, *node) {
 	x := newSite(t, 2)
+	x.opt.Pad = 64
+	x.restart()
 	n := x.addSplit("room 7", Rule{"occupancy", []string{"occ*", "pir"}}, Rule{"comfort", []string{"humidity"}}, Rule{"occupancy", []string{"co2"}})
 	for i := range int64(40) {
 		ms := []reading.Measurement{measured("occupancy", i%4), measured("temperature", 20+i%3), measured("co2", 400+i), measured("humidity", 50)}
