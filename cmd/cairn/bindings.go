@@ -28,12 +28,14 @@ type deviceRow struct {
 	Floor  string `json:"counterFloor"`
 	From   string `json:"from"`
 	Until  string `json:"until,omitempty"` // there when the binding has ended
+	// What can be shown apart from the rest, by the last parts of its names.
+	Compartments []string `json:"compartments"`
 }
 
 func (l *openLedger) rowOf(b ledger.Binding) deviceRow {
 	r := deviceRow{
 		Ledger: l.cfg.Name, Number: b.Number, ID: b.Device(), Name: b.Name, Kind: b.Kind, Slot: b.Slot, Epoch: b.Epoch,
-		Floor: frame.Counter(b.Floor).String(), From: timeText(b.From),
+		Floor: frame.Counter(b.Floor).String(), From: timeText(b.From), Compartments: l.classesOf(b.Slot),
 	}
 	if b.Closed {
 		r.Until = timeText(b.Until)

@@ -83,6 +83,7 @@ func (c *command) root() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&c.dir, "dir", dir, "the gateway's folder ("+envDir+")")
 	root.AddCommand(c.initCommand(), c.runCommand(), c.statusCommand(), c.deviceCommand(), c.ledgerCommand(), c.frameCommand(),
+		c.grantCommand(), c.compartmentCommand(),
 		c.openCommand(),
 		c.queryCommand(), c.proveCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(), c.witnessCommand(),
 		c.ipfsCommand(),

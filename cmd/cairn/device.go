@@ -177,12 +177,12 @@ func (c *command) printDevices(rows []deviceRow) error {
 	if several {
 		fmt.Fprint(w, "LEDGER\t")
 	}
-	fmt.Fprintln(w, "NUMBER\tID\tNAME\tKIND\tSTREAM\tKEY EPOCH\tFROM\tUNTIL")
+	fmt.Fprintln(w, "NUMBER\tID\tNAME\tKIND\tSTREAM\tKEY EPOCH\tFROM\tUNTIL\tCOMPARTMENTS")
 	for _, r := range rows {
 		if several {
 			fmt.Fprintf(w, "%s\t", r.Ledger)
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Number, r.ID, r.Name, r.Kind, r.Slot, r.Epoch, r.From, r.Until)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", r.Number, r.ID, r.Name, r.Kind, r.Slot, r.Epoch, r.From, r.Until, strings.Join(r.Compartments, " "))
 	}
 	return w.Flush()
 }

@@ -144,6 +144,13 @@ func init() { // the operations' methods refer to the map through ask
 		"key/rotate":    asks(true, (*openLedger).rotateKey),
 		"fsck":          {run: fsckOperation},
 		"ledgers":       asksAll(false, (*gateway).listLedgers),
+		"compartments":  asksAll(false, (*gateway).listCompartments),
+		"grants":        asksAll(false, (*gateway).listGrants),
+		"grant/add":     asks(true, (*openLedger).addGrant),
+		"grant/end":     asks(true, (*openLedger).endGrant),
+		"grant/renew":   asks(true, (*openLedger).renewGrant),
+		"grant/show":    asks(false, (*openLedger).showGrant),
+		"grant/bundle":  asks(false, (*openLedger).bundleOf),
 		"ipfs/list":     asks(false, (*openLedger).listIPFS),
 	}
 }

@@ -27,6 +27,7 @@ type openLedger struct {
 	places []*place                        // of the routes, in order
 	seen   atomic.Pointer[[]*anchor.Route] // routes, for the store, which is open before there are any
 	guard  guard
+	shared sharing
 
 	sources   []*routeSource // of the routes, in order
 	witnesses []*asked

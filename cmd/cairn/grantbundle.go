@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"cairn/ingest/reading"
+	"cairn/merkle/ledger"
+	"cairn/store/share"
+)
+
+// hourMillis is the length of an hour of keys, a quarter hour.
+const hourMillis = 15 * 60 * 1000
+
+// madeBundle is a bundle with what it was made from.
+type madeBundle struct {
+	through    share.Hour
+	statements uint64
+	left       []share.Hour // first hour whose key is there, by compartment: shredding moves it
+	file       []byte
+}
+
+// bundle returns the file of the keys that a grant has released until now, for its
+// audience alone. It is made anew when an hour more is released or a statement
+// came, so that asking often costs little.
+func (l *openLedger) bundle(_ context.Context, number uint64) ([]byte, error) {
+	now := time.Now()
+	released, err := l.released(now)
+	if err != nil {
+		return nil, err
+	}
+	l.shared.mu.Lock()
+	defer l.shared.mu.Unlock()
+	if err := l.shared.read(l); err != nil {
+		return nil, err
+	}
+	g, has := l.shared.grants.Get(number)
+	if !has {
+		return nil, fmt.Errorf("no grant %d%s", number, l.where())
+	}
+	all, err := l.compartmentsOf(&g)
+	if err != nil {
+		return nil, err
+	}
+	made := &madeBundle{through: through(&g, released), statements: l.shared.next}
+	for _, c := range all {
+		made.left = append(made.left, keysSince(&c))
+	}
+	if old := l.shared.bundles[number]; old.same(made) {
+		return old.file, nil
+	}
+	if made.file, err = l.makeBundle(&g, all, made.through, now, ""); err != nil {
+		return nil, err
+	}
+	l.shared.bundles[number] = made
+	return made.file, nil
+}
+
+// keysSince is the first hour whose key is there: 0 until something is shredded.
+func keysSince(c *share.Compartment) share.Hour {
+	nodes, err := c.Tree.Left(0, share.Hours)
+	if err != nil || len(nodes) == 0 {
+		return share.Hours
+	}
+	defer clear(nodes)
+	return nodes[0].First()
+}
+
+func (m *madeBundle) same(o *madeBundle) bool {
+	return m != nil && m.through == o.through && m.statements == o.statements && slices.Equal(m.left, o.left)
+}
+
+// firstBundle returns the file of a grant that was just made, with its token in it.
+func (l *openLedger) firstBundle(number uint64, token string) ([]byte, error) {
+	now := time.Now()
+	released, err := l.released(now)
+	if err != nil {
+		return nil, err
+	}
+	l.shared.mu.Lock()
+	defer l.shared.mu.Unlock()
+	if err := l.shared.read(l); err != nil {
+		return nil, err
+	}
+	g, has := l.shared.grants.Get(number)
+	if !has {
+		return nil, fmt.Errorf("no grant %d%s", number, l.where())
+	}
+	all, err := l.compartmentsOf(&g)
+	if err != nil {
+		return nil, err
+	}
+	return l.makeBundle(&g, all, through(&g, released), now, token)
+}
+
+// makeBundle writes the bundle of a grant. The caller holds l.shared.mu.
+func (l *openLedger) makeBundle(g *ledger.Grant, all []share.Compartment, end share.Hour, now time.Time, token string) ([]byte, error) {
+	to, err := share.ParseRecipients(g.Recipients)
+	if err != nil {
+		return nil, fmt.Errorf("bundle of grant %d: %w", g.Number, err)
+	}
+	b := &share.Bundle{
+		Ledger: l.store.Ledger(), Nonce: l.keyring.Nonce(), Grant: g.Number, Audience: g.Audience, Purpose: g.Purpose,
+		From: g.From, Until: g.Until, Access: g.Access, Through: end, Issued: now.UnixMilli(), Token: token,
+	}
+	copy(b.LogKey[:], l.store.FirstLogKey())
+	first := firstHour(g.From)
+	defer func() {
+		for _, c := range b.Compartments {
+			clear(c.Nodes)
+		}
+	}()
+	for _, c := range all {
+		granted := share.Granted{ID: c.ID, Name: c.Name}
+		if first < end {
+			if granted.Nodes, err = c.Tree.Left(first, end); err != nil {
+				return nil, fmt.Errorf("bundle of grant %d: %s: %w", g.Number, c.Name, err)
+			}
+		}
+		b.Compartments = append(b.Compartments, granted)
+	}
+	if b.Statements, err = l.statementsFor(g); err != nil {
+		return nil, fmt.Errorf("bundle of grant %d: %w", g.Number, err)
+	}
+	var file bytes.Buffer
+	if err := share.SealBundle(&file, b, to); err != nil {
+		return nil, fmt.Errorf("bundle of grant %d: %w", g.Number, err)
+	}
+	return file.Bytes(), nil
+}
+
+// statementsFor reads what a grant's audience is shown of the ledger's statements:
+// its keys and routes, whose the granted streams are, and the grant itself. The
+// caller holds l.shared.mu.
+func (l *openLedger) statementsFor(g *ledger.Grant) ([]share.BundleStatement, error) {
+	numbers := slices.Concat(l.shared.public, l.shared.own[g.Number])
+	for _, name := range g.Compartments {
+		if slot, ok := slotOf(name); ok {
+			numbers = append(numbers, l.shared.streams[slot]...)
+		}
+	}
+	slices.Sort(numbers)
+	var all []share.BundleStatement
+	for _, n := range slices.Compact(numbers) {
+		item, salt, _, err := l.store.StatementAt(n, l.shared.next)
+		if err != nil {
+			return nil, fmt.Errorf("read statement %d: %w", n, err)
+		}
+		all = append(all, share.BundleStatement{Number: n, Item: item, Salt: salt})
+	}
+	return all, nil
+}
+
+// compartmentsOf are a grant's compartments in the order of their numbers.
+func (l *openLedger) compartmentsOf(g *ledger.Grant) ([]share.Compartment, error) {
+	var all []share.Compartment
+	for _, name := range g.Compartments {
+		c, ok := l.keyring.CompartmentNamed(name)
+		if !ok {
+			return nil, fmt.Errorf("grant %d is of the compartment %s, and the keyring%s has no such one: put back the newest keyring", g.Number, name, l.where())
+		}
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b share.Compartment) int { return int(int64(a.ID) - int64(b.ID)) })
+	return all, nil
+}
+
+// slotOf reads the slot in the name of a stream's compartment: stream/3/data, or
+// stream/3.2/data for one that was made again.
+func slotOf(name string) (uint64, bool) {
+	rest, ok := strings.CutPrefix(name, "stream/")
+	digits, _, _ := strings.Cut(rest, "/")
+	digits, _, _ = strings.Cut(digits, ".")
+	slot, err := strconv.ParseUint(digits, 10, 63)
+	return slot, ok && err == nil
+}
+
+// Hours of a grant: its times, rounded inward to whole quarter hours.
+
+// firstHour is the first hour that lies wholly at or after a time.
+func firstHour(ms int64) share.Hour {
+	return share.Hour(min((ms+hourMillis-1)/hourMillis, int64(share.Hours)))
+}
+
+// endHour is the first hour that does not lie wholly before a time.
+func endHour(ms int64) share.Hour { return share.Hour(min(ms/hourMillis, int64(share.Hours))) }
+
+// through is the first hour that a grant does not release, where released is the
+// first one that nobody gets.
+func through(g *ledger.Grant, released share.Hour) share.Hour {
+	if g.Until == nil {
+		return released
+	}
+	return min(released, endHour(*g.Until))
+}
+
+// released is the first hour whose keys are given to nobody yet. While the clock is
+// known to be right they are given as an hour begins, for those who read along; else
+// once the hour is sealed, for a clock that is ahead would give out hours to come.
+func (l *openLedger) released(now time.Time) (share.Hour, error) {
+	if l.g.cfg.clock() == reading.Synced {
+		h, err := share.HourOf(now.UnixMilli())
+		return h + 1, err
+	}
+	sealed := l.store.Status().SealedTo
+	if sealed == 0 {
+		return 0, nil
+	}
+	item, err := l.store.Header(sealed - 1)
+	if err != nil {
+		return 0, err
+	}
+	header, err := ledger.ParseHeader(item)
+	if err != nil {
+		return 0, err
+	}
+	h, err := share.HourOf(header.From)
+	return h + 1, err
+}
