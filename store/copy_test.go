@@ -623,3 +623,103 @@ func TestStatementLeavesLimits(t *testing.T) {
 		t.Errorf("no leaves: %d, %v", len(all), err)
 	}
 }
+
+// TestGroupIsCut has quarter hours of more leaves than one group may have: each
+// becomes several groups, and none before it has ended.
+func TestGroupIsCut(t *testing.T) {
+	x := &site{t: t, fs: newMem(), keys: newKeys(), clock: newClock(), rng: newRand(1), opt: Options{leaves: 5 * 8}}
+	x.open()
+	n := x.addDevice()
+	for range 40 {
+		x.send(n)
+		x.pass(minute)
+		x.copyAll()
+	}
+	x.pass(16 * minute)
+	c := x.copyAll()
+	x.check()
+	hours := map[share.Hour]int{}
+	for _, g := range c.groups {
+		if len(g.Batches) > 5 {
+			t.Errorf("a group of %d batches", len(g.Batches))
+		}
+		hours[g.Hour]++
+	}
+	if hour := c.groups[0].Hour + 1; hours[hour] != 3 {
+		t.Errorf("groups by quarter hour are %v, want 3 in %d", hours, hour)
+	}
+}
+
+// TestOldGroups follows a ledger that sealed quarter hours before there were
+// objects: those have none, and what comes then has all.
+func TestOldGroups(t *testing.T) {
+	for _, f := range formats {
+		t.Run(f.dir, func(t *testing.T) {
+			x := f.open(t)
+			x.seal()
+			if _, err := x.s.GroupObject(t.Context(), 0); !errors.Is(err, ErrOldGroup) {
+				t.Errorf("the first group: %v, want ErrOldGroup", err)
+			}
+			if _, err := x.s.SealedObject(t.Context(), 0, merkle.Hash{}); !errors.Is(err, ErrOldGroup) {
+				t.Errorf("its object: %v, want ErrOldGroup", err)
+			}
+			x.pass(20 * minute)
+			x.seal()
+			refs, err := x.s.Groups(t.Context(), 0, 100)
+			if err != nil || len(refs) < 2 {
+				t.Fatal(refs, err)
+			}
+			for i, ref := range refs {
+				if i > 0 && ref.First != refs[i-1].Next {
+					t.Errorf("group %d comes after %d", ref.First, refs[i-1].Next)
+				}
+				x.checkGroup(ref, map[merkle.Hash][]byte{})
+			}
+			x.check()
+		})
+	}
+}
+
+// TestCopyWhileSealing takes groups while windows close and quarter hours are
+// sealed: what is listed follows without a hole.
+func TestCopyWhileSealing(t *testing.T) {
+	x := newSite(t, 2)
+	stop := make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for from := uint64(0); err == nil; {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			var refs []GroupRef
+			if refs, err = x.s.Groups(context.Background(), from, 100); err != nil {
+				break
+			}
+			for i, ref := range refs {
+				if i > 0 && ref.First != refs[i-1].Next {
+					err = fmt.Errorf("group %d comes after %d", ref.First, refs[i-1].Next)
+				}
+				if _, e := x.s.GroupObject(context.Background(), ref.First); e != nil && err == nil && !ref.Live {
+					err = e
+				}
+				if !ref.Live {
+					from = ref.Next
+				}
+			}
+		}
+		done <- err
+	}()
+	for range 60 {
+		x.send(x.nodes...)
+		x.pass(minute)
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	x.copyAll()
+}

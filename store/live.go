@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"cairn/merkle"
@@ -14,8 +15,8 @@ import (
 // memory, with random bytes of their own. No header lists its objects, and nothing
 // of it survives a start.
 const (
-	liveHours = 2        // that are live at once: one that has ended, and the open one
-	liveKept  = 4        // groups in memory, those included that were replaced
+	liveMost  = 4        // that are live at once: of the open quarter hour, and of ended ones
+	liveKept  = 8        // groups in memory, those included that were replaced
 	liveBytes = 16 << 20 // of objects in memory; beyond it they are made again
 )
 
@@ -46,6 +47,7 @@ func (g *liveGroup) keep(row *segmentRow, object []byte) {
 	if row.key.Compartment == share.Ledger {
 		g.ref = GroupRef{First: row.key.First, Next: row.next, Hour: share.Hour(row.key.Hour), Live: true, Object: hash, Size: int64(row.size)}
 		g.object = object
+		g.bytes += len(object)
 		return
 	}
 	if hash == g.want {
@@ -72,7 +74,7 @@ func (c *liveGroups) groups(ctx context.Context, s *Store, sealFrom, from uint64
 	}
 	var out []GroupRef
 	first := sealFrom
-	for range liveHours {
+	for range liveMost {
 		if first >= r.v.signed || len(out) >= max {
 			break
 		}
@@ -88,8 +90,8 @@ func (c *liveGroups) groups(ctx context.Context, s *Store, sealFrom, from uint64
 			if g, err = r.makeLive(ctx, b, drawNonce(), noHash); err != nil {
 				return out, fmt.Errorf("live group %d: %w", b.first, err)
 			}
-			c.add(g)
 		}
+		c.add(g)
 		out = append(out, g.ref)
 	}
 	return out, nil
@@ -109,7 +111,7 @@ func (r *reader) batchesOfHour(first, end uint64) (*batchGroup, error) {
 			g = &batchGroup{hour: w.Window.hour(), first: first, from: w.Window.FirstCommit}
 		}
 		leaves += 1 << w.Depth
-		if w.Window.hour() != g.hour || at > first && (leaves > maxGroupLeaves || at-first == maxGroupBatch) {
+		if w.Window.hour() != g.hour || at > first && (leaves > r.s.opt.leaves || at-first == maxGroupBatch) {
 			break
 		}
 		g.next, g.to = at+1, w.Window.NextCommit
@@ -140,11 +142,12 @@ func (c *liveGroups) find(fits func(*liveGroup) bool) *liveGroup {
 	return nil
 }
 
-// add keeps a group, and lets the oldest go where there are too many.
+// add keeps a group as the newest, and lets the oldest go where there are too many.
 func (c *liveGroups) add(g *liveGroup) {
 	c.kept.Lock()
 	defer c.kept.Unlock()
-	all := append(c.kept.all, g)
+	all := slices.DeleteFunc(slices.Clone(c.kept.all), func(o *liveGroup) bool { return o == g })
+	all = append(all, g)
 	bytes := 0
 	for i := len(all) - 1; i >= 0; i-- {
 		if bytes += all[i].bytes; i < len(all)-1 && (bytes > liveBytes || len(all)-i > liveKept) {

@@ -183,29 +183,28 @@ type batchGroup struct {
 	from, to    uint64 // commits
 }
 
+// endedGroup gives the oldest batches of a quarter hour that has ended and is not
+// sealed, as many as one group may have; nil if there are none.
 func (r *reader) endedGroup() (*batchGroup, error) {
 	first := r.v.state.SealFrom
 	if first >= r.v.size {
 		return nil, nil
 	}
-	w, err := r.s.windowOf(r.snap, &r.v.state, first)
+	g, err := r.batchesOfHour(first, r.v.size)
 	if err != nil {
 		return nil, err
 	}
-	g := &batchGroup{hour: w.hour(), first: first, next: first, from: w.FirstCommit}
-	for {
-		w, err := r.s.windowOf(r.snap, &r.v.state, g.next)
+	for at := g.next; ; at++ { // over what is left for another group
+		w, err := r.s.windowOf(r.snap, &r.v.state, at)
 		if err != nil {
 			return nil, err
 		}
 		if w.hour() != g.hour {
 			return g, nil
 		}
-		if g.next == r.v.size { // the open window is of the same quarter hour
+		if at == r.v.size { // the open window is of the same quarter hour
 			return nil, nil
 		}
-		g.to = w.NextCommit
-		g.next++
 	}
 }
 

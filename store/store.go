@@ -66,6 +66,8 @@ type Options struct {
 	// quiet keeps Pebble from compacting and from gathering statistics. Where it
 	// is still at it when opening fails it panics, which tests cannot stand.
 	quiet bool
+	// leaves is how many batch tree leaves a group may have: maxGroupLeaves, but in tests.
+	leaves int
 
 	Logger *slog.Logger // default: discard
 	Events func(Event)  // called from the committer, "dead" from anywhere; must not block
@@ -190,6 +192,9 @@ func (o *Options) fill() error {
 	}
 	if o.Seen == nil {
 		o.Seen = func() []ledger.Seen { return nil }
+	}
+	if o.leaves == 0 {
+		o.leaves = maxGroupLeaves
 	}
 	if o.Pad == 0 {
 		o.Pad = 4096
