@@ -171,8 +171,13 @@ func (h *historian) bind(ctx context.Context, name string, labels []string) erro
 		d = &pastDevice{id: frame.ID{0x80, 9, 9, 9, 9, 9, 9, byte(len(h.devices))}}
 		h.devices[name] = d
 	}
+	kv, err := parseLabels(labels)
+	if err != nil {
+		return err
+	}
 	b, err := h.st.AddDevice(ctx, store.NewDevice{
 		ID: d.id, Name: name, Kind: ledger.BindSecure, Key: &frame.Key{d.id[7], byte(d.Number + 1)},
+		Rules: storeRules(h.cfg.rulesFor(kv, name, d.id.String())),
 	})
 	d.Binding = b
 	return err
