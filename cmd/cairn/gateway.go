@@ -152,6 +152,12 @@ func init() { // the operations' methods refer to the map through ask
 		"grant/show":    asks(false, (*openLedger).showGrant),
 		"grant/bundle":  asks(false, (*openLedger).bundleOf),
 		"ipfs/list":     asks(false, (*openLedger).listIPFS),
+
+		"escrow/holders":    asks(false, (*openLedger).listHolders),
+		"escrow/holder/add": asks(true, (*openLedger).addHolder),
+		"escrow/holder/end": asks(true, (*openLedger).endHolder),
+		"escrow/make":       asks(true, (*openLedger).makeEscrow),
+		"escrow/list":       asks(false, (*openLedger).listEscrow),
 	}
 }
 

@@ -33,6 +33,7 @@ type openLedger struct {
 	witnesses []*asked
 	cosigned  *cosigned  // nil if there are no witnesses
 	published *publisher // nil if nothing is published on IPFS
+	escrow    escrowKeeper
 }
 
 // logKey is the verifier key of the log, as witnesses need it.

@@ -79,6 +79,7 @@ func story(t *testing.T, bin, file string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": s.await, "code": s.code, "capture": s.capture, "chain": s.chain, "edit": s.edit, "fetch": s.fetch, "flip": s.flip,
 			"copy": s.copy, "bitcoin": s.bitcoin, "drop": s.drop, "past": s.past, "history": s.history, "identity": s.identity, "absent": s.absent, "guess": s.guess,
+			"lie": s.lie,
 			"ago": s.ago, "ipfsnode": s.ipfsNode,
 		},
 	})

@@ -85,7 +85,7 @@ const (
 var (
 	// ErrEscrow tells that bytes are no escrow file, card, release or confirmation,
 	// or are damaged: ask for another copy.
-	ErrEscrow = errors.New("malformed or damaged escrow file")
+	ErrEscrow = errors.New("malformed, damaged or forged")
 	// ErrNotHolder tells that none of a file's shares is for this holder's key, or
 	// that this copy leaves it out.
 	ErrNotHolder = errors.New("no share for this holder's key")
@@ -460,4 +460,14 @@ func (t *Tree) Left(from, until Hour) ([]Node, error) {
 		out = t.cover(out, &t.nodes[i], from, until)
 	}
 	return out, nil
+}
+
+// FirstHour is the first hour whose key is there; false if there is none.
+func (t *Tree) FirstHour() (Hour, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if len(t.nodes) == 0 {
+		return 0, false
+	}
+	return t.nodes[0].first(t.depth), true
 }
