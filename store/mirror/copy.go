@@ -61,7 +61,10 @@ type Options struct {
 	// Begin is the first batch whose group the source must have: those before it were
 	// sealed by an older cairn, or are none of this copy's business.
 	Begin uint64
-	Now   func() time.Time // nil: time.Now
+	// ReadOnly opens a folder that another process may be writing, to read it: what is
+	// left over there is not removed. Nothing may be written.
+	ReadOnly bool
+	Now      func() time.Time // nil: time.Now
 }
 
 // Copy is an independent copy of a ledger in a folder of plain files, as the
@@ -151,6 +154,10 @@ func Open(dir string, o Options) (*Copy, error) {
 	if err := c.load(); err != nil {
 		return nil, fmt.Errorf("open the copy in %s: %w", dir, err)
 	}
+	if !o.ReadOnly {
+		_ = os.RemoveAll(filepath.Join(c.dir, stagingDir))
+		c.tiles.sweep(c.head.Size)
+	}
 	return c, nil
 }
 
@@ -230,8 +237,6 @@ func (c *Copy) load() error {
 		return err
 	}
 	c.loadLive()
-	_ = os.RemoveAll(filepath.Join(c.dir, stagingDir))
-	c.tiles.sweep(c.head.Size)
 	return nil
 }
 

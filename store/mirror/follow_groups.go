@@ -115,8 +115,8 @@ func (p *pass) takeGroups(ctx context.Context, refs []store.GroupRef) (beyond bo
 			beyond = true
 			break
 		}
-		if len(c.groups) == 0 && ref.First < c.begin {
-			continue
+		if len(c.groups) == 0 && len(live) == 0 && (ref.First < c.begin || !p.keyed(ref.Hour)) {
+			continue // of before this copy's time
 		}
 		if err := p.follows(ref, live); err != nil {
 			return false, err
@@ -158,24 +158,33 @@ func (p *pass) follows(ref store.GroupRef, live []store.GroupRef) error {
 // before reports whether the batches from…to-1 are of hours that the keys do not
 // open, so that their groups are none of this copy's.
 func (p *pass) before(from, to uint64) bool {
-	for at := from; at < to; at++ {
-		e, err := p.c.tiles.entry(at, p.c.head.Size)
+	var last share.Hour
+	for at := from; at < to; {
+		end := min(at/tileWidth*tileWidth+tileWidth, to)
+		entries, err := p.c.tiles.entries(at, end, p.c.head.Size)
 		if err != nil {
 			return false
 		}
-		h, err := ledger.ParseHeader(e)
-		if err != nil {
-			return false
+		for _, e := range entries {
+			h, err := ledger.ParseHeader(e)
+			if err != nil {
+				return false
+			}
+			hour, err := share.HourOf(h.From)
+			if err != nil || hour != last && p.keyed(hour) {
+				return false
+			}
+			last = hour
 		}
-		hour, err := share.HourOf(h.From)
-		if err != nil {
-			return false
-		}
-		if _, err := p.keys.Key(ledgerName, hour); err == nil {
-			return false
-		}
+		at = end
 	}
 	return true
+}
+
+// keyed reports whether the keys open an hour's groups.
+func (p *pass) keyed(h share.Hour) bool {
+	_, err := p.keys.Key(ledgerName, h)
+	return err == nil
 }
 
 // opened is a group that was checked against the log.
@@ -198,6 +207,9 @@ func (p *pass) key(ctx context.Context, ref store.GroupRef) (share.HourKey, erro
 		k, err = p.keys.Key(ledgerName, ref.Hour)
 	}
 	if err != nil {
+		if e, ok := p.keys.(interface{ Ended(h share.Hour) bool }); ok && e.Ended(ref.Hour) {
+			return k, errLater // and that will not change
+		}
 		if late := p.c.now().UnixMilli() - ref.Hour.End(); late < keysWithin.Milliseconds() {
 			return k, errLater // not released yet
 		}
@@ -578,16 +590,12 @@ func (c *Copy) putFiles(o *opened) error {
 // putLeaves appends the leaves of a group's statements, after earlier ones where it
 // is the first group.
 func (c *Copy) putLeaves(earlier []merkle.Hash, o *opened) error {
-	leaves := c.leaves
-	if earlier != nil {
-		leaves = earlier
-	}
-	if uint64(len(leaves)) >= o.tree.Size() {
+	leaves, from := c.leaves, uint64(len(c.leaves))
+	if from >= o.tree.Size() {
 		return nil // a live group brought them
 	}
-	from := uint64(len(leaves))
 	if earlier != nil {
-		from = 0
+		leaves, from = earlier, 0
 	}
 	for i := uint64(len(leaves)) - o.g.FirstStatement; i < uint64(len(o.g.Statements)); i++ {
 		leaves = append(leaves, o.g.Statements[i].Leaf)

@@ -60,6 +60,12 @@ func (k *BundleKeys) Key(compartment string, h share.Hour) (share.HourKey, error
 	return k.b.Key(id, h)
 }
 
+// Ended reports whether the grant has ended before an hour's end.
+func (k *BundleKeys) Ended(h share.Hour) bool {
+	b := k.Bundle()
+	return b.Until != nil && h.End() > *b.Until
+}
+
 // Wants implements Keys. A grant with the ledger's statements is that of a mirror
 // and has everything; any other has its own compartments.
 func (k *BundleKeys) Wants(compartment string) bool {
