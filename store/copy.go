@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -11,27 +13,41 @@ import (
 	"cairn/store/share"
 )
 
-// Groups lists the groups of batches that end beyond batch from, in order, at most
-// max, as far as the newest checkpoint goes. Those that are not sealed yet are
-// live: made from what is there, and each replaced by a longer one when another
-// window has closed, at last by the sealed one. Groups of before there were
-// objects are left out.
+// ErrSealing tells that what is to be had of a ledger is being sealed just now: ask
+// again in a moment.
+var ErrSealing = errors.New("ended quarter hours are being sealed: ask again in a moment")
+
+// Groups lists the groups of batches that end beyond batch from, in order and
+// without a hole, at most max and up to the newest checkpoint. Those that are not
+// sealed yet are live: made from what is there, and each replaced by a longer one
+// when another window has closed, at last by the sealed one. Groups of before there
+// were objects are left out. ErrSealing: there are no sealed ones, and those that
+// are not cannot be had now.
 func (s *Store) Groups(ctx context.Context, from uint64, max int) ([]GroupRef, error) {
+	for range 4 {
+		out, err := s.groups(ctx, from, max)
+		if !errors.Is(err, errSealed) {
+			return out, err
+		}
+	}
+	return nil, ErrSealing
+}
+
+func (s *Store) groups(ctx context.Context, from uint64, max int) ([]GroupRef, error) {
 	r := s.reader()
 	defer r.close()
 	out, err := r.sealedGroups(ctx, from, max)
-	if err != nil || len(out) >= max || r.v.signed <= r.v.state.SealFrom {
+	if err != nil || len(out) >= max || r.v.signed <= r.v.state.SealFrom || r.v.signed <= from {
 		return out, err
 	}
 	live, err := s.live.groups(ctx, s, r.v.state.SealFrom, from, max-len(out))
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		// What is sealed can be had all the same.
-		s.opt.Logger.Warn("groups that are not sealed cannot be made", "error", err)
+	switch {
+	case err == nil:
+		return append(out, live...), nil
+	case len(out) == 0 || ctx.Err() != nil || errors.Is(err, errSealed):
+		return nil, err
 	}
-	return append(out, live...), nil
+	return out, nil // what is sealed can be had all the same
 }
 
 // sealedGroups lists the sealed ones.
@@ -114,7 +130,8 @@ func (r *reader) groupObjectRow(first uint64, row *hourRow) (x groupObjectRow, e
 // is on disk, and held against what was listed. Of a group that is not sealed it
 // is the newest that Groups named. ErrNotFound: no group begins with that batch;
 // ErrOldGroup: it was sealed before there were objects; ErrDamaged: what is on disk
-// gives another object; ErrShredded: the ledger's key is gone.
+// gives another object; ErrShredded: the ledger's key is gone. The bytes are not to
+// be changed.
 func (s *Store) GroupObject(ctx context.Context, first uint64) ([]byte, error) {
 	r := s.reader()
 	defer r.close()
@@ -130,10 +147,53 @@ func (s *Store) GroupObject(ctx context.Context, first uint64) ([]byte, error) {
 	if !row.objects() {
 		return nil, fmt.Errorf("batch %d: %w", first, ErrOldGroup)
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if _, err := r.cursor(share.Ledger).Hour(share.Hour(row.Hour)); err != nil {
+		return nil, fmt.Errorf("object of group %d: %w", first, err)
 	}
-	return r.groupObject(first, &row)
+	if object := s.made.get(first); object != nil || ctx.Err() != nil {
+		return object, ctx.Err()
+	}
+	object, err := r.groupObject(first, &row)
+	if err == nil {
+		s.made.put(first, object)
+	}
+	return object, err
+}
+
+// madeBytes is how much of group objects is kept, as whoever takes a group's objects
+// asks for it time and again.
+const madeBytes = 4 << 20
+
+// madeGroups keeps the group objects that were made again last.
+type madeGroups struct {
+	mu    sync.Mutex
+	all   []keptObject // oldest first
+	bytes int
+}
+
+type keptObject struct {
+	first  uint64
+	object []byte
+}
+
+func (m *madeGroups) get(first uint64) []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.all {
+		if m.all[i].first == first {
+			return m.all[i].object
+		}
+	}
+	return nil
+}
+
+func (m *madeGroups) put(first uint64, object []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = append(m.all, keptObject{first, object})
+	for m.bytes += len(object); m.bytes > madeBytes; m.all = m.all[1:] {
+		m.bytes -= len(m.all[0].object)
+	}
 }
 
 // groupObject makes a sealed group's object again.

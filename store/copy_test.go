@@ -103,6 +103,9 @@ func (x *site) groupObject(ref GroupRef) []byte {
 	if err != nil {
 		x.t.Fatalf("group %d: %v", ref.First, err)
 	}
+	x.s.made.mu.Lock()
+	x.s.made.all, x.s.made.bytes = nil, 0
+	x.s.made.mu.Unlock()
 	again, err := x.s.GroupObject(context.Background(), ref.First)
 	if err != nil || !bytes.Equal(object, again) || sum(object) != ref.Object {
 		x.t.Fatalf("group %d made again is another: %v", ref.First, err)
@@ -538,10 +541,8 @@ func TestGroupsStayUnderTheCheckpoint(t *testing.T) {
 	if err != nil || len(refs) == 0 {
 		t.Fatal(refs, err)
 	}
-	for _, ref := range refs {
-		if ref.Next > signed {
-			t.Errorf("group %d to %d, signed are %d", ref.First, ref.Next, signed)
-		}
+	if next := refs[len(refs)-1].Next; next != signed || refs[len(refs)-1].Live {
+		t.Errorf("sealed groups lead up to batch %d, signed are %d", next, signed)
 	}
 	if err := x.s.AllowSigning(context.Background()); err != nil {
 		t.Fatal(err)
@@ -549,6 +550,35 @@ func TestGroupsStayUnderTheCheckpoint(t *testing.T) {
 	x.copyAll()
 	if n, err := x.s.Groups(context.Background(), 0, 1); err != nil || len(n) != 1 {
 		t.Errorf("asked for one group came %d: %v", len(n), err)
+	}
+}
+
+// TestGroupsBehind asks for groups when more than a few quarter hours wait to be
+// sealed.
+func TestGroupsBehind(t *testing.T) {
+	x := newSite(t, 1)
+	x.s.sealing.Lock()
+	for range 5 {
+		x.pass(15 * minute)
+	}
+	if from := x.s.view.Load().state.SealFrom; from != 0 {
+		t.Fatalf("sealed up to %d in spite of the lock", from)
+	}
+	x.s.sealing.Unlock()
+	x.copyAll()
+	if _, err := x.s.live.groups(context.Background(), x.s, 0, 0, 10); !errors.Is(err, errSealed) {
+		t.Errorf("live groups of what is sealed: %v", err)
+	}
+}
+
+// TestMadeGroups fills what keeps group objects.
+func TestMadeGroups(t *testing.T) {
+	var m madeGroups
+	for i := range uint64(20) {
+		m.put(i, make([]byte, madeBytes/4))
+	}
+	if m.get(15) != nil || m.get(16) == nil || m.get(19) == nil || m.bytes != madeBytes {
+		t.Errorf("%d group objects of %d bytes are kept", len(m.all), m.bytes)
 	}
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -60,8 +61,11 @@ func (g *liveGroup) keep(row *segmentRow, object []byte) {
 	g.objects[hash] = object
 }
 
-// groups makes and lists the live groups that end beyond from, the first of which
-// begins at sealFrom.
+// errSealed tells that a quarter hour was sealed meanwhile.
+var errSealed = errors.New("sealed meanwhile")
+
+// groups makes and lists the live groups that end beyond from, up to the newest
+// checkpoint; the first of them begins at sealFrom.
 func (c *liveGroups) groups(ctx context.Context, s *Store, sealFrom, from uint64, max int) ([]GroupRef, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,17 +74,17 @@ func (c *liveGroups) groups(ctx context.Context, s *Store, sealFrom, from uint64
 	r := s.reader()
 	defer r.close()
 	if r.v.state.SealFrom != sealFrom {
-		return nil, nil // sealed meanwhile: they are asked for again
+		return nil, errSealed
 	}
 	var out []GroupRef
 	first := sealFrom
-	for range liveMost {
-		if first >= r.v.signed || len(out) >= max {
-			break
+	for n := 0; first < r.v.signed && len(out) < max; n++ {
+		if n == liveMost {
+			return nil, ErrSealing
 		}
 		b, err := r.batchesOfHour(first, r.v.signed)
 		if err != nil {
-			return out, err
+			return nil, err
 		}
 		if first = b.next; b.next <= from {
 			continue
@@ -88,7 +92,7 @@ func (c *liveGroups) groups(ctx context.Context, s *Store, sealFrom, from uint64
 		g := c.find(func(g *liveGroup) bool { return g.group == *b })
 		if g == nil {
 			if g, err = r.makeLive(ctx, b, drawNonce(), noHash); err != nil {
-				return out, fmt.Errorf("live group %d: %w", b.first, err)
+				return nil, fmt.Errorf("live group %d: %w", b.first, err)
 			}
 		}
 		c.add(g)

@@ -184,13 +184,19 @@ type batchGroup struct {
 }
 
 // endedGroup gives the oldest batches of a quarter hour that has ended and is not
-// sealed, as many as one group may have; nil if there are none.
+// sealed, as many as one group may have; nil if there are none. While signing is
+// held no group goes across the newest checkpoint, so that those under it lead up to
+// it.
 func (r *reader) endedGroup() (*batchGroup, error) {
 	first := r.v.state.SealFrom
 	if first >= r.v.size {
 		return nil, nil
 	}
-	g, err := r.batchesOfHour(first, r.v.size)
+	end := r.v.size
+	if first < r.v.signed {
+		end = r.v.signed
+	}
+	g, err := r.batchesOfHour(first, end)
 	if err != nil {
 		return nil, err
 	}
@@ -456,6 +462,13 @@ func (l *sealer) finish(c *committer, b *pebble.Batch) error {
 	for _, x := range l.index {
 		if err := s.putRow(b, s.keys.pair(kindIndex, x.slot, x.first), x.row, false); err != nil {
 			return err
+		}
+	}
+	for i := range l.r.v.streams {
+		if st := l.streams[l.r.v.streams[i].slot]; st != nil {
+			if err := l.putRuns(b, st.slot); err != nil {
+				return err
+			}
 		}
 	}
 	l.row.Listed = c.logTree.Size()

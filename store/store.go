@@ -125,6 +125,7 @@ type Store struct {
 	sealing   sync.Mutex // one quarter hour at a time; covers trails
 	trails    map[uint64]*trail
 	live      liveGroups
+	made      madeGroups
 
 	view atomic.Pointer[view] // what readers see
 	com  *committer           // owned by its goroutine
