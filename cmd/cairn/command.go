@@ -86,6 +86,7 @@ func (c *command) root() *cobra.Command {
 		c.grantCommand(), c.compartmentCommand(),
 		c.openCommand(),
 		c.queryCommand(), c.proveCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(), c.witnessCommand(), c.escrowCommand(),
+		c.mirrorCommand(),
 		c.ipfsCommand(),
 		c.keyCommand(), c.bitcoinCommand(), c.contractCommand(), c.fsckCommand(), c.versionCommand())
 	return root

@@ -34,8 +34,6 @@ type sealedSource struct {
 	mu     sync.Mutex // covers what follows
 	update []byte     // the newest update file
 	of     string     // the anchors that it was made of
-	next   uint64     // statement whose grant is not known yet
-	grants ledger.Grants
 }
 
 // Checkpoint implements mirror.Source.
@@ -103,8 +101,8 @@ func (s *sealedSource) Bundles(ctx context.Context) ([]uint64, error) {
 }
 
 // Bundle implements mirror.Source.
-func (s *sealedSource) Bundle(context.Context, uint64) ([]byte, error) {
-	return nil, mirror.ErrNotFound
+func (s *sealedSource) Bundle(ctx context.Context, grant uint64) ([]byte, error) {
+	return s.l.bundle(ctx, grant)
 }
 
 // Update implements mirror.Source: the newest final anchors of each route, whose
@@ -199,20 +197,7 @@ func (s *sealedSource) Now() time.Time {
 
 // Grants implements mirror.Access.
 func (s *sealedSource) Grants(context.Context) ([]ledger.Grant, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for size := s.l.store.Statements(); s.next < size; s.next++ {
-		item, _, _, err := s.l.store.StatementAt(s.next, size)
-		if err != nil {
-			return nil, err
-		}
-		st, err := ledger.ParseStatement(item)
-		if err != nil {
-			return nil, fmt.Errorf("statement %d: %w", s.next, err)
-		}
-		_ = s.grants.Apply(s.next, st) // one that contradicts those before says nothing
-	}
-	return s.grants.All(), nil
+	return s.l.grantsNow()
 }
 
 // Listing implements mirror.Access.

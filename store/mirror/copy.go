@@ -490,3 +490,38 @@ func (c *Copy) putState(st state) error {
 	c.mu.Unlock()
 	return nil
 }
+
+// LogKeys are the log's keys as far as they are known, the first first.
+func (c *Copy) LogKeys() []ed25519.PublicKey {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	all := make([]ed25519.PublicKey, len(c.facts.keys))
+	for i := range all {
+		all[i] = c.facts.keys[i].pub
+	}
+	return all
+}
+
+// Lasting are the alarms that stay.
+func (c *Copy) Lasting() []*Alarm {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return slices.Clone(c.st.Alarms)
+}
+
+// Lacking is how many objects the source could not give.
+func (c *Copy) Lacking() int {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return len(c.st.Missing)
+}
+
+// Live is how many live groups are here, and up to which batch.
+func (c *Copy) Live() (groups int, next uint64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if n := len(c.live); n > 0 {
+		return n, c.live[n-1].Ref.Next
+	}
+	return 0, c.st.Next
+}
