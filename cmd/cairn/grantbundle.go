@@ -11,6 +11,7 @@ import (
 
 	"cairn/ingest/reading"
 	"cairn/merkle/ledger"
+	"cairn/store/mirror"
 	"cairn/store/share"
 )
 
@@ -41,7 +42,7 @@ func (l *openLedger) bundle(_ context.Context, number uint64) ([]byte, error) {
 	}
 	g, has := l.shared.grants.Get(number)
 	if !has {
-		return nil, fmt.Errorf("no grant %d%s", number, l.where())
+		return nil, fmt.Errorf("%w: no grant %d%s", mirror.ErrNotFound, number, l.where())
 	}
 	all, err := l.compartmentsOf(&g)
 	if err != nil {
@@ -89,7 +90,7 @@ func (l *openLedger) firstBundle(number uint64, token string) ([]byte, error) {
 	}
 	g, has := l.shared.grants.Get(number)
 	if !has {
-		return nil, fmt.Errorf("no grant %d%s", number, l.where())
+		return nil, fmt.Errorf("%w: no grant %d%s", mirror.ErrNotFound, number, l.where())
 	}
 	all, err := l.compartmentsOf(&g)
 	if err != nil {
