@@ -32,7 +32,7 @@ func (p *publisher) folder(ctx context.Context, from uint64) (*mirror.Folder, *p
 	if err != nil || ref.First != from {
 		return f, row, err
 	}
-	if f.Group, err = p.group(ctx, ref); err != nil {
+	if f.Group, _, err = p.group(ctx, ref); err != nil {
 		if errors.Is(err, store.ErrShredded) {
 			return f, row, nil
 		}
@@ -104,21 +104,22 @@ func (p *publisher) before(from uint64) *publishedRow {
 	return found
 }
 
-// group is what a folder has of a group, without the means to get its objects.
-func (p *publisher) group(ctx context.Context, ref store.GroupRef) (*mirror.FolderGroup, error) {
+// group is what a folder has of a group, without the means to get its objects, and
+// how many statements were made before it.
+func (p *publisher) group(ctx context.Context, ref store.GroupRef) (*mirror.FolderGroup, uint64, error) {
 	k, err := p.ledgerKey(ref.Hour)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	b, err := p.l.store.GroupObject(ctx, ref.First)
 	if err != nil {
-		return nil, fmt.Errorf("the group of batch %d: %w", ref.First, err)
+		return nil, 0, fmt.Errorf("the group of batch %d: %w", ref.First, err)
 	}
 	g, err := store.OpenGroup(k, p.l.store.Ledger(), ref.Hour, ref.First, b)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return &mirror.FolderGroup{Ref: ref, Key: k, Objects: g.Objects}, nil
+	return &mirror.FolderGroup{Ref: ref, Key: k, Objects: g.Objects}, g.FirstStatement, nil
 }
 
 func (p *publisher) ledgerKey(h share.Hour) (share.HourKey, error) {
@@ -235,7 +236,8 @@ func (p *publisher) headFolder(ctx context.Context) (*mirror.Folder, *publishedR
 		if err != nil {
 			return nil, nil, err
 		}
-		if f.Group, err = p.group(ctx, refs[0]); err != nil {
+		statements := uint64(0)
+		if f.Group, statements, err = p.group(ctx, refs[0]); err != nil {
 			return nil, nil, err
 		}
 		objects, err := p.liveObjects(ctx, f.Group)
@@ -252,10 +254,26 @@ func (p *publisher) headFolder(ctx context.Context) (*mirror.Folder, *publishedR
 			return objects[o.Hash], nil
 		}
 		row.Group = true
+		if f.Group.Leaves, err = p.leaves(statements); err != nil {
+			return nil, nil, err
+		}
 		f.Group.Least, err = p.lengths()
 		return f, row, err
 	}
 	return nil, nil, nil
+}
+
+// leaves are the first statements' leaf hashes.
+func (p *publisher) leaves(count uint64) ([]merkle.Hash, error) {
+	all := []merkle.Hash{}
+	for at := uint64(0); at < count; at = uint64(len(all)) {
+		some, err := p.l.store.StatementLeaves(at, min(count, at+mirror.MaxLeaves))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
 }
 
 func (p *publisher) liveObjects(ctx context.Context, g *mirror.FolderGroup) (map[merkle.Hash][]byte, error) {

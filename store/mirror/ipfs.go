@@ -17,6 +17,7 @@ const (
 	maxFolders     = 1 << 21  // of one ledger: sixty years of quarter hours
 	maxHeadersFile = 16 << 20 // of one folder
 	keptFolders    = 8        // that are open at a time
+	maxStatements  = 1 << 30
 )
 
 // ErrLost says that a folder of the chain cannot be had, so that the log before it cannot be checked.
@@ -228,27 +229,33 @@ func (o *openFolder) kept() [][]byte {
 	return o.entries
 }
 
-// Groups implements Source. Groups of hours that the keys do not open are left out.
+// Groups implements Source. Groups before the hours that the keys open are left out; those after them are named by
+// their batches alone.
 func (s *IPFS) Groups(_ context.Context, from uint64) ([]store.GroupRef, error) {
 	var all []store.GroupRef
+	opened := false
 	for i := range s.folders {
 		f := &s.folders[i]
-		if f.next <= from || !f.group {
+		if !f.group || opened && f.next <= from {
 			continue
 		}
 		k, err := s.keys.Key(ledgerName, f.hour)
 		if err != nil {
+			if opened {
+				all = append(all, store.GroupRef{First: f.from, Next: f.next, Hour: f.hour, Live: f.live, Size: 1})
+			}
+			continue
+		}
+		if opened = true; f.next <= from {
 			continue
 		}
 		ref, err := f.ref(k)
 		if err != nil {
 			return nil, alarmf(FalseGroup, "the folder %v: %w", f.cid, err)
 		}
-		if all = append(all, ref); len(all) == MaxGroups {
-			break
-		}
+		all = append(all, ref)
 	}
-	return all, nil
+	return all[:min(len(all), MaxGroups)], nil
 }
 
 // Group implements Source.
@@ -358,8 +365,12 @@ func (s *IPFS) Object(ctx context.Context, first uint64, ref store.ObjectRef) ([
 	return nil, fmt.Errorf("%w: object %v", ErrNotFound, ref.Hash)
 }
 
-// StatementLeaves implements Source. The groups have them; where the keys open none of the first ones there are none.
+// StatementLeaves implements Source. A head has those of before, the groups have theirs: where the keys open neither the
+// head nor the first groups there are none.
 func (s *IPFS) StatementLeaves(ctx context.Context, from, to uint64) ([]merkle.Hash, error) {
+	if all, err := s.told(ctx); err == nil && from <= to && to <= uint64(len(all)) {
+		return all[from:to], nil
+	}
 	s.mu.Lock()
 	upTo, have := s.upTo, uint64(len(s.leaves))
 	s.mu.Unlock()
@@ -388,6 +399,24 @@ func (s *IPFS) StatementLeaves(ctx context.Context, from, to uint64) ([]merkle.H
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.leaves[from:to]), nil
+}
+
+// told are the statements that the newest folder tells.
+func (s *IPFS) told(ctx context.Context) ([]merkle.Hash, error) {
+	f := s.newest()
+	k, err := s.keys.Key(ledgerName, f.hour)
+	if err != nil || !f.group {
+		return nil, ErrNotFound
+	}
+	about, err := s.read(ctx, &f, ipfsAbout, maxAbout)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.read(ctx, &f, ipfsStatements, maxStatements)
+	if err != nil {
+		return nil, err
+	}
+	return openLeaves(k, about, b)
 }
 
 // Bundles implements Source: none are published.

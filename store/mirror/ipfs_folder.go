@@ -30,6 +30,9 @@ import (
 //	update       the newest anchors that are not beyond it, a proof file; if there are any
 //	group        the group object ‖ filler
 //	sealed       the group's other objects, in the order in which the group object lists them ‖ filler
+//	statements   in a head: the leaf hashes of all statements before the group's, for those whose keys open none of the
+//	             groups that have them; random (32) ‖ sealed under the key of the index, purpose "ipfs-statements", to
+//	             SHA-256 of about: count (8) ‖ count × 32 ‖ zeros up to a power of two
 //
 // about is
 //
@@ -73,6 +76,8 @@ type FolderGroup struct {
 	Objects []store.ObjectRef
 	// Get makes an object again, that of the ledger for a nil ref. store.ErrShredded: it is left out.
 	Get func(ref *store.ObjectRef) ([]byte, error)
+	// Leaves are those of the statements before the group's; nil: they are not told.
+	Leaves []merkle.Hash
 	// Least are the lengths that the two files have at least, so that what they hold does not show in how they change.
 	Least Lengths
 }
@@ -83,6 +88,7 @@ type Lengths struct{ Group, Sealed int64 }
 const (
 	minGroup  = 32 << 10
 	minSealed = 64 << 10
+	minLeaves = 64 << 10
 )
 
 // Files of a folder on IPFS.
@@ -92,6 +98,7 @@ const (
 	ipfsCheckpoint = "checkpoint"
 	ipfsUpdate     = "update"
 	ipfsGroup      = "group"
+	ipfsStatements = "statements"
 	// SealedFile is the one that retention lets go.
 	SealedFile = "sealed"
 )
@@ -99,6 +106,7 @@ const (
 const (
 	ipfsType        = "cairn/ipfs/1"
 	purposeIndex    = "ipfs-index"
+	purposeLeaves   = "ipfs-statements"
 	ipfsIndexSize   = 32 + 32 + 4 + share.Overhead
 	maxAbout        = 4096
 	maxFolderHeader = 4096 // entries of one folder
@@ -147,6 +155,9 @@ func (f *Folder) Directory() (*ipfs.Directory, error) {
 	}
 	if g := f.Group; g != nil {
 		files = append(files, ipfs.File{Name: ipfsGroup, Write: g.writeGroup}, ipfs.File{Name: SealedFile, Write: g.writeSealed})
+		if g.Leaves != nil {
+			files = append(files, ipfs.Bytes(ipfsStatements, g.sealLeaves(f.about())))
+		}
 	}
 	return ipfs.NewDirectory(files)
 }
@@ -174,6 +185,35 @@ func (g *FolderGroup) index(before []byte) []byte {
 	// A hash of what is sealed stands for random bytes: one key never seals two messages.
 	random := [32]byte(g.derive("index", append(aad[:], plain...)))
 	return g.Key.SealMessage(random[:], purposeIndex, &random, aad[:], plain)
+}
+
+// sealLeaves seals the statements, to all that about says.
+func (g *FolderGroup) sealLeaves(about []byte) []byte {
+	plain := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(g.Leaves)*merkle.HashSize), uint64(len(g.Leaves)))
+	for i := range g.Leaves {
+		plain = append(plain, g.Leaves[i][:]...)
+	}
+	plain = append(plain, make([]byte, powerOfTwo(int64(len(plain)), minLeaves)-int64(len(plain)))...)
+	aad := sha256.Sum256(about)
+	random := [32]byte(g.derive("statements", append(aad[:], plain...)))
+	return g.Key.SealMessage(random[:], purposeLeaves, &random, aad[:], plain)
+}
+
+// openLeaves opens what sealLeaves sealed.
+func openLeaves(k share.HourKey, about, b []byte) ([]merkle.Hash, error) {
+	if len(b) < 32+8+share.Overhead {
+		return nil, errAbout
+	}
+	aad := sha256.Sum256(about)
+	plain, err := k.OpenMessage(nil, purposeLeaves, (*[32]byte)(b[:32]), aad[:], b[32:])
+	if err != nil {
+		return nil, err
+	}
+	count := binary.BigEndian.Uint64(plain)
+	if plain = plain[8:]; count > uint64(len(plain)/merkle.HashSize) {
+		return nil, errAbout
+	}
+	return splitHashes(plain[:count*merkle.HashSize]), nil
 }
 
 func (g *FolderGroup) derive(what string, of []byte) []byte {

@@ -72,6 +72,9 @@ func (p *press) folder(ref store.GroupRef) *ipfs.Directory {
 			return nil, store.ErrShredded
 		}},
 	}
+	if ref.Live {
+		f.Group.Leaves, _ = p.s.StatementLeaves(context.Background(), 0, g.FirstStatement) // of a site in memory
+	}
 	if p.bend != nil {
 		p.bend(f)
 	}
@@ -204,6 +207,44 @@ func TestIPFSLies(t *testing.T) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+// TestIPFSKeys restores with keys that open only some hours: what comes after them waits, what was before is none of
+// the copy's business, where its statements can be had.
+func TestIPFSKeys(t *testing.T) {
+	s, ctx, node := newSite(t), context.Background(), newNode(t)
+	s.close(45)
+	p := &press{s: s, node: node}
+	newest := p.publish()
+	keys := s.keys()
+	keys.until = s.groups[2].Hour
+	src, err := FromIPFS(ctx, p.node, newest, s.id.Ledger, keys, 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.open(t.TempDir(), Options{})
+	follow(t, c, src, keys)
+	if _, next, _ := c.Sealed(); next != s.groups[1].Next {
+		t.Errorf("groups up to batch %d are restored, want %d", next, s.groups[1].Next)
+	}
+	keys.until = 0
+	follow(t, c, src, keys)
+	keys.from = s.groups[1].Hour
+	if src, err = FromIPFS(ctx, p.node, newest, s.id.Ledger, keys, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	refs, err := src.Groups(ctx, 0)
+	if err != nil || len(refs) == 0 || refs[0].First != s.groups[1].First {
+		t.Errorf("got %v, %v", refs, err)
+	}
+	follow(t, s.open(t.TempDir(), Options{}), src, keys) // the head tells the statements before
+	p.bend = func(f *Folder) { f.Group.Leaves = nil }
+	if src, err = FromIPFS(ctx, p.node, p.publish(), s.id.Ledger, keys, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.open(t.TempDir(), Options{}).Follow(ctx, src, keys, nil); err == nil {
+		t.Error("restored without the statements before the first group")
 	}
 }
 
