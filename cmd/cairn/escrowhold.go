@@ -153,7 +153,7 @@ func (c *command) escrowRecover() *cobra.Command {
 		Long: "Opens escrow files with what their holders released, and writes the keys as a bundle, sealed to the one who\n" +
 			"recovers, which `cairn open` takes like a grant's. Needs no gateway. Each share is held against what the\n" +
 			"gateway committed to before it is used: one that does not fit spoils nothing, and its holder is named.\n" +
-			"A holder who recovers uses their own shares too. Any copy of an escrow file will do.",
+			"A holder who recovers uses their own shares too. Any copy of an escrow file will do, or several.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return c.recoverEscrow(f, args) },
 	}
@@ -184,6 +184,9 @@ func (c *command) recoverEscrow(f recoverFlags, paths []string) error {
 	if err != nil {
 		return err
 	}
+	if files, named, err = joinCopies(files, named); err != nil {
+		return err
+	}
 	var releases []*share.Release
 	for _, path := range f.releases {
 		b, err := readSmall(path, 16<<20)
@@ -212,6 +215,23 @@ func (c *command) recoverEscrow(f recoverFlags, paths []string) error {
 		return err
 	}
 	return c.writeRecovered(keys, to, f.out)
+}
+
+// joinCopies makes one of all copies of a file, under the name of the first.
+func joinCopies(files []*share.Escrow, named []string) (joined []*share.Escrow, names []string, err error) {
+	at := map[[32]byte]int{}
+	for i, e := range files {
+		first, had := at[e.Digest()]
+		if !had {
+			at[e.Digest()] = len(joined)
+			joined, names = append(joined, e), append(names, named[i])
+			continue
+		}
+		if joined[first], err = joined[first].Join(e); err != nil {
+			return nil, nil, err
+		}
+	}
+	return joined, names, nil
 }
 
 // judged tells the shares of each file; err says why not all opened.

@@ -190,6 +190,22 @@ func (e *Escrow) For(name string) (*Escrow, error) {
 	return &out, nil
 }
 
+// Join returns a copy with the shares of several copies of one file. It fails with
+// [ErrEscrow] when they are not.
+func (e *Escrow) Join(o *Escrow) (*Escrow, error) {
+	if e.Digest() != o.Digest() {
+		return nil, fmt.Errorf("join: %w: copies of different files", ErrEscrow)
+	}
+	out := *e
+	out.shares = slices.Clone(e.shares)
+	for i := range out.shares {
+		if out.shares[i] == nil {
+			out.shares[i] = o.shares[i]
+		}
+	}
+	return &out, nil
+}
+
 // shareItem is a share's plaintext.
 type shareItem struct {
 	_       struct{} `cbor:",toarray"`

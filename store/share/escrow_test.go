@@ -325,6 +325,17 @@ func TestEscrowForOneHolder(t *testing.T) {
 	if _, err := e.For("nobody"); !errors.Is(err, ErrNotHolder) {
 		t.Errorf("copy for nobody: %v", err)
 	}
+	hers, err := e.For("holder-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	both, err := mine.Join(hers)
+	if err != nil || !both.Has(0) || !both.Has(1) || both.Has(2) || mine.Has(0) || both.Digest() != e.Digest() {
+		t.Errorf("joined: %v, or other shares than those of both", err)
+	}
+	if _, err := mine.Join(dealt(t, keys, 2, holders)); !errors.Is(err, ErrEscrow) {
+		t.Errorf("copies of two dealings are joined: %v", err)
+	}
 	// Who recovers needs no share in the file itself.
 	me := identity(t)
 	got := Recover([]*Escrow{mine}, []*Release{released(t, holderKeys[0], me, e), released(t, holderKeys[2], me, e)}, me)[0]
