@@ -55,7 +55,7 @@ func (c *command) grantAdd() *cobra.Command {
 		Short: "Give an audience the keys of some compartments",
 		Long: "Gives an audience the keys of some compartments. RECIPIENT is a public key: age1…, age1pq1…\n" +
 			"(post-quantum), \"ssh-ed25519 …\" or \"ssh-rsa …\", or a file with some. A compartment is named as\n" +
-			"`cairn compartment list` does, or all of a stream as stream/3/*; --device names those of a device,\n" +
+			"`cairn compartment list` does, or all of a stream as stream/3/* (of all streams there are as stream/*); --device names those of a device,\n" +
 			"with --fields those alone that hold these measurements. The stream's envelope (times, counters,\n" +
 			"gaps) and the log go with them. Streams that begin later are not included: grant them then.\n\n" +
 			"Without --until the grant is open-ended. From --access-until on this gateway, and mirrors of it,\n" +

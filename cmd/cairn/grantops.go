@@ -135,6 +135,10 @@ func (g *gateway) listGrants(ctx context.Context, name string, q grantsRequest) 
 	if err != nil {
 		return nil, err
 	}
+	return g.listGrantsOf(chosen, q)
+}
+
+func (g *gateway) listGrantsOf(chosen []*openLedger, q grantsRequest) ([]grantRow, error) {
 	rows := []grantRow{}
 	for _, l := range chosen {
 		at, released, err := l.seenFrom(q.AsOf)
