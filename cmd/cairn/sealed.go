@@ -143,7 +143,14 @@ func (s *sealedSource) Update(context.Context) ([]byte, error) {
 // newestFinals returns the newest final anchors of a route, the newest first.
 func newestFinals(r namedRoute) (all []anchor.Anchor, err error) {
 	for _, a := range slices.Backward(r.Anchors()) {
-		if a.State != anchor.Final || len(a.Receipt) == 0 {
+		if a.State != anchor.Final {
+			continue
+		}
+		a, ok, err := r.Lookup(a.Size) // has the receipt
+		if err != nil {
+			return nil, fmt.Errorf("anchors of %s: %w", r.name, err)
+		}
+		if !ok || len(a.Receipt) == 0 {
 			continue
 		}
 		if all = append(all, a); len(all) == updateAnchors {
