@@ -20,6 +20,7 @@ const (
 	kindHeader     = 'h'
 	kindWindow     = 'w'
 	kindRun        = 'n'
+	kindRuns       = 'r'
 	kindRunNode    = 'N'
 	kindStreamNode = 't'
 	kindBatchNodes = 'B'

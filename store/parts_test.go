@@ -220,6 +220,9 @@ func (x *site) checkParts(t *testing.T, slot uint64, have []uint32) {
 		}
 	}
 	run, err := r.lastRun(slot, r.v.size)
+	if err == nil {
+		err = r.fill(in, run)
+	}
 	if err != nil || run == nil || tree.Root() != run.stream || empty == 0 {
 		t.Errorf("the parts of stream %d give %v of %d readings, want %+v, %v; %d parts are empty", slot, tree.Root(), tree.Size(), run, err, empty)
 	}

@@ -143,8 +143,10 @@ func (s *shower) check() error {
 		return err
 	}
 	var want merkle.Hash
-	if run != nil && run.next == n {
+	if run != nil && run.next == n && !run.sealed {
 		want = run.stream
+	} else if run != nil && run.next == n {
+		return s.checkSummary(run)
 	} else if want, err = merkle.RootAt(&treeNodes{r: s.r, in: s.in}, n); err != nil {
 		return err
 	}
@@ -152,4 +154,23 @@ func (s *shower) check() error {
 		return fmt.Errorf("%w: the readings of stream %d up to %d give another root than the one on record", ErrDamaged, s.in.slot, n)
 	}
 	return nil
+}
+
+// checkSummary holds the tree against the summary of the run that ends with it, and
+// that against its batch's header: what was made again from the same readings
+// would prove nothing.
+func (s *shower) checkSummary(run *runRow) error {
+	made := *run
+	if err := s.r.fill(s.in, &made); err != nil {
+		return err
+	}
+	if made.stream != s.tree.Root() {
+		return fmt.Errorf("%w: the readings of stream %d up to %d give two roots", ErrDamaged, s.in.slot, run.next)
+	}
+	w, err := s.r.window(run.batch)
+	if err != nil {
+		return err
+	}
+	_, err = s.r.slotPath(s.in.slot, w, run.batch, made.leaf)
+	return err
 }

@@ -25,6 +25,12 @@ type reader struct {
 	last lastSegment
 
 	group, sealing groupRow // whose row was read last; that which is being sealed
+	made           map[streamGroupKey]*streamGroup
+	windows        map[uint64]*windowRow
+	runs           struct { // the row r that was read last
+		slot uint64
+		row  *runsRow
+	}
 	at             unsealedPlace
 }
 
@@ -155,48 +161,6 @@ func (r *reader) nextRun(in *streamInfo, b uint64) (*runRow, error) {
 		return nil, err
 	}
 	return &runRow{batch: r.v.size, first: first, next: next}, nil
-}
-
-// seekRun gives the first row of a stream's runs in batch b or later.
-func (r *reader) seekRun(slot, b uint64) (run *runRow, err error) {
-	err = each(r.snap, r.s.keys.pair(kindRun, slot, b), after(r.s.keys.u64(kindRun, slot)), func(key, val []byte) (bool, error) {
-		x, err := parseRun(binary.BigEndian.Uint64(suffix(key)[8:]), val)
-		run = &x
-		return false, err
-	})
-	return run, err
-}
-
-// run gives a stream's run in one batch; ok is false when it is empty.
-func (r *reader) run(slot, batch uint64) (row runRow, ok bool, err error) {
-	val, closer, err := r.snap.Get(r.s.keys.pair(kindRun, slot, batch))
-	if err == pebble.ErrNotFound {
-		return row, false, nil
-	}
-	if err != nil {
-		return row, false, err
-	}
-	defer closer.Close()
-	row, err = parseRun(batch, val)
-	return row, err == nil, err
-}
-
-// lastRun gives the last non-empty run before batch b.
-func (r *reader) lastRun(slot, b uint64) (*runRow, error) {
-	it, err := r.snap.NewIter(&pebble.IterOptions{LowerBound: r.s.keys.u64(kindRun, slot), UpperBound: r.s.keys.pair(kindRun, slot, b)})
-	if err != nil {
-		return nil, err
-	}
-	defer it.Close()
-	if !it.Last() {
-		return nil, it.Error()
-	}
-	val, err := it.ValueAndErr()
-	if err != nil {
-		return nil, err
-	}
-	run, err := parseRun(binary.BigEndian.Uint64(suffix(it.Key())[8:]), val)
-	return &run, err
 }
 
 // closedNext is how many readings of a stream lie in closed windows.

@@ -464,6 +464,13 @@ func (l *sealer) finish(c *committer, b *pebble.Batch) error {
 			return err
 		}
 	}
+	for i := range l.r.v.streams {
+		if st := l.streams[l.r.v.streams[i].slot]; st != nil {
+			if err := l.putRuns(b, st.slot); err != nil {
+				return err
+			}
+		}
+	}
 	l.row.Listed = c.logTree.Size()
 	if err := s.putRowAs(b, formatObject, s.keys.u64(kindHour, l.group.first), l.row, false); err != nil {
 		return err

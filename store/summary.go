@@ -61,6 +61,9 @@ func (r *reader) summaryAt(slot, batch uint64) (*SummaryEvidence, error) {
 // have it, so that one reading of theirs can be proven without all others.
 func (r *reader) runSummary(in *streamInfo, nodes *treeNodes, withRest bool) (*SummaryEvidence, error) {
 	run := nodes.run
+	if err := r.fill(in, run); err != nil {
+		return nil, err
+	}
 	w, err := r.s.windowRow(r.snap, run.batch)
 	if err != nil {
 		return nil, err
@@ -186,6 +189,9 @@ func (r *reader) heartbeat(in *streamInfo, w *window, batch uint64) (ledger.Summ
 		return sum, ledger.Rest{}, err
 	}
 	if last != nil {
+		if err := r.fill(in, last); err != nil {
+			return sum, ledger.Rest{}, err
+		}
 		sum.First, sum.Next, sum.Stream = last.next, last.next, last.stream
 	}
 	return sum, new(runStats).rest(w.gaps()), nil
@@ -268,6 +274,9 @@ func (r *reader) slotLeaf(slot uint64, w *windowRow, batch uint64) (merkle.Hash,
 	}
 	in := &r.v.streams[slot]
 	run, ok, err := r.run(slot, batch)
+	if err == nil && ok {
+		err = r.fill(in, &run)
+	}
 	if err != nil || ok {
 		return run.leaf, err
 	}

@@ -320,7 +320,7 @@ func encodeRun(sum *ledger.Summary, leaf, hidden merkle.Hash) []byte {
 	b = binary.AppendUvarint(b, sum.First)
 	b = append(b, sum.Stream[:]...)
 	b = append(b, leaf[:]...)
-	if sum.Next-sum.First > 1<<nodeLevel {
+	if sum.Next-sum.First > longRun {
 		b = append(b, hidden[:]...)
 	}
 	return b
@@ -332,7 +332,14 @@ type runRow struct {
 	stream, leaf merkle.Hash
 	hidden       merkle.Hash
 	hasHidden    bool
+
+	sealed bool   // stream and leaf are missing: fill makes them
+	group  uint64 // that it is sealed in
 }
+
+// longRun is how many readings a run may have before the hidden digest of its
+// summary is kept, so that one of them can be proven without all others.
+const longRun = 1 << 6
 
 func parseRun(batch uint64, b []byte) (runRow, error) {
 	c := cursor{b: b}
@@ -345,7 +352,7 @@ func parseRun(batch uint64, b []byte) (runRow, error) {
 	if r.hasHidden = len(c.b) > 0; r.hasHidden {
 		copy(r.hidden[:], c.take(32))
 	}
-	if c.err != nil || f != format || len(c.b) != 0 || r.next <= r.first || r.hasHidden != (n > 1<<nodeLevel) {
+	if c.err != nil || f != format || len(c.b) != 0 || r.next <= r.first || r.hasHidden != (n > longRun) {
 		return r, fmt.Errorf("%w: run of batch %d", ErrDamaged, batch)
 	}
 	return r, nil
