@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"cairn/store/ipfs"
 	"cairn/store/mirror"
 )
 
@@ -47,6 +46,7 @@ type mirrorFlags struct {
 	name     string
 	ipfs     string
 	api      string
+	gateway  string
 	format   string
 	level    string
 }
@@ -89,6 +89,8 @@ func (c *command) mirrorCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.name, "name", "", "name of the mirror's keys, drawn at the first start (default: mirror- and part of the ledger's id)")
 	cmd.Flags().StringVar(&f.ipfs, "ipfs", "", "instead of URL, the identifier of the ledger's newest folder on IPFS")
 	cmd.Flags().StringVar(&f.api, "ipfs-api", "http://127.0.0.1:5001", "with --ipfs: the RPC of an IPFS node, which need not be trusted")
+	cmd.Flags().StringVar(&f.gateway, "ipfs-gateway", "", "with --ipfs: instead of a node, a gateway that hands out blocks, such as https://ipfs.io")
+	cmd.MarkFlagsMutuallyExclusive("ipfs-api", "ipfs-gateway")
 	cmd.Flags().StringVar(&f.format, "log-format", "auto", "auto (text on a terminal, else json), json or text")
 	cmd.Flags().StringVar(&f.level, "log-level", "info", "debug, info, warn or error")
 	cmd.MarkFlagsMutuallyExclusive("bundle", "grant")
@@ -215,25 +217,6 @@ func mustAbs(path string) string {
 	return abs
 }
 
-// fromIPFS looks through the ledger's folders on IPFS, back to those that the copy
-// has.
-func (s *mirrorService) fromIPFS(ctx context.Context) (mirror.Source, error) {
-	newest, err := ipfs.ParseCID(s.ipfs)
-	if err != nil {
-		return nil, fmt.Errorf("--ipfs: %w", err)
-	}
-	node, err := ipfs.NewNode(ipfs.NodeConfig{URL: s.api})
-	if err != nil {
-		return nil, fmt.Errorf("--ipfs-api: %w", err)
-	}
-	_, next, _ := s.copy.Sealed()
-	src, err := mirror.FromIPFS(ctx, node, newest, s.keys.Identity().Ledger, s.keys, next, s.report())
-	if err != nil {
-		return nil, fmt.Errorf("--ipfs: %w", err)
-	}
-	return src, nil
-}
-
 // audienceURL is where an audience finds what it may have.
 func (s *mirrorService) audienceURL(grant uint64) string {
 	return fmt.Sprintf("%s/grant/%d", s.url, grant)
@@ -323,11 +306,13 @@ func (s *mirrorService) pass(ctx context.Context) {
 	note(err)
 	note(s.copy.Follow(ctx, s.src, s.keys, s.report()))
 	for _, h := range heads {
-		note(s.copy.KnowsHead(h.route, h.root))
+		if s.ipfs == "" {
+			note(s.copy.KnowsHead(h.route, h.root))
+		}
 	}
 	report, err := s.chain.anchors(ctx, s.copy)
 	note(err)
-	if a := s.copy.Late(lateWindows); a != nil {
+	if a := s.copy.Late(lateWindows); a != nil && s.ipfs == "" {
 		alarms = append(alarms, a)
 	}
 	if len(s.keep) > 0 {
