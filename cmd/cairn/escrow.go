@@ -18,12 +18,12 @@ func (c *command) escrowCommand() *cobra.Command {
 		Use: "escrow", Short: "Have others keep the keys, so that enough of them together can open the data without this site",
 		Long: "The keys of each month are shared among holders, so that any K of them together can give them back when\n" +
 			"this site is lost, and fewer learn nothing. Whoever has K shares of a month can read all of it.\n\n" +
-			"On the gateway:           holder add, make, hand, rotate, list\n" +
+			"On the gateway:           holder add, make, hand, rotate, list, confirm\n" +
 			"On a holder's machine:    holder new, check, release, destroy\n" +
 			"To open the data again:   recover, on any machine",
 	}
 	parent.AddCommand(c.holderCommand(), c.escrowMake(), c.escrowRotate(), c.escrowList(), c.escrowHand(), c.escrowCheck(), c.escrowRelease(),
-		c.escrowRecover(), c.escrowDestroy())
+		c.escrowRecover(), c.escrowDestroy(), c.confirmCommand())
 	return parent
 }
 

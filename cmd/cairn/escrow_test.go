@@ -266,3 +266,52 @@ func TestEscrowDue(t *testing.T) {
 		}
 	}
 }
+
+func TestEscrowConfirm(t *testing.T) {
+	l := escrowLedger(t)
+	alice, bob := certify(t, l, "alice"), certify(t, l, "bob")
+	hour := int64(1_798_761_600_000)
+	d := ledger.Shred{Compartments: []string{"site"}, Before: hour, Holders: []string{"alice", "bob"}, Reason: "retention"}
+	number, err := l.store.AddStatement(t.Context(), d.Statement(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Truncate(time.Second).UnixMilli()
+	good := share.Destroyed{Ledger: [32]byte(l.store.Ledger()), Holder: "alice", Before: hour, At: now}
+	for _, c := range []struct {
+		name string
+		by   *share.HolderKey
+		with func(d *share.Destroyed)
+		open []string // nil: refused
+	}{
+		{"another ledger", alice, func(d *share.Destroyed) { d.Ledger[0]++ }, nil},
+		{"another's key", bob, func(*share.Destroyed) {}, nil},
+		{"nobody", alice, func(d *share.Destroyed) { d.Holder = "carol" }, nil},
+		{"not as far", alice, func(d *share.Destroyed) { d.Before -= 900_000 }, nil},
+		{"of before", alice, func(d *share.Destroyed) { d.At -= 1000 }, nil},
+		{"good", alice, func(*share.Destroyed) {}, []string{"bob"}},
+		{"again", alice, func(*share.Destroyed) {}, nil},
+		{"the other", bob, func(d *share.Destroyed) { d.Holder = "bob"; d.Before += 1000 }, []string{}},
+	} {
+		said := good
+		c.with(&said)
+		file, err := c.by.Confirm(&said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := l.confirmDestroyed(t.Context(), confirmRequest{File: file})
+		switch {
+		case c.open == nil && err == nil:
+			t.Errorf("%s: recorded: %+v", c.name, a)
+		case c.open != nil && (err != nil || len(a.Shreds) != 1 || a.Shreds[0].Shred != number || !slices.Equal(a.Shreds[0].Open, c.open)):
+			t.Errorf("%s: got %+v, %v, want open %v", c.name, a, err, c.open)
+		}
+	}
+	l.escrow.next, l.escrow.known = 0, escrowKnown{}
+	if err := l.refreshEscrow(); err != nil {
+		t.Fatal(err)
+	}
+	if s := l.escrow.known.shreds; len(s) != 1 || len(s[0].open()) != 0 {
+		t.Errorf("read again: %+v", s)
+	}
+}

@@ -324,24 +324,29 @@ func recipientText(to string) (string, error) {
 type destroyFlags struct {
 	identity, before, out string
 	compartments          []uint
+	ledger, name          string // of one who holds no escrow files
 }
 
 func (c *command) escrowDestroy() *cobra.Command {
 	var f destroyFlags
 	cmd := &cobra.Command{
-		Use:   "destroy --identity KEY --before TIME --out CONFIRMATION FILE…",
+		Use:   "destroy --identity KEY --before TIME --out CONFIRMATION (FILE… | --ledger ID --name NAME)",
 		Short: "On the holder's side: destroy shares of what was shredded, and sign that",
 		Long: "Deletes those of the files that hold keys of hours before a time, and writes a confirmation with the\n" +
-			"holder's signature, which the gateway's operator records (cairn shred confirm). Files that hold later\n" +
+			"holder's signature, which the gateway's operator records (cairn escrow confirm). Files that hold later\n" +
 			"hours alone stay. Destroy other copies first, of the files and in backups: your signature says that\n" +
-			"there are none. A disk may keep what was overwritten; nothing here proves that it does not.",
-		Args: cobra.MinimumNArgs(1),
+			"there are none. A disk may keep what was overwritten; nothing here proves that it does not. Whoever\n" +
+			"holds other copies than shares, a backup or a mirror, destroys those and signs without files, with\n" +
+			"--ledger and --name.",
 		RunE: func(_ *cobra.Command, args []string) error { return c.destroyShares(f, args) },
 	}
 	cmd.Flags().StringVar(&f.identity, "identity", "", holderIdentity)
 	cmd.Flags().StringVar(&f.before, "before", "", "the time, such as 2026-07-01 or 2026-07-01T12:15:00Z")
 	cmd.Flags().StringVar(&f.out, "out", "", "where the confirmation goes")
 	cmd.Flags().UintSliceVar(&f.compartments, "compartment", nil, "only files with such hours of one of these compartments, by number (default: any)")
+	cmd.Flags().StringVar(&f.ledger, "ledger", "", "without files: the ledger's id, 64 hex digits")
+	cmd.Flags().StringVar(&f.name, "name", "", "without files: the holder's name in the ledger")
+	cmd.MarkFlagsRequiredTogether("ledger", "name")
 	for _, n := range []string{"identity", "before", "out"} {
 		_ = cmd.MarkFlagRequired(n)
 	}
@@ -360,46 +365,74 @@ func (c *command) destroyShares(f destroyFlags, paths []string) error {
 	if exists(f.out) {
 		return fmt.Errorf("%s is there already, and is not overwritten", f.out)
 	}
-	files, named, err := readEscrows(paths)
+	said := share.Destroyed{Holder: f.name, Before: before}
+	var files []*share.Escrow
+	var named []string
+	switch {
+	case f.name != "" && len(paths) > 0:
+		return errors.New("--ledger and --name are for one who has no escrow files: they say both")
+	case f.name != "":
+		id, err := hex.DecodeString(f.ledger)
+		if err != nil || len(id) != len(said.Ledger) {
+			return errors.New("--ledger: want the ledger's id, 64 hex digits")
+		}
+		said.Ledger = [32]byte(id)
+	default:
+		if files, named, err = readEscrows(paths); err != nil {
+			return err
+		}
+		if said.Holder, err = holderOf(k, files); err != nil {
+			return err
+		}
+		said.Ledger = files[0].Ledger
+	}
+	gone, err := c.destroyFiles(files, named, before, f.compartments)
 	if err != nil {
 		return err
 	}
-	name := ""
-	for _, e := range files {
-		at, err := k.Check(e)
-		if errors.Is(err, share.ErrNotHolder) && at < 0 {
-			return fmt.Errorf("%s, part %d: %w", e.Month, e.Part, err)
-		}
-		if name == "" {
-			name = e.Holders[at].Name
-		}
-		if e.Ledger != files[0].Ledger || e.Holders[at].Name != name {
-			return errors.New("files of several ledgers, or in which this holder has several names: destroy them one after the other")
-		}
-	}
-	var gone []*share.Escrow
-	for i, e := range files {
-		if !holdsBefore(e, before, f.compartments) {
-			continue
-		}
-		if err := share.DestroyFile(named[i]); err != nil {
-			return err
-		}
-		fmt.Fprintf(c.Out, "%s: destroyed\n", named[i])
-		gone = append(gone, e)
-	}
-	now := time.Now().Truncate(time.Second).UnixMilli()
-	word, err := k.Confirm(&share.Destroyed{
-		Ledger: files[0].Ledger, Holder: name, Before: before, Files: uint32(len(gone)), Digest: share.FilesDigest(gone), At: now,
-	})
+	said.Files, said.Digest, said.At = uint32(len(gone)), share.FilesDigest(gone), time.Now().Truncate(time.Second).UnixMilli()
+	word, err := k.Confirm(&said)
 	if err != nil {
 		return err
 	}
 	if err := writeNew(f.out, word, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Out, "%s: %s signs that %d files are destroyed\n  next   give it to the gateway's operator: cairn shred confirm %s\n", f.out, name, len(gone), f.out)
+	fmt.Fprintf(c.Out, "%s: %s signs that %d files are destroyed\n  next   give it to the gateway's operator: cairn escrow confirm %s\n", f.out, said.Holder, len(gone), f.out)
 	return nil
+}
+
+// holderOf is the one name that a holder has in files of one ledger.
+func holderOf(k *share.HolderKey, files []*share.Escrow) (string, error) {
+	name := ""
+	for _, e := range files {
+		at, err := k.Check(e)
+		if at < 0 {
+			return "", err
+		}
+		if name == "" {
+			name = e.Holders[at].Name
+		}
+		if e.Ledger != files[0].Ledger || e.Holders[at].Name != name {
+			return "", errors.New("files of several ledgers, or in which this holder has several names: destroy them one after the other")
+		}
+	}
+	return name, nil
+}
+
+// destroyFiles destroys those of the files that have hours before a time.
+func (c *command) destroyFiles(files []*share.Escrow, named []string, before int64, compartments []uint) (gone []*share.Escrow, err error) {
+	for i, e := range files {
+		if !holdsBefore(e, before, compartments) {
+			continue
+		}
+		if err := share.DestroyFile(named[i]); err != nil {
+			return gone, err
+		}
+		fmt.Fprintf(c.Out, "%s: destroyed\n", named[i])
+		gone = append(gone, e)
+	}
+	return gone, nil
 }
 
 // holdsBefore reports whether a file has hours that begin before a time (Unix ms).

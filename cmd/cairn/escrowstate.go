@@ -38,6 +38,7 @@ type escrowKnown struct {
 	holders []certified  // ended ones too
 	dealt   []escrowFile // by number
 	bound   map[uint64]boundSpan
+	shreds  []shredding
 }
 
 // certified is a holder that the ledger names.
@@ -109,6 +110,8 @@ func (k *escrowKnown) apply(number uint64, s ledger.Statement) {
 				number: number, month: m, part: e.Part, need: int(e.Need), holders: e.Holders, digest: e.Digest, state: escrowGone,
 			})
 		}
+	case ledger.KindShred, ledger.KindShredConfirm:
+		k.applyShred(number, s)
 	case ledger.KindBind, ledger.KindUnbind:
 		slot, ok := s.Uint("slot")
 		if !ok {

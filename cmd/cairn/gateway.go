@@ -158,6 +158,7 @@ func init() { // the operations' methods refer to the map through ask
 		"escrow/holder/end": asks(true, (*openLedger).endHolder),
 		"escrow/make":       asks(true, (*openLedger).makeEscrow),
 		"escrow/list":       asks(false, (*openLedger).listEscrow),
+		"escrow/confirm":    asks(true, (*openLedger).confirmDestroyed),
 	}
 }
 
