@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"cairn/anchor/proof"
 	"cairn/ingest/reading"
@@ -170,13 +168,11 @@ func (c *completer) choose() ([]chosenStream, error) {
 			add([]uint32{b.Number}, b.Name)
 		}
 	}
-	for _, text := range c.q.Compartments {
-		s, err := c.compartment(text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, s)
+	some, err := c.compartments()
+	if err != nil {
+		return nil, err
 	}
+	all = append(all, some...)
 	slices.SortFunc(all, func(a, b chosenStream) int { return cmp.Compare(a.Slot, b.Slot) })
 	for i := 1; i < len(all); i++ {
 		if all[i].Slot == all[i-1].Slot {
@@ -201,35 +197,63 @@ func (c *completer) namedFields(r *reading.Reading, items int) ([]int, error) {
 	return chooseFields(r, items, c.fields)
 }
 
-// compartment finds the stream of a compartment such as stream/3/data. What is
-// shown are its fields; the envelope's go with those of any other.
-func (c *completer) compartment(text string) (chosenStream, error) {
-	bad := fmt.Errorf("%.60q is no compartment that can be shown: want stream/NUMBER/data or stream/NUMBER/envelope", text)
-	slotText, class, ok := strings.Cut(strings.TrimPrefix(text, "stream/"), "/")
-	slot, err := strconv.ParseUint(slotText, 10, 63)
-	if !ok || err != nil || !strings.HasPrefix(text, "stream/") || class != "data" && class != "envelope" {
-		return chosenStream{}, bad
+// compartments finds the streams of compartments such as stream/3/data, each once.
+// What is shown are the fields of those that were named; the envelope's go with
+// those of any other.
+func (c *completer) compartments() ([]chosenStream, error) {
+	if len(c.q.Compartments) == 0 {
+		return nil, nil
 	}
-	streams := c.l.store.AllStreams()
-	i := slices.IndexFunc(streams, func(s store.Stream) bool { return s.Slot == slot })
-	if i < 0 {
-		return chosenStream{}, fmt.Errorf("there is no stream %d: `cairn device list` shows them", slot)
+	named := map[string]bool{}
+	for _, text := range c.q.Compartments {
+		named[text] = true
 	}
-	show := func(_ *reading.Reading, items int) (shown []int, _ error) {
+	var all []chosenStream
+	for _, s := range c.l.store.AllStreams() {
+		shown := map[uint32]bool{}
+		for _, x := range c.l.store.Compartments(s.Slot) {
+			if named[x.Name] {
+				shown[x.ID] = true
+				delete(named, x.Name)
+			}
+		}
+		if len(shown) > 0 {
+			all = append(all, chosenStream{s, c.nameOf(s.Device), c.fieldsOf(s.Slot, shown)})
+		}
+	}
+	for _, text := range c.q.Compartments {
+		if named[text] {
+			return nil, fmt.Errorf("%.60q is no compartment that can be shown: `cairn compartment list` shows those of streams", text)
+		}
+	}
+	return all, nil
+}
+
+// fieldsOf shows of a stream's readings what is in some of its compartments.
+func (c *completer) fieldsOf(slot uint64, compartments map[uint32]bool) func(*reading.Reading, int) ([]int, error) {
+	return func(r *reading.Reading, items int) (shown []int, _ error) {
 		for index := range items {
-			if at := reading.ClassOf(index); at == reading.Envelope || at == reading.Data && class == "data" {
+			switch reading.ClassOf(index) {
+			case reading.Envelope:
 				shown = append(shown, index)
+			case reading.Data:
+				id, ok := c.l.store.CompartmentOf(slot, r.Measurements[index-reading.IndexData].Name)
+				if ok && compartments[id] {
+					shown = append(shown, index)
+				}
 			}
 		}
 		return shown, nil
 	}
-	name := ""
+}
+
+func (c *completer) nameOf(device uint32) string {
 	for _, b := range c.l.store.Devices() {
-		if b.Number == streams[i].Device {
-			name = b.Name
+		if b.Number == device {
+			return b.Name
 		}
 	}
-	return chosenStream{streams[i], name, show}, nil
+	return ""
 }
 
 // plan is where a stream's range begins and ends in the log.
