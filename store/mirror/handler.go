@@ -152,6 +152,8 @@ func fail(w http.ResponseWriter, err error) {
 		code, err = http.StatusNotFound, errors.New("not found")
 	case errors.Is(err, ErrGone), errors.Is(err, share.ErrShredded):
 		code, err = http.StatusGone, errors.New("it is here no more")
+	case errors.Is(err, store.ErrSealing):
+		code, err = http.StatusServiceUnavailable, store.ErrSealing
 	default:
 		err = errors.New("it cannot be read at this moment") // the reason is no business of others
 	}
@@ -383,7 +385,7 @@ func (h *handler) statements(a *ask) (reply, error) {
 }
 
 func (h *handler) update(a *ask) (reply, error) {
-	b, err := h.src.Update(a.Context())
+	b, err := h.updateOf(a)
 	return reply{octets, cacheNever, b}, err
 }
 
