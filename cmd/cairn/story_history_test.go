@@ -28,6 +28,7 @@ import (
 // Each line is one of
 //
 //	begin TIME                         the clock shows this (RFC 3339)
+//	begin SPAN ago                     that long ago, at a quarter hour's begin
 //	bind NAME KEY=VALUE…               a device with these labels begins a stream
 //	unbind NAME
 //	send SPAN STEP NAME:FIELD=V,…      every STEP for SPAN each device named sends its fields; V|V|… take turns
@@ -57,6 +58,7 @@ func (s *stage) history(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s, line %d: %v", args[2], i+1, err)
 		}
 	}
+	ts.Check(h.sealed())
 	ts.Check(h.stop())
 	dir := filepath.Join(of.Dir, dataDir)
 	if err := os.Remove(dir); !errors.Is(err, fs.ErrNotExist) {
@@ -88,6 +90,11 @@ func (h *historian) line(words []string) error {
 	switch {
 	case verb == "begin" && len(words) == 1:
 		t, err := at(words[0])
+		h.clock = &hurry{now: t, until: t}
+		return err
+	case verb == "begin" && len(words) == 2 && words[1] == "ago":
+		d, err := time.ParseDuration(words[0])
+		t := time.Now().Round(0).Truncate(15 * time.Minute).Add(-d)
 		h.clock = &hurry{now: t, until: t}
 		return err
 	case h.clock == nil:
@@ -138,6 +145,19 @@ func (h *historian) stop() error {
 	err := h.st.Close()
 	h.st = nil
 	return err
+}
+
+// sealed waits until every quarter hour that has ended is sealed.
+func (h *historian) sealed() error {
+	for most := uint64(15 * time.Minute / h.cfg.Window); h.st != nil; {
+		if st := h.st.Status(); st.Batches-st.SealedTo <= most {
+			break
+		}
+		if err := h.st.AllowSigning(context.Background()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // atOnce is less than what makes a store doubt its clock at a start.
