@@ -106,11 +106,11 @@ func (p *pass) offer(ctx context.Context) bool {
 		p.raise(alarmf(FalseBundle, "the own grant's, %d: %w", p.keys.Grant(), err))
 		return false
 	}
-	if !more {
+	if _, err := p.c.Bundle(ctx, p.keys.Grant()); !more && err == nil {
 		return false
 	}
 	if err := p.putBundle(p.keys.Grant(), b); err != nil {
 		p.raise(fmt.Errorf("keep the bundle: %w", err))
 	}
-	return true
+	return more
 }
