@@ -39,6 +39,10 @@ func (v *View) update(ctx context.Context) (*proof.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("update: %w", err)
 	}
+	return v.parseUpdate(b)
+}
+
+func (v *View) parseUpdate(b []byte) (*proof.File, error) {
 	f, err := proof.Decode(b)
 	if err != nil {
 		return nil, &Lie{What: "update file", Err: err}

@@ -80,17 +80,18 @@ func (v *View) Prove(ctx context.Context, q ProofQuery) (*ViewProof, error) {
 
 // viewProver puts one proof file together.
 type viewProver struct {
-	v      *View
-	q      ProofQuery
-	b      *proof.Builder
-	out    *ViewProof
-	update *proof.File
-	heads  []viewHead
-	routes []string
-	last   uint64 // the newest batch that may be shown
-	window int64  // length of the ledger's windows, in ms
-	single map[readingAt]bool
-	ranges map[uint64]*viewRange // by slot
+	v       *View
+	q       ProofQuery
+	b       *proof.Builder
+	out     *ViewProof
+	update  *proof.File
+	heads   []viewHead
+	routes  []string
+	last    uint64 // the newest batch that may be shown
+	window  int64  // length of the ledger's windows, in ms
+	single  map[readingAt]bool
+	singles []*viewBatch          // of the single readings
+	ranges  map[uint64]*viewRange // by slot
 
 	sizes      map[uint64]int // heads in the file: position by size
 	batches    map[uint64]*viewBatch
@@ -199,7 +200,7 @@ func (p *viewProver) walk(ctx context.Context) error {
 			}
 			err := error(nil)
 			if p.single != nil {
-				err = p.readings(ctx, win)
+				err = p.readings(win)
 			} else {
 				err = p.rangeOf(win.sum.Slot).add(p, win)
 			}
@@ -213,7 +214,7 @@ func (p *viewProver) walk(ctx context.Context) error {
 }
 
 // readings adds those readings of a window that were asked for.
-func (p *viewProver) readings(ctx context.Context, w *viewWindow) error {
+func (p *viewProver) readings(w *viewWindow) error {
 	for i := range w.readings {
 		r := &w.readings[i]
 		if _, ok := p.single[readingAt{w.sum.Slot, r.r.Sequence}]; !ok {
@@ -225,9 +226,7 @@ func (p *viewProver) readings(ctx context.Context, w *viewWindow) error {
 			return err
 		}
 		b := p.batch(w)
-		if err := p.anchored(ctx, b, false); err != nil {
-			return err
-		}
+		p.singles = append(p.singles, b)
 		summary := p.b.Summary(proof.Summary{Batch: b.at, Tag: w.tag, Item: w.item, Salt: w.salt, Path: w.path()})
 		p.b.Reading(proof.Reading{Summary: summary, Seq: n.Seq, Width: n.Width, Fields: n.Fields, Hidden: n.Hidden, Run: w.runPath(i)})
 		p.out.Readings++
@@ -265,6 +264,21 @@ func (p *viewProver) numbered(r *viewReading) (n proof.Numbered, err error) {
 
 // finish adds ranges, statements and extensions.
 func (p *viewProver) finish(ctx context.Context) error {
+	var first []uint64
+	for _, b := range p.singles {
+		first = append(first, b.index)
+	}
+	for _, r := range p.ranges {
+		first = append(first, r.ends()...)
+	}
+	if err := p.firstHeads(ctx, first); err != nil {
+		return err
+	}
+	for _, b := range p.singles {
+		if err := p.anchored(ctx, b, false); err != nil {
+			return err
+		}
+	}
 	for _, slot := range sortedKeys(p.ranges) {
 		if err := p.ranges[slot].finish(ctx, p); err != nil {
 			return fmt.Errorf("stream %d: %w", slot, err)

@@ -155,6 +155,9 @@ func (r *viewRange) days(p *viewProver, w *viewWindow) {
 	for w.sum.To >= r.border {
 		target := w.batch
 		for _, h := range p.heads {
+			if _, ok := p.v.src.(updater); ok {
+				break // it will tell which head held this batch first
+			}
 			if h.size > w.batch && len(p.routes) > 0 && len(h.route(p.routes[0])) > 0 {
 				target = h.size - 1
 				break
@@ -168,13 +171,22 @@ func (r *viewRange) days(p *viewProver, w *viewWindow) {
 	}
 }
 
-// finish adds the range to the file.
-func (r *viewRange) finish(ctx context.Context, p *viewProver) error {
+// ends chooses the last window, and lists the batches that show when a part of the
+// range was fixed.
+func (r *viewRange) ends() (all []uint64) {
 	if !r.begun || r.last == nil {
 		return nil
 	}
 	r.proven = true
 	r.choose(r.last, true)
+	return sortedKeys(r.parts)
+}
+
+// finish adds the range to the file.
+func (r *viewRange) finish(ctx context.Context, p *viewProver) error {
+	if !r.proven {
+		return nil
+	}
 	r.r.To = max(r.last.sum.To, r.r.From)
 	ended := r.last.sum.Closed
 	if p.q.To != nil && (ended || r.r.To > r.to) {
