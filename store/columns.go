@@ -30,6 +30,7 @@ import (
 // were: from scheme 1 on they are compressed as a segment is and sealed under the
 // stream's joint key, and left out where no reading has one.
 type columns struct {
+	scheme byte
 	slot   uint64
 	first  uint64
 	n      int
@@ -94,10 +95,11 @@ type column struct {
 	index      int
 	name, unit string
 	kind       byte
+	last       int // place of the last value: from scheme 1 on columns of one name share it
 }
 
 const (
-	columnScaled = 'n' // number × 10^4, delta against the last reading's
+	columnScaled = 'n' // number × 10^4, delta against the last one of that name and unit; of scheme 0 in the same run
 	columnNumber = 'e' // exponent and mantissa
 	columnText   = 't'
 	columnBool   = 'b'
@@ -205,21 +207,24 @@ func (c *columns) addValues(r *stored) {
 		d.row = append(d.row, IndexedMeasurement{i, r.Measurements[i]})
 	}
 	for i := range c.class {
-		c.class[i].add()
+		c.class[i].add(c.scheme)
 	}
 }
 
 // add appends the row.
-func (d *dataColumns) add() {
+func (d *dataColumns) add(scheme byte) {
 	id := d.schema()
 	if n := len(d.runs); n > 0 && d.runs[n-1].id == uint64(id) {
 		d.runs[n-1].n++
 	} else {
 		d.runs = append(d.runs, runLength{uint64(id), 1})
-		d.last = append(d.last[:0], make([]int64, len(d.row))...)
+		if scheme == schemeSite {
+			clear(d.last)
+		}
 	}
 	for i := range d.row {
-		d.values = appendValue(d.values, d.schemas[id][i].kind, d.row[i].Value, &d.last[i])
+		c := &d.schemas[id][i]
+		d.values = appendValue(d.values, c.kind, d.row[i].Value, &d.last[c.last])
 	}
 }
 
@@ -232,10 +237,30 @@ func (d *dataColumns) schema() int {
 	s := make([]column, len(d.row))
 	for i := range d.row {
 		m := &d.row[i]
-		s[i] = column{m.Index, m.Name, m.Unit, columnKind(m.Value)}
+		s[i] = column{m.Index, m.Name, m.Unit, columnKind(m.Value), i}
 	}
 	d.schemas = append(d.schemas, s)
+	d.last = append(d.last, make([]int64, max(0, shareLast(d.schemas)-len(d.last)))...)
 	return len(d.schemas) - 1
+}
+
+// shareLast gives the columns of the newest schemas their places among the last
+// values, one for each name with its unit, and says how many there are.
+func shareLast(schemas [][]column) (places int) {
+	if len(schemas) == 1 { // as nearly always in a commit
+		return len(schemas[0])
+	}
+	at := map[[2]string]int{}
+	for _, s := range schemas {
+		for i := range s {
+			key := [2]string{s[i].name, s[i].unit}
+			if _, ok := at[key]; !ok {
+				at[key] = len(at)
+			}
+			s[i].last = at[key]
+		}
+	}
+	return len(at)
 }
 
 func schemaFits(s []column, row []IndexedMeasurement) bool {
@@ -336,7 +361,7 @@ func (c *columns) envelope(b []byte) []byte {
 }
 
 // data encodes the measurements of one class.
-func (c *columns) data(b []byte, scheme byte, class int) []byte {
+func (c *columns) data(b []byte, class int) []byte {
 	d := &dataColumns{}
 	if class < len(c.class) {
 		d = &c.class[class]
@@ -347,7 +372,7 @@ func (c *columns) data(b []byte, scheme byte, class int) []byte {
 	for _, s := range d.schemas {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		for _, col := range s {
-			if scheme > 0 {
+			if c.scheme > 0 {
 				b = binary.AppendUvarint(b, uint64(col.index))
 			}
 			b = append(appendString(appendString(b, col.name), col.unit), col.kind)
@@ -635,19 +660,22 @@ func decodeRows(b []byte, scheme byte, first uint64, n int, emit func(at int, s 
 	for i := range schemas {
 		schemas[i] = c.schema(scheme)
 	}
+	last := make([]int64, shareLast(schemas))
 	at := 0
 	for _, run := range c.runs(len(schemas), n) {
 		s := schemas[run.id]
 		if uint64(len(s)) > uint64(len(c.b))/run.n { // a value takes a byte at least
 			return fmt.Errorf("data: %w", errColumns)
 		}
-		last := make([]int64, len(s))
+		if scheme == schemeSite {
+			clear(last)
+		}
 		ms := make([]reading.Measurement, len(s)*int(run.n))
 		for range run.n {
 			row := ms[:len(s):len(s)]
 			ms = ms[len(s):]
 			for j, col := range s {
-				row[j] = reading.Measurement{Name: col.name, Unit: col.unit, Value: c.value(col.kind, &last[j])}
+				row[j] = reading.Measurement{Name: col.name, Unit: col.unit, Value: c.value(col.kind, &last[col.last])}
 			}
 			if len(row) == 0 {
 				row = nil
@@ -676,7 +704,7 @@ func (c *cursor) schema(scheme byte) []column {
 			}
 			next = index + 1
 		}
-		s[j] = column{int(index), string(c.bytes()), string(c.bytes()), c.byte()}
+		s[j] = column{int(index), string(c.bytes()), string(c.bytes()), c.byte(), j}
 		if scheme > 0 && s[j].name == "" {
 			c.fail()
 		}

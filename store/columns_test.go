@@ -138,7 +138,7 @@ func TestColumnsRoundTrip(t *testing.T) {
 			}
 			c.add(&want[i])
 		}
-		env, data, evidence := c.envelope(nil), c.data(nil, 0, 0), c.evidence(nil, nil)
+		env, data, evidence := c.envelope(nil), c.data(nil, 0), c.evidence(nil, nil)
 		got, err := decodeThree(env, data, evidence)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
@@ -224,7 +224,7 @@ func FuzzColumns(f *testing.F) {
 		for _, r := range randomRun(rng, 1+rng.IntN(20)) {
 			c.add(&r)
 		}
-		f.Add(c.envelope(nil), c.data(nil, 0, 0), c.evidence(nil, nil))
+		f.Add(c.envelope(nil), c.data(nil, 0), c.evidence(nil, nil))
 	}
 	f.Fuzz(func(t *testing.T, env, data, evidence []byte) {
 		got, err := decodeThree(env, data, evidence)
@@ -244,7 +244,7 @@ func FuzzColumns(f *testing.F) {
 		if c.n != len(got) {
 			return
 		}
-		again, err := decodeThree(c.envelope(nil), c.data(nil, 0, 0), c.evidence(nil, nil))
+		again, err := decodeThree(c.envelope(nil), c.data(nil, 0), c.evidence(nil, nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -192,6 +192,7 @@ func (c *committer) newStream(slot uint64, p compartments) *stream {
 		tag:   ledger.Tag(c.s.opt.Keyring.TagKey(), c.s.keys.id, slot),
 		stats: runStats{bare: p.classes.scheme != schemeSite},
 	}
+	st.cols.scheme = p.classes.scheme
 	st.cols.class = make([]dataColumns, len(p.classes.list))
 	st.cursors = append(st.cursors, c.s.cursor(p.envelope))
 	for _, x := range p.classes.list {

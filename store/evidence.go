@@ -114,7 +114,7 @@ type treeNodes struct {
 }
 
 func (t *treeNodes) Node(level int, index uint64) (merkle.Hash, error) {
-	if level >= nodeLevel {
+	if level >= t.level() {
 		key := t.r.s.keys.streamNode(t.in.slot, level, index)
 		if t.run != nil {
 			key = t.r.s.keys.runNode(t.in.slot, t.run.batch, level, index)
@@ -135,9 +135,18 @@ func (t *treeNodes) Node(level int, index uint64) (merkle.Hash, error) {
 	return merkle.RootOf(t.have[from : from+1<<level]), nil
 }
 
-// load makes the 64 leaves around one again.
+// level is the lowest that is on disk.
+func (t *treeNodes) level() int {
+	if t.run == nil {
+		return t.in.classes.nodeLevel()
+	}
+	return nodeLevel
+}
+
+// load makes the 32 or 64 leaves around one again.
 func (t *treeNodes) load(leaf uint64) error {
-	base := leaf >> nodeLevel << nodeLevel
+	size := t.level()
+	base := leaf >> size << size
 	if t.have != nil && t.base == base {
 		return nil
 	}
@@ -150,7 +159,7 @@ func (t *treeNodes) load(leaf uint64) error {
 			return err
 		}
 	}
-	all, err := t.r.readings(t.in, first+base, min(first+base+1<<nodeLevel, next))
+	all, err := t.r.readings(t.in, first+base, min(first+base+1<<size, next))
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ func (c *streamCheck) run(row *runRow) error {
 			if err != nil {
 				return err
 			}
-			c.tree.AppendCollect(leaf, nodeLevel, func(level int, n uint64, h merkle.Hash) {
+			c.tree.AppendCollect(leaf, c.in.classes.nodeLevel(), func(level int, n uint64, h merkle.Hash) {
 				nodes = append(nodes, nodePut{f.s.keys.streamNode(c.in.slot, level, n), h})
 			})
 			run.AppendCollect(leaf, nodeLevel, func(level int, n uint64, h merkle.Hash) {

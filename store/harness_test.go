@@ -77,6 +77,8 @@ type site struct {
 	opt   Options
 	nodes []*node
 	rng   *rand.Rand
+
+	keepRuns bool // of a benchmark
 }
 
 // node is a device: its key and counter.

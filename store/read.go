@@ -31,7 +31,7 @@ type reader struct {
 		slot uint64
 		row  *runsRow
 	}
-	at             unsealedPlace
+	at unsealedPlace
 }
 
 type hourKey struct {
@@ -174,6 +174,9 @@ func (r *reader) closedNext(slot uint64) (uint64, error) {
 
 // runOf finds the closed run that holds a reading; nil if its window is open.
 func (r *reader) runOf(in *streamInfo, seq uint64) (*runRow, error) {
+	if run, err := r.indexedRun(in.slot, seq); run != nil || err != nil {
+		return run, err
+	}
 	lo, hi := in.opened, r.v.size
 	for lo < hi {
 		mid := lo + (hi-lo)/2

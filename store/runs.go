@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sort"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -427,4 +428,42 @@ func (r *reader) lastRun(slot, b uint64) (*runRow, error) {
 		return open, err
 	}
 	return sealed, nil
+}
+
+// indexedRun finds the sealed run that holds a reading by the index of sealed
+// stretches; nil if it is none, or an earlier version sealed it.
+func (r *reader) indexedRun(slot, seq uint64) (*runRow, error) {
+	if x := r.runs.row; x != nil && r.runs.slot == slot {
+		if run := x.find(seq); run != nil {
+			return run, nil
+		}
+	}
+	_, index, err := r.indexAt(slot, seq)
+	if err != nil || index == nil {
+		return nil, err
+	}
+	val, closer, err := r.snap.Get(r.s.keys.pair(kindRuns, slot, index.Batch))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer closer.Close()
+	x, err := parseRuns(index.Batch, val)
+	if err != nil {
+		return nil, fmt.Errorf("stream %d: %w", slot, err)
+	}
+	r.runs.slot, r.runs.row = slot, x
+	return x.find(seq), nil
+}
+
+// find gives the run that holds a reading.
+func (x *runsRow) find(seq uint64) *runRow {
+	i := sort.Search(len(x.runs), func(i int) bool { return x.runs[i].next > seq })
+	if i == len(x.runs) || x.runs[i].first > seq {
+		return nil
+	}
+	run := x.runs[i]
+	return &run
 }

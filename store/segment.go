@@ -136,7 +136,7 @@ func (s *Store) sealLoop() {
 		}
 	}()
 	for {
-		for {
+		for !s.bench.noSealing && !s.bench.noGroups {
 			did, err := s.sealNext(ctx)
 			if err != nil && ctx.Err() == nil && s.Dead() == nil && !errors.Is(err, ErrClosed) {
 				s.opt.Logger.Error("sealing a quarter hour failed: it is tried again when the next window closes", "error", err)
@@ -335,7 +335,7 @@ func (l *sealer) stream(in *streamInfo) (*sealing, error) {
 	if st := l.streams[in.slot]; st != nil {
 		return st, nil
 	}
-	st := &sealing{columns: columns{class: make([]dataColumns, len(in.classes.list))}}
+	st := &sealing{columns: columns{scheme: in.classes.scheme, class: make([]dataColumns, len(in.classes.list))}}
 	st.slot = in.slot
 	var err error
 	if st.trail, err = l.r.s.sealTrail(l.r, in, l.group.first); err != nil {
@@ -393,7 +393,7 @@ func (l *sealer) flush(in *streamInfo, st *sealing) error {
 	l.parts[in.envelope]++
 	b := blocks{envelope: st.envelope(nil), data: make([][]byte, len(in.classes.list))}
 	for i, x := range in.classes.list {
-		b.data[i] = st.data(nil, scheme, i)
+		b.data[i] = st.data(nil, i)
 		if err := l.put(k.data[i], x.compartment, part, block(nil, in.slot, b.data[i]), nil); err != nil {
 			return err
 		}
@@ -465,6 +465,9 @@ func (l *sealer) finish(c *committer, b *pebble.Batch) error {
 		}
 	}
 	for i := range l.r.v.streams {
+		if s.bench.keepRuns {
+			break
+		}
 		if st := l.streams[l.r.v.streams[i].slot]; st != nil {
 			if err := l.putRuns(b, st.slot); err != nil {
 				return err
@@ -577,33 +580,43 @@ func (r *reader) sealedAt(in *streamInfo, seq uint64) ([]stored, error) {
 	if l := &r.last; l.slot == in.slot && len(l.readings) > 0 && seq >= l.readings[0].Sequence && seq <= l.readings[len(l.readings)-1].Sequence {
 		return l.readings, nil
 	}
-	it, err := r.snap.NewIter(&pebble.IterOptions{LowerBound: r.s.keys.u64(kindIndex, in.slot), UpperBound: r.s.keys.pair(kindIndex, in.slot, seq+1)})
-	if err != nil {
+	first, x, err := r.indexAt(in.slot, seq)
+	if err != nil || x == nil {
 		return nil, err
 	}
-	defer it.Close()
-	if !it.Last() {
-		return nil, it.Error()
-	}
-	val, err := it.ValueAndErr()
-	if err != nil {
-		return nil, err
-	}
-	var x indexRow
-	if err := decodeRow(nil, it.Key(), val, &x); err != nil {
-		return nil, err
-	}
-	if first := binary.BigEndian.Uint64(suffix(it.Key())[8:]); seq >= first+uint64(x.Count) {
-		return nil, nil
-	}
-	out, err := r.openStretch(in, &x)
-	if err == nil && (len(out) != int(x.Count) || out[0].Sequence != binary.BigEndian.Uint64(suffix(it.Key())[8:])) {
+	out, err := r.openStretch(in, x)
+	if err == nil && (len(out) != int(x.Count) || out[0].Sequence != first) {
 		err = fmt.Errorf("%w: stream %d: a segment holds other readings than its index row says", ErrDamaged, in.slot)
 	}
 	if err == nil {
 		r.last = lastSegment{in.slot, out}
 	}
 	return out, err
+}
+
+// indexAt gives the index row of the sealed stretch that holds a reading, and the
+// stretch's first; nil if the reading is not sealed.
+func (r *reader) indexAt(slot, seq uint64) (first uint64, x *indexRow, err error) {
+	it, err := r.snap.NewIter(&pebble.IterOptions{LowerBound: r.s.keys.u64(kindIndex, slot), UpperBound: r.s.keys.pair(kindIndex, slot, seq+1)})
+	if err != nil {
+		return 0, nil, err
+	}
+	defer it.Close()
+	if !it.Last() {
+		return 0, nil, it.Error()
+	}
+	val, err := it.ValueAndErr()
+	if err != nil {
+		return 0, nil, err
+	}
+	x = new(indexRow)
+	if err := decodeRow(nil, it.Key(), val, x); err != nil {
+		return 0, nil, err
+	}
+	if first = binary.BigEndian.Uint64(suffix(it.Key())[8:]); seq >= first+uint64(x.Count) {
+		return 0, nil, nil
+	}
+	return first, x, nil
 }
 
 func (r *reader) openStretch(in *streamInfo, x *indexRow) ([]stored, error) {

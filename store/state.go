@@ -14,9 +14,20 @@ import (
 	"cairn/store/share"
 )
 
-// nodeLevel is the lowest level of stream and run tree nodes on disk: below it
-// hashes are computed again from the readings.
-const nodeLevel = 6
+// nodeLevel is the lowest level of run tree nodes on disk, and of the stream tree's
+// of scheme 0; below it hashes are computed again from the readings. From scheme 1
+// on the stream trees' nodes begin lower, as summaries are made again too.
+const (
+	nodeLevel       = 6
+	streamNodeLevel = 5
+)
+
+func (c *classes) nodeLevel() int {
+	if c.scheme == schemeSite {
+		return nodeLevel
+	}
+	return streamNodeLevel
+}
 
 // ledgerState is the row S.
 type ledgerState struct {

@@ -116,6 +116,12 @@ type Store struct {
 	shut    atomic.Bool  // Close was called
 	noFlush bool         // for tests of bad disks: a flush begins a new log, and where that fails Pebble panics
 
+	bench struct { // what benchmarks leave out; nothing can be read back then
+		noSealing bool // commits stand in the clear, and quarter hours stay as they are
+		noGroups  bool // quarter hours stay as they are
+		keepRuns  bool // rows n stay
+	}
+
 	full      atomic.Bool
 	dead      atomic.Pointer[error]
 	died      chan struct{} // closed when dead is set
