@@ -39,9 +39,6 @@ const (
 	Unreachable      Kind = "unreachable"         // the source did not answer
 )
 
-// lasting reports whether an alarm stays whatever the source says later.
-func (k Kind) lasting() bool { return k == Fork || k == OldKey || k == TwoKeys }
-
 // Alarm is one thing that is wrong. As an error it is why a pass did not go on.
 type Alarm struct {
 	Kind Kind   `json:"kind"`

@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -387,5 +386,4 @@ func TestLate(t *testing.T) {
 	if a := c.Late(3); a == nil || a.Kind != LateCheckpoint {
 		t.Errorf("got %v after three windows, want it late", a)
 	}
-	_ = fmt.Sprint(now)
 }

@@ -26,7 +26,6 @@ type site struct {
 	t      *testing.T
 	id     Identity
 	key    ed25519.PrivateKey // the newest log key
-	random *bytes.Buffer
 	trees  map[string]*share.Tree
 	ids    map[string]uint32
 	start  int64 // Unix milliseconds of the first window
