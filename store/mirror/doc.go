@@ -42,6 +42,7 @@
 //	sealed/<first>/<hex>            another object of the group
 //	sealed/statements?from=A&to=B   leaf hashes, 32 bytes each, at most 65,536
 //	sealed/update                   404 if nothing is anchored
+//	sealed/update?of=A,B,…          of at most 512 batches, what the anchors are that held each first
 //	sealed/grants                   JSON array of the grants whose bundles there are
 //	sealed/grants/<n>               a bundle
 //
