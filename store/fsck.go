@@ -52,6 +52,7 @@ const maxFindings = 100
 func (s *Store) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
 	f := &fsck{reader: s.reader(), ctx: ctx, opt: o, open: map[uint64]uint64{}}
 	defer f.close()
+	f.made = new(streamGroups) // what was made before may since be damaged
 	for i := range f.v.streams {
 		f.total += f.v.size / uint64(len(f.v.streams))
 		if n, err := f.closedNext(uint64(i)); err == nil {

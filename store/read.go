@@ -25,7 +25,7 @@ type reader struct {
 	last lastSegment
 
 	group, sealing groupRow // whose row was read last; that which is being sealed
-	made           map[streamGroupKey]*streamGroup
+	made           *streamGroups
 	windows        map[uint64]*windowRow
 	runs           struct { // the row r that was read last
 		slot uint64
@@ -44,7 +44,7 @@ type hourKey struct {
 // snapshot, maybe sealed meanwhile.
 func (s *Store) reader() *reader {
 	v := s.view.Load()
-	return &reader{s: s, v: v, snap: s.db.NewSnapshot(), keys: map[hourKey]*hourKeys{}, curs: map[uint32]*share.Cursor{}}
+	return &reader{s: s, v: v, snap: s.db.NewSnapshot(), made: &s.sealed, keys: map[hourKey]*hourKeys{}, curs: map[uint32]*share.Cursor{}}
 }
 
 func (r *reader) close() { r.snap.Close() }

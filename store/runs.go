@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sort"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -197,7 +198,14 @@ type streamGroup struct {
 	leaves []merkle.Hash // by batch, from the group's first on
 }
 
-// maxStreamGroups bounds those that a reader keeps, each of a kilobyte or two.
+// streamGroups keeps those that were made last: neighbours in a batch's tree are
+// asked for again by whoever proves the next batch. They never change.
+type streamGroups struct {
+	mu     sync.Mutex // covers groups
+	groups map[streamGroupKey]*streamGroup
+}
+
+// maxStreamGroups bounds those kept, each of a kilobyte or two.
 const maxStreamGroups = 2048
 
 type streamGroupKey struct{ slot, group uint64 }
@@ -206,17 +214,26 @@ type streamGroupKey struct{ slot, group uint64 }
 // readings. That takes those of the group and up to 63 before them.
 func (r *reader) streamGroup(in *streamInfo, group uint64) (*streamGroup, error) {
 	at := streamGroupKey{in.slot, group}
-	if g := r.made[at]; g != nil {
+	c := r.made
+	c.mu.Lock()
+	g := c.groups[at]
+	c.mu.Unlock()
+	if g != nil {
 		return g, nil
 	}
 	g, err := r.makeStreamGroup(in, group)
 	if err != nil {
 		return nil, fmt.Errorf("summaries of stream %d from batch %d on: %w", in.slot, group, err)
 	}
-	if r.made == nil || len(r.made) >= maxStreamGroups {
-		r.made = map[streamGroupKey]*streamGroup{}
+	if group+uint64(len(g.leaves)) > r.v.size {
+		return g, nil // the view may not know yet that the stream was closed in it
 	}
-	r.made[at] = g
+	c.mu.Lock()
+	if c.groups == nil || len(c.groups) >= maxStreamGroups {
+		c.groups = map[streamGroupKey]*streamGroup{}
+	}
+	c.groups[at] = g
+	c.mu.Unlock()
 	return g, nil
 }
 

@@ -137,6 +137,7 @@ type Store struct {
 	com  *committer           // owned by its goroutine
 
 	starts  startTable
+	sealed  streamGroups
 	openers sync.Map // openerKey → *frame.Opener
 }
 
