@@ -22,25 +22,27 @@
 // # Keys
 //
 // Every key begins with the ledger's 32-byte id and one byte of kind; numbers
-// are big-endian. Every value begins with a format byte (1; that of S is 2 once
-// the log key was changed, so that a program which does not know of such changes
-// refuses). Values marked sealed are AES-256-GCM under the keyring's local key,
+// are big-endian. Every value begins with a format byte: 1, or 2 where it says more
+// than it used to, so that a program which does not know of that refuses: S once
+// the log key was changed, s from scheme 1 on, c with any number of classes, g and
+// H of objects. Values marked sealed are AES-256-GCM under the keyring's local key,
 // bound to their key.
 //
 //	S                           ledger state: open window, sizes, last stamp          sealed
-//	s slot(8)                   stream: device, compartments, tree frontiers, counters sealed
+//	s slot(8)                   stream: device, compartments, rules, tree frontiers, counters sealed
 //	d number(4)                 device: binding, last counter, last frame's digest     sealed
 //	I n(8)                      the n-th start's incarnation (16)
 //	c number(8)                 commit record: signed intake head, record roots, sealed columns
 //	k number(8)                 intake head and signature of a commit whose hour is sealed
-//	g hour(4) first batch(8) compartment(4) part(4)   segment: sealed columns of one quarter hour
+//	g hour(4) first batch(8) compartment(4) part(4)   segment: SHA-256 of its object, sealed columns
 //	i slot(8) first seq(8)      where a sealed run of readings lies: hour, first batch, part, count
-//	H first batch(8)            a sealed quarter hour: hour, last batch, the batch that lists it
+//	H first batch(8)            a sealed quarter hour: hour, last batch, the batch that lists it, nonce, pad
 //	h batch(8)                  batch header, as hashed
 //	w batch(8)                  window: from, to, commits, start, gap, and what its header hides
-//	n slot(8) batch(8)          non-empty run: count, stream root, summary's leaf
+//	n slot(8) batch(8)          non-empty run: count, stream root, summary's leaf; until it is sealed
+//	r slot(8) first batch(8)    the sealed runs of one quarter hour: counts
 //	N slot(8) batch(8) level(1) index(8)   run tree nodes, level 6 and up
-//	t slot(8) level(1) index(8)            stream tree nodes, level 6 and up
+//	t slot(8) level(1) index(8)            stream tree nodes, level 5 and up (scheme 0: 6)
 //	B batch(8)                  the batch tree's nodes at level min(4, depth)
 //	l level(1) index(8)         log nodes
 //	y number(8)                 statement                                               sealed
@@ -48,6 +50,24 @@
 //	K n(8)                      log key n+2: its statement, first batch, first commit         sealed
 //	p                           newest signed checkpoint
 //	j len(1) route key          a route's journal: its anchors, and what its chain keeps
+//
+// # Compartments
+//
+// A stream has an envelope and one data compartment or more, fixed at its binding:
+// Rule says which measurements go where. Scheme 1, which all new streams have,
+// salts items 0 and 6 and the decoys under a key joined of the site's and all of
+// the stream's (share.Joint), and seals kept frames under it, so that shredding any
+// one of them leaves nothing to test guesses against; a summary's rest names no
+// values and opens with the envelope. Streams of scheme 0 stay as they were bound.
+//
+// # Objects
+//
+// What leaves the site of a sealed quarter hour are objects: of every open stream
+// and each of its compartments one at least, also where nothing came, one of the
+// site if there is evidence, and the group's own. The site keeps each one's hash,
+// which a later header lists, and its sealed content; SealedObject makes padding,
+// hidden hashes and random bytes again and holds the result against the hash.
+// OpenEnvelopePart and OpenDataPart read what an audience opened.
 //
 // # Log keys
 //
@@ -65,9 +85,9 @@
 // and then (at a quarter hour's end, and every 200,000 readings); a start reads
 // them and appends the record roots of the commits that came after. Sealing a
 // quarter hour writes its segments first and then, in one batch, their index,
-// the hour's row and the deletion of its commits: a crash before that leaves
-// segments that nothing points to, and the next start writes them again under
-// the same keys. A new stream's keys are in the keyring before its rows are
+// the hour's row, the rows r and the deletion of its commits and rows n: a crash
+// before that leaves segments that nothing points to, and the next start writes
+// them again under other random bytes, as the nonce is drawn for each sealing. A new stream's keys are in the keyring before its rows are
 // here; after a crash in between nobody uses them. So it is with another log key:
 // the commit of its statement is the switch, and a key that never came to be named
 // goes with the next change.
