@@ -213,6 +213,7 @@ type hourKeys struct {
 	envelope      share.HourKey
 	data          []share.HourKey // by class
 	joint         share.HourKey   // from scheme 1 on
+	lost          []bool          // by class: its key was shredded; nil where none was
 	summary, rest saltBlock
 
 	salts  reading.Salts
@@ -221,6 +222,8 @@ type hourKeys struct {
 
 type saltBlock interface{ Encrypt(dst, src []byte) }
 
+// newHourKeys takes blank keys for those of classes that were shredded: there are
+// no blocks for what hangs on them, nor a joint key.
 func newHourKeys(slot uint64, c *classes, hour share.Hour, site, env share.HourKey, data []share.HourKey, incarnation [16]byte) *hourKeys {
 	k := &hourKeys{hour: hour, envelope: env, data: data, summary: env.SaltBlock("summary", slot, incarnation)}
 	if c.scheme == schemeSite {
@@ -230,12 +233,18 @@ func newHourKeys(slot uint64, c *classes, hour share.Hour, site, env share.HourK
 	}
 	k.blocks = make([]cipher.Block, len(data))
 	for i := range data {
-		k.blocks[i] = data[i].SaltBlock("field", slot, incarnation)
+		if data[i] != (share.HourKey{}) {
+			k.blocks[i] = data[i].SaltBlock("field", slot, incarnation)
+			continue
+		}
+		if k.lost == nil {
+			k.lost, k.joint = make([]bool, len(data)), share.HourKey{}
+		}
+		k.lost[i] = true
 	}
-	k.salts = reading.Salts{
-		Envelope: env.SaltBlock("field", slot, incarnation),
-		Data:     k.blocks[c.home],
-		Site:     k.joint.SaltBlock("field", slot, incarnation),
+	k.salts = reading.Salts{Envelope: env.SaltBlock("field", slot, incarnation), Data: k.blocks[c.home]}
+	if k.lost == nil {
+		k.salts.Site = k.joint.SaltBlock("field", slot, incarnation)
 	}
 	return k
 }

@@ -158,6 +158,7 @@ type stored struct {
 	form        form
 	payload     []byte // aliases
 	class       []byte // of each measurement; nil where all are of one
+	left        *left  // where compartments of it were shredded; measurements of these are blank
 }
 
 // add appends the next reading: sequences must be consecutive.

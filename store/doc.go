@@ -49,6 +49,9 @@
 //	Y level(1) index(8)         statement tree nodes
 //	K n(8)                      log key n+2: its statement, first batch, first commit         sealed
 //	p                           newest signed checkpoint
+//	x hour(4) first batch(8) envelope(4) part(4)   hidden part of an envelope whose data was shredded   sealed
+//	X hour(4) first batch(8) envelope(4) part(4)   record roots and summaries of a shredded envelope    sealed
+//	z                           a shredding that is not through                              sealed
 //	j len(1) route key          a route's journal: its anchors, and what its chain keeps
 //
 // # Compartments
@@ -91,6 +94,26 @@
 // here; after a crash in between nobody uses them. So it is with another log key:
 // the commit of its statement is the switch, and a key that never came to be named
 // goes with the next change.
+//
+// # Shredding
+//
+// Shred forgets the keys of whole sealed quarter hours of a stream's compartments.
+// With any of them the stream's joint key goes, and so do the salts of items 0 and
+// 6 and of decoys and the payloads that show a frame again: nobody can test a guess
+// against what stays. What everything above is made of is kept first, in rows x
+// (the hashes that an envelope's object hides) and X (record roots, summaries, the
+// newest counter), so that what is left is shown and proven as before. A row g
+// keeps the hash that a header lists, and loses its content.
+//
+// Rows under the local key hold digests of frames and whatever else was never
+// meant for others, and old tables may hold old versions of them. So the keyring
+// gets another local key, and all of them are written under it.
+//
+// The row z is written with the statement. A start that finds it goes on: with the
+// keyring's change where the keys are still there, with the rows where there are two
+// local keys, and with deleting and compacting in any case. A crash before the
+// statement leaves rows x and X that say nothing new. A keyring of after it does not
+// open data of before it, nor the other way round: back up both anew.
 //
 // An orderly Close leaves everything in tables, whose checksums tell a damaged
 // byte. After a kill the newest commits lie in the write-ahead log alone, and

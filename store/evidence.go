@@ -9,7 +9,9 @@ import (
 )
 
 // Evidence is all that proves one reading, up to the header of its batch. What
-// of it is shown to whom is the caller's choice.
+// of it is shown to whom is the caller's choice. Of a reading that was shredded in
+// part, items that were have neither bytes nor salt, their measurements are blank,
+// and Leaves ends with the last item's.
 type Evidence struct {
 	Slot, Seq uint64
 	Tag       [12]byte
@@ -18,6 +20,7 @@ type Evidence struct {
 	Salts     [][16]byte    // of the items
 	Leaves    []merkle.Hash // of the record tree, decoys included
 	Frame     []byte        // wire frame or line; nil if there was none
+	shredded                // where compartments of it were shredded: see Cover
 
 	Batch       uint64
 	First, Next uint64        // sequence numbers of its run
@@ -73,6 +76,9 @@ func (r *reader) record(in *streamInfo, e *Evidence) error {
 		return err
 	}
 	st := &all[0]
+	if st.left != nil {
+		return r.leftRecord(in, st, e)
+	}
 	if e.Frame, err = r.frameOf(st); err != nil {
 		return err
 	}
@@ -159,16 +165,39 @@ func (t *treeNodes) load(leaf uint64) error {
 			return err
 		}
 	}
-	all, err := t.r.readings(t.in, first+base, min(first+base+1<<size, next))
+	have, err := t.r.leaves(t.in, first+base, min(first+base+1<<size, next))
 	if err != nil {
 		return err
 	}
+	t.base, t.have = base, have
+	return nil
+}
+
+// leaves gives the leaves of a stream's readings from…to-1, also of those that
+// were shredded.
+func (r *reader) leaves(in *streamInfo, from, to uint64) ([]merkle.Hash, error) {
 	var h reading.Hasher
-	t.base, t.have = base, make([]merkle.Hash, len(all))
-	for i := range all {
-		if t.have[i], err = t.r.leaf(t.in, &h, &all[i]); err != nil {
-			return err
+	out := make([]merkle.Hash, 0, to-min(from, to))
+	for at := from; at < to; at = from + uint64(len(out)) {
+		gone, err := r.goneLeaves(in, at, to)
+		if err != nil {
+			return nil, err
+		}
+		if len(gone) > 0 {
+			out = append(out, gone...)
+			continue
+		}
+		all, err := r.stretch(in, at, to)
+		if err != nil {
+			return nil, err
+		}
+		for i := range all {
+			leaf, err := r.leaf(in, &h, &all[i])
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, leaf)
 		}
 	}
-	return nil
+	return out, nil
 }

@@ -37,6 +37,9 @@ type FsckReport struct {
 	Statements uint64   `json:"statements"`
 	Commits    uint64   `json:"commits"`
 	Heads      int      `json:"heads"`
+	Shredded   []string `json:"shredded,omitempty"` // what was, and by which statement
+	Left       uint64   `json:"shredded_in_part,omitempty"`
+	Gone       uint64   `json:"shredded_as_a_whole,omitempty"` // readings
 	Findings   []string `json:"findings,omitempty"`
 	More       int      `json:"more_findings,omitempty"` // beyond those listed
 }
@@ -59,7 +62,7 @@ func (s *Store) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
 			f.total += n
 		}
 	}
-	for _, step := range []func() error{f.streams, f.batches, f.statements, f.commitRecords, f.groups, f.objects, f.keptHeads, f.journals, f.heads} {
+	for _, step := range []func() error{f.streams, f.batches, f.statements, f.commitRecords, f.groups, f.objects, f.shreddings, f.keptHeads, f.journals, f.heads} {
 		err := step()
 		if errors.Is(err, ErrDamaged) || pebble.IsCorruptionError(err) {
 			f.find("it cannot be read further: %s", firstLine(err.Error()))
@@ -153,25 +156,23 @@ func (c *streamCheck) run(row *runRow) error {
 	var nodes []nodePut
 	c.stats.begin()
 	for at := row.first; at < row.next; {
-		all, err := f.readings(c.in, at, min(at+4096, row.next))
+		leaves, all, err := c.leaves(at, min(at+4096, row.next), &w.Window)
 		if err != nil {
 			return err
 		}
-		for i := range all {
-			leaf, err := c.leaf(&all[i], &w.Window)
-			if err != nil {
-				return err
-			}
+		for _, leaf := range leaves {
 			c.tree.AppendCollect(leaf, c.in.classes.nodeLevel(), func(level int, n uint64, h merkle.Hash) {
 				nodes = append(nodes, nodePut{f.s.keys.streamNode(c.in.slot, level, n), h})
 			})
 			run.AppendCollect(leaf, nodeLevel, func(level int, n uint64, h merkle.Hash) {
 				nodes = append(nodes, nodePut{f.s.keys.runNode(c.in.slot, row.batch, level, n), h})
 			})
+		}
+		for i := range all {
 			c.stats.add(&all[i].Reading)
 		}
-		at += uint64(len(all))
-		f.rep.Readings += uint64(len(all))
+		at += uint64(len(leaves))
+		f.rep.Readings += uint64(len(leaves))
 	}
 	for _, n := range nodes {
 		if h, err := getHash(f.snap, n.key); err != nil || h != n.hash {
@@ -183,6 +184,34 @@ func (c *streamCheck) run(row *runRow) error {
 		return nil // its batch's tree is held against the header
 	}
 	return c.summary(row, &w.Window, run.Root())
+}
+
+// leaves gives the leaves of readings, and the readings but for those that were
+// shredded as a whole.
+func (c *streamCheck) leaves(from, to uint64, w *window) (leaves []merkle.Hash, all []stored, err error) {
+	f := c.f
+	if leaves, err = f.goneLeaves(c.in, from, to); err != nil {
+		return nil, nil, err
+	}
+	if n := uint64(len(leaves)); n > 0 {
+		f.rep.Gone += n
+		_, err = f.goneCarry(c.in, &c.stats, from+n-1) // for the first that is left
+		return leaves, nil, err
+	}
+	if all, err = f.stretch(c.in, from, to); err != nil {
+		return nil, nil, err
+	}
+	for i := range all {
+		leaf, err := c.leaf(&all[i], w)
+		if err != nil {
+			return nil, nil, err
+		}
+		if all[i].left != nil {
+			f.rep.Left++
+		}
+		leaves = append(leaves, leaf)
+	}
+	return leaves, all, nil
 }
 
 func (c *streamCheck) leaf(st *stored, w *window) (merkle.Hash, error) {
@@ -198,6 +227,9 @@ func (c *streamCheck) leaf(st *stored, w *window) (merkle.Hash, error) {
 
 func (c *streamCheck) summary(row *runRow, w *window, root merkle.Hash) error {
 	f := c.f
+	if leaf, gone, err := f.goneSummary(c.in, w, row.batch); gone || err != nil {
+		return c.goneSummary(row, leaf, err)
+	}
 	inc, err := f.s.start(w.Start)
 	if err != nil {
 		return err
@@ -218,6 +250,22 @@ func (c *streamCheck) summary(row *runRow, w *window, root merkle.Hash) error {
 		f.find("stream %d, batch %d: the readings give another hidden digest", c.in.slot, row.batch)
 	case leaf != row.leaf:
 		f.find("stream %d, batch %d: the readings give another summary", c.in.slot, row.batch)
+	}
+	return nil
+}
+
+// goneSummary holds what was kept of a run whose envelope was shredded against its
+// row. That it was so all along, the batch's root tells.
+func (c *streamCheck) goneSummary(row *runRow, leaf merkle.Hash, err error) error {
+	if err != nil {
+		return err
+	}
+	f := c.f
+	if c.tree.Root() != row.stream {
+		f.find("stream %d, batch %d: what was kept of shredded readings gives another stream root", c.in.slot, row.batch)
+	}
+	if leaf != row.leaf {
+		f.find("stream %d, batch %d: another summary was kept of it", c.in.slot, row.batch)
 	}
 	return nil
 }
@@ -424,7 +472,9 @@ func (f *fsck) commitRecord(rec *record, prev []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := f.s.openDevices(rec, rest); err != nil {
+	// After a shredding those of before the last frontiers, which nobody reads any
+	// more, may be under a local key that is gone.
+	if _, err := f.s.openDevices(rec, rest); err != nil && (rec.number >= f.v.state.SnapCommit || len(f.s.Shredded()) == 0) {
 		return err
 	}
 	if err := f.openSequence(rec); err != nil {

@@ -149,7 +149,7 @@ func (f *fsck) objects() error {
 			return false, err
 		}
 		for i := range segments {
-			if _, err := f.object(segments[i].key); err != nil {
+			if err := f.segment(segments[i].key); err != nil {
 				f.find("%v", err)
 			}
 		}

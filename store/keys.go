@@ -30,6 +30,9 @@ const (
 	kindCheckpoint = 'p'
 	kindLogKey     = 'K'
 	kindJournal    = 'j'
+	kindHidden     = 'x'
+	kindRoots      = 'X'
+	kindShred      = 'z'
 )
 
 // format is the first byte of every value, but for those that came to say more: a
@@ -88,6 +91,14 @@ func (k keyspace) segment(s segmentKey) []byte {
 	b := binary.BigEndian.AppendUint64(k.u32(kindSegment, s.Hour), s.First)
 	b = binary.BigEndian.AppendUint32(b, s.Compartment)
 	return binary.BigEndian.AppendUint32(b, s.Part)
+}
+
+// part is the key of what is kept of a shredded part of a stream, which its
+// envelope's segment names.
+func (k keyspace) part(kind byte, s segmentKey) []byte {
+	b := k.segment(s)
+	b[32] = kind
+	return b
 }
 
 // segments bounds the keys of one sealed group.

@@ -354,6 +354,11 @@ func (r *reader) hiddenOf(key segmentKey, packed []byte) ([]byte, error) {
 	if err != nil || slot != in.slot {
 		return nil, fmt.Errorf("%w: the envelope of stream %d: %w", ErrDamaged, in.slot, errColumns)
 	}
+	if n > 0 {
+		if hidden, err := r.keptHidden(in, key); hidden != nil || err != nil {
+			return hidden, err
+		}
+	}
 	t, err := r.trailAt(in, first)
 	if err != nil || n == 0 {
 		if err != nil {

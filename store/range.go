@@ -9,12 +9,14 @@ import (
 	"cairn/store/share"
 )
 
-// Shown is one reading with all of its record tree, as in Evidence.
+// Shown is one reading with all of its record tree, as in Evidence, also where
+// compartments of it were shredded.
 type Shown struct {
 	Reading reading.Reading
 	Items   [][]byte      // 0…N
 	Salts   [][16]byte    // of the items
 	Leaves  []merkle.Hash // of the record tree, decoys included
+	shredded
 }
 
 // StreamPeaks gives the roots of the complete subtrees that the first n readings
@@ -100,6 +102,10 @@ type shower struct {
 }
 
 func (s *shower) show(st *stored) error {
+	if st.left != nil {
+		return s.showLeft(st)
+	}
+	s.shown.shredded = shredded{}
 	if err := s.r.complete(st); err != nil {
 		return err
 	}

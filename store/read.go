@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -31,7 +32,11 @@ type reader struct {
 		slot uint64
 		row  *runsRow
 	}
-	at unsealedPlace
+	at       unsealedPlace
+	lastGone struct {
+		key segmentKey
+		row *goneRow
+	}
 }
 
 type hourKey struct {
@@ -49,14 +54,17 @@ func (s *Store) reader() *reader {
 
 func (r *reader) close() { r.snap.Close() }
 
-// Found is a reading that a query met.
+// Found is a reading that a query met. Of one that was shredded in part it has
+// what is left, without the measurements and the frame that are not.
 type Found struct {
 	reading.Reading
-	Slot uint64
+	Slot     uint64
+	Shredded []string // the compartments whose part of it was shredded
 }
 
 // Query visits a device's readings with received in [from, to) ms, stream after
 // stream, in order of received within each, until fn says that it wants no more.
+// Readings that were shredded as a whole are passed over: Shredded names them.
 func (s *Store) Query(ctx context.Context, device uint32, from, to int64, fn func(*Found) (more bool, err error)) error {
 	r := s.reader()
 	defer r.close()
@@ -90,6 +98,12 @@ func (r *reader) query(ctx context.Context, in *streamInfo, from, to int64, fn f
 			return true, nil
 		}
 		for at := run.first; at < run.next; { // a run may be too long for the memory
+			if next, err := r.overShredded(in, at); err != nil {
+				return false, err
+			} else if next > at {
+				at = next
+				continue
+			}
 			all, err := r.stretch(in, at, run.next)
 			if err != nil {
 				return false, err
@@ -105,7 +119,7 @@ func (r *reader) query(ctx context.Context, in *streamInfo, from, to int64, fn f
 				if err := r.complete(&all[i]); err != nil {
 					return false, err
 				}
-				if more, err := fn(&Found{all[i].Reading, in.slot}); err != nil || !more {
+				if more, err := fn(r.found(in, &all[i])); err != nil || !more {
 					return false, err
 				}
 			}
@@ -374,7 +388,9 @@ func (r *reader) hourKeys(in *streamInfo, hour share.Hour, incarnation [16]byte)
 	}
 	data := make([]share.HourKey, len(in.classes.list))
 	for i, x := range in.classes.list {
-		if data[i], err = r.cursor(x.compartment).Hour(hour); err != nil {
+		if data[i], err = r.cursor(x.compartment).Hour(hour); errors.Is(err, ErrShredded) && in.classes.scheme != schemeSite {
+			data[i] = share.HourKey{}
+		} else if err != nil {
 			return nil, fmt.Errorf("stream %d %s key: %w", in.slot, x.name, err)
 		}
 	}
@@ -452,6 +468,9 @@ func (r *reader) frameOf(st *stored) ([]byte, error) {
 
 // leaf computes a reading's leaf again, from its fields up.
 func (r *reader) leaf(in *streamInfo, h *reading.Hasher, st *stored) (merkle.Hash, error) {
+	if st.left != nil {
+		return r.leftLeaf(in, st)
+	}
 	if err := r.complete(st); err != nil {
 		return noHash, err
 	}

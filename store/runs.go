@@ -308,6 +308,12 @@ func (s *summaries) next(batch uint64, run *runRow) (merkle.Hash, error) {
 		sum.Next, rest = run.next, s.stats.rest(w.Window.gaps())
 	}
 	sum.Stream = s.tree.Root()
+	if leaf, gone, err := s.r.goneSummary(s.in, &w.Window, batch); gone || err != nil {
+		if run != nil {
+			run.stream, run.leaf, run.sealed = sum.Stream, leaf, false
+		}
+		return leaf, err
+	}
 	inc, err := s.r.s.start(w.Window.Start)
 	if err != nil {
 		return noHash, err
@@ -331,6 +337,17 @@ func (s *summaries) take(run *runRow) (merkle.Hash, error) {
 	var tree merkle.Tree
 	s.stats.begin()
 	for at := run.first; at < run.next; {
+		gone, err := s.r.goneLeaves(s.in, at, run.next)
+		if err != nil {
+			return noHash, err
+		}
+		for _, leaf := range gone {
+			s.tree.Append(leaf)
+			tree.Append(leaf)
+		}
+		if at += uint64(len(gone)); len(gone) > 0 {
+			continue
+		}
 		all, err := s.r.stretch(s.in, at, run.next)
 		if err != nil {
 			return noHash, err

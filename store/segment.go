@@ -635,10 +635,17 @@ func (r *reader) openStretch(in *streamInfo, x *indexRow) ([]stored, error) {
 		return nil, err
 	}
 	for i, c := range in.classes.list {
+		if k.lost != nil && k.lost[i] {
+			continue
+		}
 		key.Compartment = c.compartment
 		if b.data[i], err = r.openSegment(k.data[i], key, in.slot); err != nil {
 			return nil, err
 		}
+	}
+	if k.lost != nil {
+		key.Compartment = in.envelope
+		return r.openLeft(in, key, b)
 	}
 	key.Compartment, key.Part = share.Site, x.SitePart
 	if b.evidence, err = r.openSite(site, key, in.slot, b.envelope); err != nil {
@@ -680,6 +687,8 @@ func (r *reader) openContent(k share.HourKey, key segmentKey) ([]byte, error) {
 		if plain, err = k.OpenMessage(nil, purposeSegment, &random, r.s.segmentAAD(key), val[33:]); err == nil {
 			plain, err = unpack(plain)
 		}
+	case len(val) == 33 && val[0] == formatObject:
+		err = errGone
 	case len(val) >= 33 && val[0] == formatObject:
 		if plain, err = r.openPacked(k, key, val); err == nil {
 			plain, err = unpackContent(plain)

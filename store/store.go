@@ -128,6 +128,7 @@ type Store struct {
 	opening   atomic.Bool   // Pebble is being opened
 	wg        sync.WaitGroup
 	sealReady chan struct{}
+	shredding sync.Mutex // one at a time; taken before sealing
 	sealing   sync.Mutex // one quarter hour at a time; covers trails
 	trails    map[uint64]*trail
 	live      liveGroups
@@ -260,8 +261,9 @@ func Open(o Options) (*Store, error) {
 		s.db.Close()
 		return nil, err
 	}
-	s.wg.Add(1)
+	s.wg.Add(2)
 	go func() { defer s.wg.Done(); s.sealLoop() }()
+	go func() { defer s.wg.Done(); s.goOnShredding() }()
 	go s.com.run()
 	return s, nil
 }
@@ -290,7 +292,7 @@ func prepare(o Options) (*Store, error) {
 		return nil, err
 	}
 	pub := o.Keyring.LogKey().Public().(ed25519.PublicKey)
-	local, err := newLocalSeal(o.Keyring.LocalKey())
+	local, err := newLocalSeal(o.Keyring.LocalKeys())
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 
 	"cairn/ingest/frame"
@@ -150,8 +151,15 @@ const carryMost = 1024
 // that has one.
 func (r *reader) carry(in *streamInfo, stats *runStats, first uint64) error {
 	for n := uint64(1); first > 0; n = min(2*n, carryMost) {
+		if done, err := r.goneCarry(in, stats, first-1); done || err != nil {
+			return err
+		}
 		from := first - min(n, first)
 		all, err := r.readings(in, from, first)
+		if errors.Is(err, ErrShredded) && from < first-1 {
+			n, from = 1, first-1
+			all, err = r.readings(in, from, first)
+		}
 		if err != nil {
 			return err
 		}
@@ -273,6 +281,9 @@ func (r *reader) slotLeaf(slot uint64, w *windowRow, batch uint64) (merkle.Hash,
 		return newDecoys(site, inc, batch).leaf(slot), nil
 	}
 	in := &r.v.streams[slot]
+	if leaf, ok, err := r.goneSummary(in, &w.Window, batch); ok || err != nil {
+		return leaf, err
+	}
 	run, ok, err := r.run(slot, batch)
 	if err == nil && ok {
 		err = r.fill(in, &run)

@@ -222,6 +222,17 @@ func (t *Tree) Cover(from, until Hour) ([]Node, error) {
 	return out, nil
 }
 
+// First is the first hour that the tree has: 0 where nothing was shredded,
+// [Hours] where nothing is left.
+func (t *Tree) First() Hour {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if len(t.nodes) == 0 {
+		return 1 << t.depth
+	}
+	return t.nodes[0].first(t.depth)
+}
+
 // cover appends the smallest set of nodes at or below n for from ≤ h < until.
 func (t *Tree) cover(out []Node, n *Node, from, until Hour) []Node {
 	first, end := n.first(t.depth), n.until(t.depth)
