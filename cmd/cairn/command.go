@@ -85,7 +85,7 @@ func (c *command) root() *cobra.Command {
 	root.AddCommand(c.initCommand(), c.runCommand(), c.statusCommand(), c.deviceCommand(), c.ledgerCommand(), c.frameCommand(),
 		c.grantCommand(), c.compartmentCommand(),
 		c.openCommand(),
-		c.queryCommand(), c.proveCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(), c.witnessCommand(), c.escrowCommand(),
+		c.queryCommand(), c.proveCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(), c.witnessCommand(), c.escrowCommand(), c.shredCommand(),
 		c.mirrorCommand(),
 		c.ipfsCommand(),
 		c.keyCommand(), c.bitcoinCommand(), c.contractCommand(), c.fsckCommand(), c.versionCommand())

@@ -381,7 +381,10 @@ func (c *completer) readings(ctx context.Context, s *chosenStream, p *plan, r *p
 		if err != nil {
 			return fmt.Errorf("reading %d: %w", e.Reading.Sequence, err)
 		}
-		n := proof.Numbered{Seq: e.Reading.Sequence, Width: len(e.Leaves), Hidden: proof.Cover(e.Leaves, shown), Fields: make([]proof.Field, 0, len(shown))}
+		if shown, err = leftOf(e.Items, shown, e.Shredded, false); err != nil {
+			return fmt.Errorf("reading %d: %w", e.Reading.Sequence, err)
+		}
+		n := proof.Numbered{Seq: e.Reading.Sequence, Width: e.Width(), Hidden: e.Cover(shown), Fields: make([]proof.Field, 0, len(shown))}
 		for _, i := range shown {
 			f := proof.Field{Index: i, Salt: e.Salts[i]}
 			if i != reading.IndexReading {

@@ -159,6 +159,9 @@ func init() { // the operations' methods refer to the map through ask
 		"escrow/make":       asks(true, (*openLedger).makeEscrow),
 		"escrow/list":       asks(false, (*openLedger).listEscrow),
 		"escrow/confirm":    asks(true, (*openLedger).confirmDestroyed),
+		"shred":             asks(false, (*openLedger).previewShred),
+		"shred/do":          asks(true, (*openLedger).planShred),
+		"shreds":            asks(false, (*openLedger).listShreds),
 	}
 }
 

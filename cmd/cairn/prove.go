@@ -270,12 +270,15 @@ func (p *prover) reading(id readingID) error {
 	if err != nil {
 		return err
 	}
+	if shown, err = leftOf(e.Items, shown, e.Shredded, len(p.fields) > 0); err != nil {
+		return err
+	}
 	batch, err := p.batch(e.Batch)
 	if err != nil {
 		return err
 	}
 	summary := p.b.Summary(proof.Summary{Batch: batch.at, Tag: e.Tag, Item: e.Summary, Salt: e.SummarySalt, Path: e.SlotPath})
-	r := proof.Reading{Summary: summary, Seq: e.Seq, Width: len(e.Leaves), Hidden: proof.Cover(e.Leaves, shown), Run: e.RunPath}
+	r := proof.Reading{Summary: summary, Seq: e.Seq, Width: e.Width(), Hidden: e.Cover(shown), Run: e.RunPath}
 	for _, i := range shown {
 		r.Fields = append(r.Fields, proof.Field{Index: i, Item: e.Items[i], Salt: e.Salts[i]})
 	}
