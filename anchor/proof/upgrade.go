@@ -41,7 +41,7 @@ type Upgraded struct {
 // level of the proof or above. The options are for both verdicts.
 func Upgrade(f *File, o Options, from ...*File) (*Upgraded, error) {
 	u := &Upgraded{Before: Verify(f, o)}
-	if isFalse(&u.Before) {
+	if u.Before.False() {
 		return nil, fmt.Errorf("the proof: %w: %s", ErrFalse, u.Before.Reason)
 	}
 	b := Continue(f)
@@ -96,7 +96,7 @@ func (u *Upgraded) places(from []*File, o Options) {
 // Completed is as Upgrade, of a file that CompleteCalendars has given.
 func Completed(f, completed *File, c Completion, o Options) (*Upgraded, error) {
 	u := &Upgraded{Before: Verify(f, o), Added: c.Kept}
-	if isFalse(&u.Before) {
+	if u.Before.False() {
 		return nil, fmt.Errorf("the proof: %w: %s", ErrFalse, u.Before.Reason)
 	}
 	if len(c.Kept) == 0 {
@@ -105,9 +105,9 @@ func Completed(f, completed *File, c Completion, o Options) (*Upgraded, error) {
 	return u, u.finish(Continue(completed).File(), f.Version, o)
 }
 
-// isFalse reports whether a verdict is that of a file in which something is
-// wrong. An update has no level, and nothing wrong with it.
-func isFalse(v *Verdict) bool { return v.Level == LevelNone && v.Code != CodeUpdate }
+// False reports whether something in the file is wrong, whoever is trusted. An
+// update has no level, and nothing wrong with it.
+func (v *Verdict) False() bool { return v.Level == LevelNone && v.Code != CodeUpdate }
 
 // finish verifies what was made, by way of its bytes.
 func (u *Upgraded) finish(f *File, version int, o Options) error {
@@ -118,7 +118,7 @@ func (u *Upgraded) finish(f *File, version int, o Options) error {
 	if u.File, err = Decode(b); err != nil {
 		return err
 	}
-	if u.After = Verify(u.File, o); u.After.Level < u.Before.Level || isFalse(&u.After) {
+	if u.After = Verify(u.File, o); u.After.Level < u.Before.Level || u.After.False() {
 		return fmt.Errorf("%w: %v instead of %v: %s", ErrWorse, u.After.Level, u.Before.Level, u.After.Reason)
 	}
 	if version != u.File.Version {

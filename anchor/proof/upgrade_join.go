@@ -34,7 +34,7 @@ func newJoiner(b *Builder, s *File, o Options, more bool) (*joiner, error) {
 	if s.Ledger != f.Ledger {
 		return nil, ErrOtherLedger
 	}
-	if v := Verify(s, Options{Trust: o.Trust}); isFalse(&v) {
+	if v := Verify(s, Options{Trust: o.Trust}); v.False() {
 		return nil, fmt.Errorf("%w: %s", ErrFalse, v.Reason)
 	}
 	j := &joiner{b: b, f: f, s: s, find: newFinder(f.Ledger), more: more, promise: make(map[string]bool), headers: make(map[string]int)}

@@ -70,7 +70,7 @@ func (c *Copy) proven(policy *proof.Policy, trust proof.HeaderTrust) ([]proof.An
 		return nil, err
 	}
 	v := proof.VerifyBytes(b, proof.Options{Policy: policy, Trust: trust})
-	if v.Code != proof.CodeUpdate {
+	if v.False() {
 		return nil, alarmf(FalseUpdate, "%s [%s]", v.Reason, v.Code)
 	}
 	return v.Anchors, nil

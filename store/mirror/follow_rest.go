@@ -181,8 +181,13 @@ func (p *pass) checkUpdate(b []byte) error {
 			return err
 		}
 	}
+	if n := len(f.Readings) + len(f.Ranges); n != 0 {
+		return alarmf(FalseUpdate, "it shows %d readings or ranges, and an update has none", n)
+	}
+	// One that leads from a log key or a place to the next has statements, and with
+	// them a level.
 	v := proof.Verify(f, proof.Options{})
-	if v.Code != proof.CodeUpdate {
+	if v.False() {
 		return alarmf(FalseUpdate, "%s [%s]", v.Reason, v.Code)
 	}
 	return nil
