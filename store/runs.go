@@ -116,7 +116,12 @@ func (l *sealer) putRuns(b *pebble.Batch, slot uint64) error {
 	if err := b.Set(k.pair(kindRuns, slot, l.group.first), x.append(nil), nil); err != nil {
 		return err
 	}
-	return b.DeleteRange(k.pair(kindRun, slot, l.group.first), k.pair(kindRun, slot, l.group.next), nil)
+	for i := range x.runs {
+		if err := b.Delete(k.pair(kindRun, slot, x.runs[i].batch), nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // runsAt gives the row r of a stream whose group is the last that begins before

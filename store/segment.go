@@ -321,13 +321,17 @@ func (i *streamInfo) activeIn(first, next uint64) bool {
 	return i.opened < next && (!i.closed || i.closedBy >= first)
 }
 
-// clear removes segments that an interrupted sealing left.
+// clear removes segments that an interrupted sealing left, one by one: there are
+// seldom any, and each range that is deleted costs every reader of its table.
 func (l *sealer) clear() error {
 	if l.live != nil {
 		return nil
 	}
+	db := l.r.s.db
 	lower, upper := l.r.s.keys.segments(uint32(l.group.hour), l.group.first)
-	return l.r.s.db.DeleteRange(lower, upper, pebble.NoSync)
+	return each(db, lower, upper, func(key, _ []byte) (bool, error) {
+		return true, db.Delete(key, pebble.NoSync)
+	})
 }
 
 // stream gives what waits of a stream, from the first reading that is not sealed.
@@ -478,8 +482,10 @@ func (l *sealer) finish(c *committer, b *pebble.Batch) error {
 	if err := s.putRowAs(b, formatObject, s.keys.u64(kindHour, l.group.first), l.row, false); err != nil {
 		return err
 	}
-	if err := b.DeleteRange(s.keys.u64(kindCommit, l.group.from), s.keys.u64(kindCommit, l.group.to), nil); err != nil {
-		return err
+	if l.group.from < l.group.to { // something came
+		if err := b.DeleteRange(s.keys.u64(kindCommit, l.group.from), s.keys.u64(kindCommit, l.group.to), nil); err != nil {
+			return err
+		}
 	}
 	c.listed = append(c.listed, l.rows...)
 	c.state.SealFrom = l.group.next
