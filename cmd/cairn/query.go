@@ -41,6 +41,7 @@ type readingRow struct {
 	Verdict  string     `json:"verdict"`
 	Counter  *uint64    `json:"counter,omitempty"`
 	Values   []valueRow `json:"values"`
+	Shredded []string   `json:"shredded,omitempty"` // compartments whose part of it is gone
 }
 
 type valueRow struct {
@@ -53,6 +54,7 @@ func rowOfReading(f *store.Found) readingRow {
 	row := readingRow{
 		ID: readingID{f.Slot, f.Sequence}.String(), Device: f.Device, Received: f.Received, Clock: f.Clock.String(),
 		Origin: f.Origin.Transport, Verdict: f.Origin.Verdict.String(), Values: []valueRow{},
+		Shredded: f.Shredded,
 	}
 	if f.Origin.HasCounter {
 		row.Counter = &f.Origin.Counter
@@ -98,7 +100,8 @@ func (c *command) queryCommand() *cobra.Command {
 		Short: "List a device's readings",
 		Long: "Lists the readings of a device that were received in a span of time, oldest first, one\n" +
 			"binding after the other. Without --from and --to: of the last hour. With --json each\n" +
-			"reading is one line.\n\n" +
+			"reading is one line. What was shredded of a reading is named; readings that were shredded\n" +
+			"as a whole do not appear: `cairn shred list` says which those are.\n\n" +
 			"TIME is RFC 3339, or 2006-01-02[ 15:04[:05]] in local time, or a time ago such as -90m.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -166,6 +169,9 @@ func (r *readingRow) text() string {
 	values := make([]string, len(r.Values))
 	for i, v := range r.Values {
 		values[i] = strings.TrimSpace(v.Name + " " + v.Value + " " + v.Unit)
+	}
+	for _, name := range r.Shredded {
+		values = append(values, name+" was shredded")
 	}
 	origin := r.Origin + ", " + r.Verdict
 	if r.Verdict == reading.Insecure.String() {
