@@ -29,37 +29,57 @@ type madeBundle struct {
 // bundle returns the file of the keys that a grant has released until now, for its
 // audience alone. It is made anew when an hour more is released or a statement
 // came, so that asking often costs little.
-func (l *openLedger) bundle(_ context.Context, number uint64) ([]byte, error) {
+func (l *openLedger) bundle(_ context.Context, number uint64) (file []byte, err error) {
+	err = l.granted(number, func(g *ledger.Grant, all []share.Compartment, end share.Hour, now time.Time) error {
+		made := &madeBundle{through: end, statements: l.shared.next}
+		for _, c := range all {
+			made.left = append(made.left, keysSince(&c))
+		}
+		if old := l.shared.bundles[number]; old.same(made) {
+			file = old.file
+			return nil
+		}
+		if made.file, err = l.makeBundle(g, all, end, now, ""); err != nil {
+			return err
+		}
+		l.shared.bundles[number] = made
+		file = made.file
+		return nil
+	})
+	return file, err
+}
+
+// firstBundle returns the file of a grant that was just made, with its token in it.
+func (l *openLedger) firstBundle(number uint64, token string) (file []byte, err error) {
+	err = l.granted(number, func(g *ledger.Grant, all []share.Compartment, end share.Hour, now time.Time) error {
+		file, err = l.makeBundle(g, all, end, now, token)
+		return err
+	})
+	return file, err
+}
+
+// granted calls fn, with l.shared.mu held, with a grant, its compartments, and the
+// first hour that it has not released.
+func (l *openLedger) granted(number uint64, fn func(g *ledger.Grant, all []share.Compartment, end share.Hour, now time.Time) error) error {
 	now := time.Now()
 	released, err := l.released(now)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	l.shared.mu.Lock()
 	defer l.shared.mu.Unlock()
 	if err := l.shared.read(l); err != nil {
-		return nil, err
+		return err
 	}
 	g, has := l.shared.grants.Get(number)
 	if !has {
-		return nil, fmt.Errorf("%w: no grant %d%s", mirror.ErrNotFound, number, l.where())
+		return fmt.Errorf("%w: no grant %d%s", mirror.ErrNotFound, number, l.where())
 	}
 	all, err := l.compartmentsOf(&g)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	made := &madeBundle{through: through(&g, released), statements: l.shared.next}
-	for _, c := range all {
-		made.left = append(made.left, keysSince(&c))
-	}
-	if old := l.shared.bundles[number]; old.same(made) {
-		return old.file, nil
-	}
-	if made.file, err = l.makeBundle(&g, all, made.through, now, ""); err != nil {
-		return nil, err
-	}
-	l.shared.bundles[number] = made
-	return made.file, nil
+	return fn(&g, all, through(&g, released), now)
 }
 
 // keysSince is the first hour whose key is there: 0 until something is shredded.
@@ -74,29 +94,6 @@ func keysSince(c *share.Compartment) share.Hour {
 
 func (m *madeBundle) same(o *madeBundle) bool {
 	return m != nil && m.through == o.through && m.statements == o.statements && slices.Equal(m.left, o.left)
-}
-
-// firstBundle returns the file of a grant that was just made, with its token in it.
-func (l *openLedger) firstBundle(number uint64, token string) ([]byte, error) {
-	now := time.Now()
-	released, err := l.released(now)
-	if err != nil {
-		return nil, err
-	}
-	l.shared.mu.Lock()
-	defer l.shared.mu.Unlock()
-	if err := l.shared.read(l); err != nil {
-		return nil, err
-	}
-	g, has := l.shared.grants.Get(number)
-	if !has {
-		return nil, fmt.Errorf("%w: no grant %d%s", mirror.ErrNotFound, number, l.where())
-	}
-	all, err := l.compartmentsOf(&g)
-	if err != nil {
-		return nil, err
-	}
-	return l.makeBundle(&g, all, through(&g, released), now, token)
 }
 
 // makeBundle writes the bundle of a grant. The caller holds l.shared.mu.
