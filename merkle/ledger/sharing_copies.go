@@ -114,7 +114,7 @@ type Escrow struct {
 	Need        uint32   // how many shares open it, 1…len(Holders)
 	Holders     []string // names, one share each, in the order of the shares
 	Commitments []byte   // what each share can be checked against, 1…MaxText bytes
-	Digest      [32]byte // SHA-256 of the sealed payload
+	Digest      [32]byte // of the escrow file, as the package that deals it says
 }
 
 // Statement returns the statement of e, made at this time.
