@@ -27,13 +27,21 @@ const readingsToTell = 20_000
 
 // provenRange says in words what a proof shows of a stream.
 type provenRange struct {
-	Device   string `json:"device"`
-	Stream   uint64 `json:"stream"`
-	First    uint64 `json:"first"` // number of its first reading
-	Readings uint64 `json:"readings"`
-	From     string `json:"from"`
-	To       string `json:"to"`
-	Known    string `json:"knownUntil"` // "" if the stream has ended: no more can come
+	Device   string         `json:"device"`
+	Stream   uint64         `json:"stream"`
+	First    uint64         `json:"first"` // number of its first reading
+	Readings uint64         `json:"readings"`
+	From     string         `json:"from"`
+	To       string         `json:"to"`
+	Shredded []shreddedPart `json:"shredded,omitempty"`
+	Known    string         `json:"knownUntil"` // "" if the stream has ended: no more can come
+}
+
+// shreddedPart says of how many of a range's readings a compartment's part is not
+// shown because it was shredded.
+type shreddedPart struct {
+	Compartment string `json:"compartment"`
+	Readings    uint64 `json:"readings"`
 }
 
 // completer proves that the readings of streams in a time are all there are.
@@ -85,6 +93,7 @@ func (p *prover) complete(ctx context.Context, q proveRequest, progress func(str
 	}
 	for i := range streams {
 		if err := c.stream(ctx, &streams[i]); err != nil {
+			err = p.l.whyGone(ctx, streams[i].Slot, c.from-hourMillis, c.to, err, nil)
 			return fmt.Errorf("prove stream %d: %w", streams[i].Slot, err)
 		}
 	}
@@ -264,6 +273,18 @@ type plan struct {
 	last          uint64 // the batch of the last window
 	first, next   uint64 // numbers of the readings in between
 	ended, behind bool   // the stream ends with last; last comes before what was asked for ends
+	shredded      []shreddedPart
+}
+
+// count notes that of one more reading these compartments' parts were shredded.
+func (p *plan) count(compartments []string) {
+	for _, name := range compartments {
+		i := slices.IndexFunc(p.shredded, func(x shreddedPart) bool { return x.Compartment == name })
+		if i < 0 {
+			i, p.shredded = len(p.shredded), append(p.shredded, shreddedPart{Compartment: name})
+		}
+		p.shredded[i].Readings++
+	}
 }
 
 // plan finds a stream's range; false if nothing of it is in the time.
@@ -381,8 +402,12 @@ func (c *completer) readings(ctx context.Context, s *chosenStream, p *plan, r *p
 		if err != nil {
 			return fmt.Errorf("reading %d: %w", e.Reading.Sequence, err)
 		}
+		asked := len(shown)
 		if shown, err = leftOf(e.Items, shown, e.Shredded, false); err != nil {
 			return fmt.Errorf("reading %d: %w", e.Reading.Sequence, err)
+		}
+		if len(shown) < asked {
+			p.count(e.Shredded)
 		}
 		n := proof.Numbered{Seq: e.Reading.Sequence, Width: e.Width(), Hidden: e.Cover(shown), Fields: make([]proof.Field, 0, len(shown))}
 		for _, i := range shown {
@@ -570,7 +595,7 @@ func (c *completer) summaries(s *chosenStream, r *proof.Range, parts, declare []
 
 // told keeps what is said of a range on the command line.
 func (c *completer) told(s *chosenStream, p *plan) {
-	w := provenRange{Device: s.device, Stream: s.Slot, First: p.first, Readings: p.next - p.first, From: timeText(p.from), To: timeText(p.to)}
+	w := provenRange{Device: s.device, Stream: s.Slot, First: p.first, Readings: p.next - p.first, From: timeText(p.from), To: timeText(p.to), Shredded: p.shredded}
 	if !p.ended {
 		_, until, err := c.l.store.Span(p.last)
 		if err == nil {

@@ -52,6 +52,7 @@ type proveAnswer struct {
 	Routes   int           `json:"routes"` // that are configured, so whether waiting has a purpose
 	Readings []provenShort `json:"readings,omitempty"`
 	Ranges   []provenRange `json:"ranges,omitempty"`
+	Passed   []passedOver  `json:"passedOver,omitempty"`
 	Tail     bool          `json:"tail,omitempty"` // of a time that was asked for, not all is known yet
 }
 
@@ -62,9 +63,12 @@ type provenShort struct {
 	Received string   `json:"received"`
 	Values   []string `json:"values"`
 	Shown    []string `json:"shown"`
+	Shredded []string `json:"shredded,omitempty"` // compartments whose part of it is gone
 }
 
 type readingID struct{ slot, seq uint64 }
+
+func (id readingID) in(p *passedOver) bool { return id.seq-p.First < p.Readings }
 
 func (id readingID) String() string { return fmt.Sprintf("%d/%d", id.slot, id.seq) }
 
@@ -108,7 +112,7 @@ func (l *openLedger) prove(ctx context.Context, q proveRequest, progress func(st
 
 // readings adds the readings that a request names, one by one.
 func (p *prover) readings(ctx context.Context, q proveRequest) error {
-	ids, err := p.l.chooseReadings(ctx, q)
+	ids, err := p.chooseReadings(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -117,28 +121,28 @@ func (p *prover) readings(ctx context.Context, q proveRequest) error {
 			return err
 		}
 		if err := p.reading(id); err != nil {
-			return fmt.Errorf("prove reading %v: %w", id, err)
+			return fmt.Errorf("prove reading %v: %w", id, p.l.whyGone(ctx, id.slot, 0, math.MaxInt64, err, id.in))
 		}
 	}
 	return nil
 }
 
 // chooseReadings finds the readings that a request names, in order, each once.
-func (l *openLedger) chooseReadings(ctx context.Context, q proveRequest) ([]readingID, error) {
+func (p *prover) chooseReadings(ctx context.Context, q proveRequest) ([]readingID, error) {
 	if len(q.Readings) > 0 {
 		return parseIDs(q.Readings)
 	}
 	if len(q.Devices) != 1 {
 		return nil, errors.New("name one device; several go with --complete")
 	}
-	d, err := l.findDevice(q.Devices[0], true)
+	d, err := p.l.findDevice(q.Devices[0], true)
 	if err != nil {
 		return nil, err
 	}
 	if q.From != nil || q.To != nil {
-		return l.readingsBetween(ctx, d, deref(q.From, 0), deref(q.To, math.MaxInt64))
+		return p.readingsBetween(ctx, d, deref(q.From, 0), deref(q.To, math.MaxInt64))
 	}
-	id, err := l.newestBefore(ctx, d, deref(q.At, time.Now().UnixMilli()))
+	id, err := p.newestBefore(ctx, d, deref(q.At, time.Now().UnixMilli()))
 	return []readingID{id}, err
 }
 
@@ -167,9 +171,13 @@ func parseIDs(texts []string) ([]readingID, error) {
 	return ids, nil
 }
 
-func (l *openLedger) readingsBetween(ctx context.Context, d ledger.Binding, from, to int64) ([]readingID, error) {
-	var ids []readingID
-	err := l.store.Query(ctx, d.Number, from, to, func(f *store.Found) (bool, error) {
+// readingsBetween finds all readings received in a time, and notes those that were
+// shredded.
+func (p *prover) readingsBetween(ctx context.Context, d ledger.Binding, from, to int64) (ids []readingID, err error) {
+	if p.answer.Passed, err = p.l.passedOver(ctx, d.Number, from, to); err != nil {
+		return nil, err
+	}
+	err = p.l.store.Query(ctx, d.Number, from, to, func(f *store.Found) (bool, error) {
 		if len(ids) == maxProven {
 			return false, fmt.Errorf("more than %d readings: narrow --from and --to, and write several files", maxProven)
 		}
@@ -177,17 +185,21 @@ func (l *openLedger) readingsBetween(ctx context.Context, d ledger.Binding, from
 		return true, nil
 	})
 	if err == nil && len(ids) == 0 {
-		err = fmt.Errorf("device %d has no reading in that time", d.Number)
+		err = noReading(fmt.Sprintf("device %d has no reading in that time", d.Number), p.answer.Passed)
 	}
 	return ids, err
 }
 
-// newestBefore finds the newest reading received by a time.
-func (l *openLedger) newestBefore(ctx context.Context, d ledger.Binding, at int64) (id readingID, err error) {
-	found := false
-	err = l.newest(ctx, d, at, func(f *store.Found) { id, found = readingID{f.Slot, f.Sequence}, true })
+// newestBefore finds the newest reading received by a time that is left, and notes
+// those after it that were shredded.
+func (p *prover) newestBefore(ctx context.Context, d ledger.Binding, at int64) (id readingID, err error) {
+	found, received := false, int64(0)
+	err = p.l.newest(ctx, d, at, func(f *store.Found) { id, found, received = readingID{f.Slot, f.Sequence}, true, f.Received })
+	if err == nil {
+		p.answer.Passed, err = p.l.passedOver(ctx, d.Number, received, at+1)
+	}
 	if err == nil && !found {
-		err = fmt.Errorf("device %d has no reading by then", d.Number)
+		err = noReading(fmt.Sprintf("device %d has no reading by then", d.Number), p.answer.Passed)
 	}
 	return id, err
 }
@@ -270,6 +282,7 @@ func (p *prover) reading(id readingID) error {
 	if err != nil {
 		return err
 	}
+	asked := len(shown)
 	if shown, err = leftOf(e.Items, shown, e.Shredded, len(p.fields) > 0); err != nil {
 		return err
 	}
@@ -286,7 +299,11 @@ func (p *prover) reading(id readingID) error {
 	if slices.Contains(shown, reading.IndexDevice) && !slices.ContainsFunc(p.bound, func(s boundStream) bool { return s.slot == id.slot }) {
 		p.bound = append(p.bound, boundStream{id.slot, batch})
 	}
-	p.answer.Readings = append(p.answer.Readings, shortOf(id, &e.Reading, shown))
+	short := shortOf(id, &e.Reading, shown)
+	if len(shown) < asked {
+		short.Shredded = e.Shredded
+	}
+	p.answer.Readings = append(p.answer.Readings, short)
 	return nil
 }
 
@@ -332,6 +349,9 @@ func shortOf(id readingID, r *reading.Reading, shown []int) provenShort {
 	s := provenShort{ID: id.String(), Device: r.Device, Received: timeText(r.Received)}
 	names := fieldNames(r)
 	for _, m := range r.Measurements {
+		if m.Name == "" { // it was shredded
+			continue
+		}
 		s.Values = append(s.Values, strings.TrimSpace(fmt.Sprintf("%s %v %s", m.Name, m.Value, m.Unit)))
 	}
 	for _, i := range shown {

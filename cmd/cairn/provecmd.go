@@ -218,12 +218,13 @@ func (c *command) reportProof(out string, a proveAnswer) error {
 			State    string        `json:"state"`
 			Readings []provenShort `json:"readings,omitempty"`
 			Ranges   []provenRange `json:"ranges,omitempty"`
+			Passed   []passedOver  `json:"passedOver,omitempty"`
 			Tail     bool          `json:"tail,omitempty"`
 		}
 		if out == "" {
 			return errors.New("--json needs --out: standard output holds the proof")
 		}
-		return c.printJSON(report{out, len(a.File), a.State, a.Readings, a.Ranges, a.Tail})
+		return c.printJSON(report{out, len(a.File), a.State, a.Readings, a.Ranges, a.Passed, a.Tail})
 	}
 	for i, r := range a.Ranges {
 		if i == 8 {
@@ -235,6 +236,9 @@ func (c *command) reportProof(out string, a proveAnswer) error {
 			known = ", as known until " + r.Known
 		}
 		fmt.Fprintf(c.Err, "all of %s (stream %d) received from %s to %s: %d %s%s\n", r.Device, r.Stream, r.From, r.To, r.Readings, plural(int(r.Readings), "reading"), known)
+		for _, x := range r.Shredded {
+			fmt.Fprintf(c.Err, "- not shown of %d of them: %s, which was shredded\n", x.Readings, x.Compartment)
+		}
 	}
 	if a.Tail {
 		fmt.Fprintln(c.Err, "what came after that is not known yet, and a verifier says so: prove again later, or use --wait")
@@ -245,7 +249,11 @@ func (c *command) reportProof(out string, a proveAnswer) error {
 			break
 		}
 		fmt.Fprintf(c.Err, "reading %s of %s, received %s: %s\n", r.ID, r.Device, r.Received, strings.Join(r.Values, ", "))
+		for _, x := range r.Shredded {
+			fmt.Fprintf(c.Err, "- not shown: %s, which was shredded\n", x)
+		}
 	}
+	printPassed(c.Err, a.Passed)
 	name := "standard output"
 	if out != "" {
 		name = filepath.Clean(out)

@@ -29,6 +29,7 @@ type queryRequest struct {
 type queryAnswer struct {
 	Readings []readingRow `json:"readings"`
 	More     bool         `json:"more"`
+	Passed   []passedOver `json:"passedOver,omitempty"` // in all of the time; the first answer has it
 }
 
 // readingRow is one reading as lists show it.
@@ -72,6 +73,11 @@ func (l *openLedger) query(ctx context.Context, q queryRequest) (queryAnswer, er
 	if err != nil {
 		return answer, err
 	}
+	if q.After == "" {
+		if answer.Passed, err = l.passedOver(ctx, d.Number, q.From, q.To); err != nil {
+			return answer, err
+		}
+	}
 	var after *readingID
 	if q.After != "" {
 		ids, err := parseIDs([]string{q.After})
@@ -100,8 +106,9 @@ func (c *command) queryCommand() *cobra.Command {
 		Short: "List a device's readings",
 		Long: "Lists the readings of a device that were received in a span of time, oldest first, one\n" +
 			"binding after the other. Without --from and --to: of the last hour. With --json each\n" +
-			"reading is one line. What was shredded of a reading is named; readings that were shredded\n" +
-			"as a whole do not appear: `cairn shred list` says which those are.\n\n" +
+			"reading is one line. What was shredded of a reading is named. Readings that were shredded as\n" +
+			"a whole do not appear: which those are is said on standard error, and with --json in lines\n" +
+			"that have passedOver alone.\n\n" +
 			"TIME is RFC 3339, or 2006-01-02[ 15:04[:05]] in local time, or a time ago such as -90m.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -144,6 +151,17 @@ func (c *command) listReadings(ctx context.Context, q queryRequest) error {
 		a, err := ask[queryAnswer](ctx, c, "query", q)
 		if err != nil {
 			return err
+		}
+		if !c.json {
+			printPassed(c.Err, a.Passed)
+		}
+		for i := range a.Passed {
+			if !c.json {
+				break
+			}
+			if err := lines.Encode(map[string]*passedOver{"passedOver": &a.Passed[i]}); err != nil {
+				return fmt.Errorf("write the answer: %w", err)
+			}
 		}
 		for i := range a.Readings {
 			if c.json {

@@ -19,6 +19,7 @@ type sharing struct {
 	public  []uint64            // statements that each audience needs: the ledger's keys and routes
 	streams map[uint64][]uint64 // those that say whose stream it is, by slot
 	own     map[uint64][]uint64 // those about a grant, by its number
+	shreds  []statedShred
 	bundles map[uint64]*madeBundle
 }
 
@@ -60,6 +61,8 @@ func (s *sharing) sort(n uint64, st ledger.Statement) {
 	case ledger.KindGrantEnd, ledger.KindGrantRenew:
 		grant, _ := st.Uint("grant")
 		s.own[grant] = append(s.own[grant], n)
+	case ledger.KindShred:
+		s.stateShred(n, st)
 	}
 }
 

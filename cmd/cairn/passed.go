@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"cairn/merkle/ledger"
+	"cairn/store"
+	"cairn/store/share"
+)
+
+// statedShred is what a shred statement says, as far as it tells why readings are
+// not there.
+type statedShred struct {
+	number       uint64
+	before       int64 // Unix ms
+	compartments []string
+	reason       string
+}
+
+// passedOver is a stretch of a stream's readings that were shredded as a whole by
+// one statement. Times are the borders of quarter hours.
+type passedOver struct {
+	Stream    uint64  `json:"stream"`
+	First     uint64  `json:"first"`
+	Readings  uint64  `json:"readings"`
+	From      string  `json:"from"`
+	To        string  `json:"to"`
+	Statement *uint64 `json:"statement,omitempty"` // absent: the folder is older than its keyring
+	Reason    string  `json:"reason,omitempty"`
+}
+
+func (p *passedOver) text() string {
+	text := fmt.Sprintf("readings %d/%d to %d/%d, received from %s to %s, were shredded as a whole, ",
+		p.Stream, p.First, p.Stream, p.First+p.Readings-1, p.From, p.To)
+	if p.Statement == nil {
+		return text + "by a statement that this folder does not have: it is an older copy"
+	}
+	text += fmt.Sprintf("by statement %d", *p.Statement)
+	if p.Reason != "" {
+		text += ": " + p.Reason
+	}
+	return text
+}
+
+// printPassed names what a list or a proof passes over.
+func printPassed(w io.Writer, all []passedOver) {
+	for i := range all {
+		fmt.Fprintln(w, "not there:", all[i].text())
+	}
+}
+
+// passedOver finds what a query for a device's readings in [from, to) ms passes
+// over.
+func (l *openLedger) passedOver(ctx context.Context, device uint32, from, to int64) (all []passedOver, err error) {
+	for _, s := range l.store.Streams(device) {
+		of, err := l.passedOf(ctx, s.Slot, from, to)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, of...)
+	}
+	return all, nil
+}
+
+// passedOf is passedOver for one stream.
+func (l *openLedger) passedOf(ctx context.Context, slot uint64, from, to int64) (all []passedOver, err error) {
+	shreds, err := l.shredsOf(slot)
+	if err != nil {
+		return nil, err
+	}
+	var at *statedShred
+	err = l.store.PassedOver(ctx, slot, from, to, func(x store.Passed) error {
+		by := shredBy(shreds, x.Hour)
+		if n := len(all); n == 0 || by != at || all[n-1].First+all[n-1].Readings != x.First {
+			p := passedOver{Stream: slot, First: x.First, From: timeText(x.Hour.Start())}
+			if by != nil {
+				p.Statement, p.Reason = &by.number, by.reason
+			}
+			all, at = append(all, p), by
+		}
+		p := &all[len(all)-1]
+		p.Readings, p.To = x.Next-p.First, timeText(x.Hour.End())
+		return nil
+	})
+	return all, err
+}
+
+// shredsOf are the shreddings of a stream's envelope, in order.
+func (l *openLedger) shredsOf(slot uint64) (of []statedShred, err error) {
+	l.shared.mu.Lock()
+	defer l.shared.mu.Unlock()
+	if err := l.shared.read(l); err != nil {
+		return nil, err
+	}
+	all := l.store.Compartments(slot)
+	for _, s := range l.shared.shreds {
+		if len(all) > 0 && slices.Contains(s.compartments, all[0].Name) {
+			of = append(of, s)
+		}
+	}
+	return of, nil
+}
+
+// shredBy is the statement by which an hour was shredded: the first that reaches it.
+func shredBy(all []statedShred, h share.Hour) *statedShred {
+	for i := range all {
+		if h.Start() < all[i].before {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// whyGone says, where something of a stream in [from, to) ms could not be read as it
+// was shredded, by which statement; of is what it is about, nil for any.
+func (l *openLedger) whyGone(ctx context.Context, slot uint64, from, to int64, err error, of func(*passedOver) bool) error {
+	if !errors.Is(err, store.ErrShredded) {
+		return err
+	}
+	all, perr := l.passedOf(ctx, slot, from, to)
+	if perr != nil {
+		return err
+	}
+	for i := range all {
+		if p := &all[i]; of == nil || of(p) {
+			return fmt.Errorf("%s: %w", p.text(), store.ErrShredded)
+		}
+	}
+	return err
+}
+
+// noReading says that there is no reading to prove, and what there was.
+func noReading(what string, gone []passedOver) error {
+	if len(gone) == 0 {
+		return errors.New(what)
+	}
+	return fmt.Errorf("%s that is left: %s", what, gone[len(gone)-1].text())
+}
+
+// stateShred notes a shredding.
+func (s *sharing) stateShred(n uint64, st ledger.Statement) {
+	if d, err := ledger.ShredFrom(st); err == nil {
+		s.shreds = append(s.shreds, statedShred{number: n, before: d.Before, compartments: d.Compartments, reason: d.Reason})
+	}
+}
