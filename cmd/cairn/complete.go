@@ -93,8 +93,7 @@ func (p *prover) complete(ctx context.Context, q proveRequest, progress func(str
 	}
 	for i := range streams {
 		if err := c.stream(ctx, &streams[i]); err != nil {
-			err = p.l.whyGone(ctx, streams[i].Slot, c.from-hourMillis, c.to, err, nil)
-			return fmt.Errorf("prove stream %d: %w", streams[i].Slot, err)
+			return fmt.Errorf("prove stream %d: %w", streams[i].Slot, c.whyNot(ctx, streams[i].Slot, err))
 		}
 	}
 	switch {

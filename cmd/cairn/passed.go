@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"cairn/merkle/ledger"
@@ -31,6 +32,8 @@ type passedOver struct {
 	To        string  `json:"to"`
 	Statement *uint64 `json:"statement,omitempty"` // absent: the folder is older than its keyring
 	Reason    string  `json:"reason,omitempty"`
+
+	end int64 // To, in Unix ms
 }
 
 func (p *passedOver) text() string {
@@ -83,7 +86,7 @@ func (l *openLedger) passedOf(ctx context.Context, slot uint64, from, to int64) 
 			all, at = append(all, p), by
 		}
 		p := &all[len(all)-1]
-		p.Readings, p.To = x.Next-p.First, timeText(x.Hour.End())
+		p.Readings, p.To, p.end = x.Next-p.First, timeText(x.Hour.End()), x.Hour.End()
 		return nil
 	})
 	return all, err
@@ -115,22 +118,46 @@ func shredBy(all []statedShred, h share.Hour) *statedShred {
 	return nil
 }
 
-// whyGone says, where something of a stream in [from, to) ms could not be read as it
-// was shredded, by which statement; of is what it is about, nil for any.
-func (l *openLedger) whyGone(ctx context.Context, slot uint64, from, to int64, err error, of func(*passedOver) bool) error {
+// goneError is store.ErrShredded in words that name what was shredded.
+type goneError string
+
+func (e goneError) Error() string        { return string(e) }
+func (e goneError) Is(target error) bool { return target == store.ErrShredded }
+
+// whyGone says, where a reading could not be read as it was shredded as a whole, by
+// which statement.
+func (l *openLedger) whyGone(ctx context.Context, id readingID, err error) error {
 	if !errors.Is(err, store.ErrShredded) {
 		return err
 	}
-	all, perr := l.passedOf(ctx, slot, from, to)
+	all, perr := l.passedOf(ctx, id.slot, 0, math.MaxInt64)
 	if perr != nil {
 		return err
 	}
 	for i := range all {
-		if p := &all[i]; of == nil || of(p) {
-			return fmt.Errorf("%s: %w", p.text(), store.ErrShredded)
+		if p := &all[i]; id.seq-p.First < p.Readings {
+			return goneError(p.text())
 		}
 	}
 	return err
+}
+
+// whyNot is whyGone for a range, which takes the summary before its first window
+// too, and from when on there can be one.
+func (c *completer) whyNot(ctx context.Context, slot uint64, err error) error {
+	if !errors.Is(err, store.ErrShredded) {
+		return err
+	}
+	all, perr := c.l.passedOf(ctx, slot, 0, c.to)
+	if perr != nil || len(all) == 0 {
+		return err
+	}
+	last := &all[len(all)-1]
+	begin := last.end + c.l.g.cfg.Window.Milliseconds()
+	if c.from >= begin {
+		return err
+	}
+	return goneError(fmt.Sprintf("%s. What is left can be proven complete --from %s on", last.text(), timeText(begin)))
 }
 
 // noReading says that there is no reading to prove, and what there was.

@@ -68,8 +68,6 @@ type provenShort struct {
 
 type readingID struct{ slot, seq uint64 }
 
-func (id readingID) in(p *passedOver) bool { return id.seq-p.First < p.Readings }
-
 func (id readingID) String() string { return fmt.Sprintf("%d/%d", id.slot, id.seq) }
 
 func (l *openLedger) prove(ctx context.Context, q proveRequest, progress func(string)) (proveAnswer, error) {
@@ -121,7 +119,7 @@ func (p *prover) readings(ctx context.Context, q proveRequest) error {
 			return err
 		}
 		if err := p.reading(id); err != nil {
-			return fmt.Errorf("prove reading %v: %w", id, p.l.whyGone(ctx, id.slot, 0, math.MaxInt64, err, id.in))
+			return fmt.Errorf("prove reading %v: %w", id, p.l.whyGone(ctx, id, err))
 		}
 	}
 	return nil
