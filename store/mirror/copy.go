@@ -89,6 +89,8 @@ type Copy struct {
 	live   []liveGroup      // what came after them
 	leaves []merkle.Hash    // of statements, through the newest group that was checked
 	facts  facts            // what the statements say, as far as keys open them
+
+	anchored map[string][]uint64 // sizes of the heads whose anchors are kept, by route, ascending
 }
 
 // liveGroup is a live group that is held.
@@ -110,6 +112,8 @@ type state struct {
 	Kept       []kept     `json:"kept"`       // how far each rule was applied
 	Bundled    uint64     `json:"bundled"`    // for what the bundles were fetched last
 	Checked    uint64     `json:"checked"`    // the head by whose log key was checked
+
+	Anchored map[string]uint64 `json:"anchored,omitempty"` // by route, up to which head no anchor is lacking
 }
 
 // unlisted is what a later header has to list of a group.
@@ -228,6 +232,9 @@ func (c *Copy) load() error {
 		return err
 	}
 	if err := c.loadHead(); err != nil {
+		return err
+	}
+	if err := c.loadAnchors(); err != nil {
 		return err
 	}
 	if err := c.loadIndex(); err != nil {

@@ -12,7 +12,9 @@
 //	sealed/index                 records of the sealed groups, 64 bytes each, in order
 //	sealed/live                  the groups that are not sealed yet, JSON
 //	statements                   leaf hashes of the ledger's statements, 32 bytes each
-//	update                       heads and receipts, a proof file without readings
+//	update                       the newest heads and receipts, a proof file without readings
+//	anchors/<route>/<size %012d> the anchor of the head of so many batches by a route, likewise; in the
+//	                             route's name "_" stands for ":"
 //	grants/<n>.age               the bundle of grant n
 //	evidence/…                   signed things that exclude one another, never replaced
 //	state.json                   up to where the above counts

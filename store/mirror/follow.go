@@ -37,7 +37,8 @@ type pass struct {
 //	            and fits the headers; its statements continue the copy's
 //	objects     each hashes to its name, and a later header lists that name
 //	statements  private ones are those of the leaves
-//	update      the receipts and heads in it hold, and its heads are the copy's
+//	update      the receipts and heads in it hold, and its heads are the copy's; the
+//	            older anchors that are lacking likewise
 //	bundles     the own one opens; the others are kept as they are
 //
 // What is false raises an alarm (Alarms finds them in the error) and changes
@@ -57,9 +58,9 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.followLog(ctx); err != nil {
 		return errors.Join(append(p.alarms, err)...)
 	}
-	steps := []func(context.Context) error{p.followUpdate}
+	steps := []func(context.Context) error{p.followUpdate, p.followAnchors}
 	if p.keys != nil {
-		steps = []func(context.Context) error{p.openNoted, p.followGroups, p.checkListed, p.checkLogKey, p.retry, p.followUpdate, p.followBundles}
+		steps = []func(context.Context) error{p.openNoted, p.followGroups, p.checkListed, p.checkLogKey, p.retry, p.followUpdate, p.followAnchors, p.followBundles}
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

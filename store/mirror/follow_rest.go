@@ -148,17 +148,20 @@ func (p *pass) followUpdate(ctx context.Context) error {
 	case len(b) > MaxUpdate:
 		return alarmf(FalseAnswer, "an update of %d bytes", len(b))
 	}
-	if old, err := c.Update(ctx); err == nil && bytes.Equal(old, b) {
+	if old, err := c.Update(ctx); err == nil && bytes.Equal(old, b) && len(c.anchored) > 0 {
 		return nil
 	}
-	err = p.checkUpdate(b)
+	f, err := p.checkUpdate(b)
 	if errors.Is(err, errBeyond) { // a head was anchored since the checkpoint was asked for
 		if lerr := p.followLog(ctx); lerr != nil {
 			return lerr
 		}
-		err = p.checkUpdate(b)
+		f, err = p.checkUpdate(b)
 	}
 	if err != nil {
+		return err
+	}
+	if _, err := c.keepAnchors(f); err != nil {
 		return err
 	}
 	return writeFile(filepath.Join(c.dir, updateFile), b, 0o600)
@@ -166,31 +169,40 @@ func (p *pass) followUpdate(ctx context.Context) error {
 
 // checkUpdate holds that an update file is of this ledger and true by itself, and
 // that its heads are the log's. One that is not is the second of two histories.
-func (p *pass) checkUpdate(b []byte) error {
-	c := p.c
-	f, err := proof.Decode(b)
+func (p *pass) checkUpdate(b []byte) (*proof.File, error) {
+	f, err := p.readUpdate(b)
 	if err != nil {
-		return alarmf(FalseUpdate, "%w", err)
-	}
-	if f.Ledger.Key != [32]byte(c.id.LogKey) || f.Ledger.Nonce != c.id.Nonce {
-		return alarmf(FalseUpdate, "it is of another ledger")
-	}
-	// Two signed heads prove a fork, whatever else is in the file.
-	for i := range f.Heads {
-		if err := p.checkHead(f.Heads[i].Note); err != nil {
-			return err
-		}
-	}
-	if n := len(f.Readings) + len(f.Ranges); n != 0 {
-		return alarmf(FalseUpdate, "it shows %d readings or ranges, and an update has none", n)
+		return nil, err
 	}
 	// One that leads from a log key or a place to the next has statements, and with
 	// them a level.
 	v := proof.Verify(f, proof.Options{})
 	if v.False() {
-		return alarmf(FalseUpdate, "%s [%s]", v.Reason, v.Code)
+		return nil, alarmf(FalseUpdate, "%s [%s]", v.Reason, v.Code)
 	}
-	return nil
+	return f, nil
+}
+
+// readUpdate reads an update file of this ledger whose heads are the log's.
+func (p *pass) readUpdate(b []byte) (*proof.File, error) {
+	c := p.c
+	f, err := proof.Decode(b)
+	if err != nil {
+		return nil, alarmf(FalseUpdate, "%w", err)
+	}
+	if f.Ledger.Key != [32]byte(c.id.LogKey) || f.Ledger.Nonce != c.id.Nonce {
+		return nil, alarmf(FalseUpdate, "it is of another ledger")
+	}
+	// Two signed heads prove a fork, whatever else is in the file.
+	for i := range f.Heads {
+		if err := p.checkHead(f.Heads[i].Note); err != nil {
+			return nil, err
+		}
+	}
+	if n := len(f.Readings) + len(f.Ranges); n != 0 {
+		return nil, alarmf(FalseUpdate, "it shows %d readings or ranges, and an update has none", n)
+	}
+	return f, nil
 }
 
 var errBeyond = errors.New("beyond the newest checkpoint")

@@ -1,12 +1,16 @@
 package mirror
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"sort"
 	"sync"
 
+	"cairn/anchor/proof"
 	"cairn/merkle"
 	"cairn/merkle/ledger"
 	"cairn/store"
@@ -35,6 +39,8 @@ type IPFS struct {
 	open   []*openFolder // the last ones that were read, newest last
 	leaves []merkle.Hash // of statements from 0 on, as far as they were asked for
 	upTo   int           // folders that leaves were taken from
+	// anchors are the greatest sizes in the updates of folders, by route
+	anchors map[ipfs.CID]map[string]uint64
 }
 
 // folderAt is a folder of the chain.
@@ -156,6 +162,104 @@ func (s *IPFS) Update(ctx context.Context) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNone, err)
 	}
 	return b, err
+}
+
+// UpdateOf implements updater: of each batch, the anchors that the first folder has
+// whose anchors hold it. A folder has the newest of each route when it was
+// published, so that of several of one quarter hour the last is known.
+func (s *IPFS) UpdateOf(ctx context.Context, batches []uint64) ([]byte, error) {
+	newest, err := s.anchorsOf(ctx, len(s.folders)-1)
+	if err != nil {
+		return nil, err
+	}
+	used := map[int]bool{}
+	for _, batch := range batches {
+		for route := range newest {
+			i, err := s.firstAfter(ctx, route, batch)
+			if err != nil {
+				return nil, err
+			}
+			if i < len(s.folders) {
+				used[i] = true
+			}
+		}
+	}
+	if len(used) == 0 {
+		return nil, ErrNone
+	}
+	var b *proof.Builder
+	for _, i := range slices.Sorted(maps.Keys(used)) {
+		raw, err := s.read(ctx, &s.folders[i], ipfsUpdate, MaxUpdate)
+		if err != nil {
+			return nil, err
+		}
+		f, err := proof.Decode(raw)
+		if err != nil {
+			return nil, alarmf(FalseUpdate, "the folder %v: %w", s.folders[i].cid, err)
+		}
+		if b == nil {
+			b = proof.NewBuilder(f.Ledger.Key, f.Ledger.Nonce)
+		}
+		for _, r := range f.Receipts {
+			addReceipt(b, f, r)
+		}
+	}
+	return b.File().Encode()
+}
+
+// firstAfter finds the first folder with an anchor of a route that holds a batch.
+// One that cannot be had any more has none.
+func (s *IPFS) firstAfter(ctx context.Context, route string, batch uint64) (at int, failed error) {
+	at = sort.Search(len(s.folders), func(i int) bool {
+		if s.folders[i].next <= batch || failed != nil {
+			return false
+		}
+		anchors, err := s.anchorsOf(ctx, i)
+		if err != nil && !errors.Is(err, ErrGone) {
+			failed = err
+		}
+		return anchors[route] > batch
+	})
+	return at, failed
+}
+
+// anchorsOf is the greatest size of each route in a folder's update. Nobody has
+// checked it: whoever takes the update does.
+func (s *IPFS) anchorsOf(ctx context.Context, i int) (map[string]uint64, error) {
+	f := &s.folders[i]
+	s.mu.Lock()
+	known, ok := s.anchors[f.cid]
+	s.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	known = map[string]uint64{}
+	raw, err := s.read(ctx, f, ipfsUpdate, MaxUpdate)
+	switch {
+	case errors.Is(err, ipfs.ErrNoFile), errors.Is(err, ErrGone): // nothing was anchored yet, or it is lost
+	case err != nil:
+		return nil, err
+	default:
+		of, err := proof.Decode(raw)
+		if err != nil {
+			return nil, alarmf(FalseUpdate, "the folder %v: %w", f.cid, err)
+		}
+		for _, r := range of.Receipts {
+			text, _, _ := bytes.Cut(of.Heads[r.Head].Note, []byte("\n\n"))
+			head, err := merkle.ParseCheckpoint(string(text) + "\n")
+			if err != nil {
+				return nil, alarmf(FalseUpdate, "the folder %v: %w", f.cid, err)
+			}
+			known[r.Route] = max(known[r.Route], head.Size)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.anchors == nil {
+		s.anchors = map[ipfs.CID]map[string]uint64{}
+	}
+	s.anchors[f.cid] = known
+	return known, nil
 }
 
 // Tile implements Source for entry bundles, which the hash tiles follow from.

@@ -396,3 +396,32 @@ func FuzzAbout(f *testing.F) {
 		}
 	})
 }
+
+// TestIPFSAnchors holds that a copy that catches up from IPFS has the anchors of each
+// folder, and not only those of the newest one.
+func TestIPFSAnchors(t *testing.T) {
+	s := &anchoredSite{site: newSite(t)}
+	p := &press{s: s.site, node: newNode(t)}
+	var newest ipfs.CID
+	for range 8 {
+		s.close(15)
+		s.sizes = append(s.sizes, s.sealed()+1) // under the folder's checkpoint from the next round on
+		file, err := s.file(s.sizes[max(0, len(s.sizes)-2):max(1, len(s.sizes)-1)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.update = file; len(s.sizes) == 1 {
+			s.update = nil
+		}
+		newest = p.publish()
+	}
+	src, err := FromIPFS(t.Context(), p.node, newest, s.id.Ledger, s.keys(), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.open(t.TempDir(), Options{})
+	follow(t, c, src, s.keys())
+	if got, want := c.anchored["ots"], s.sizes[:len(s.sizes)-1]; !slices.Equal(got, want) {
+		t.Errorf("got the anchors of %v batches, want %v", got, want)
+	}
+}

@@ -59,7 +59,7 @@ func (c *Copy) read() error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("%s: %w", stateFile, err)
 	}
-	for _, load := range []func() error{c.loadHead, c.loadIndex, c.loadStatements} {
+	for _, load := range []func() error{c.loadHead, c.loadAnchors, c.loadIndex, c.loadStatements} {
 		if err := load(); err != nil {
 			return err
 		}
@@ -123,6 +123,11 @@ func (f *folder) StatementLeaves(ctx context.Context, from, to uint64) ([]merkle
 
 // Update implements Source.
 func (f *folder) Update(ctx context.Context) ([]byte, error) { return f.copy().Update(ctx) }
+
+// UpdateOf implements updater.
+func (f *folder) UpdateOf(ctx context.Context, batches []uint64) ([]byte, error) {
+	return f.copy().UpdateOf(ctx, batches)
+}
 
 // Bundles implements Source.
 func (f *folder) Bundles(ctx context.Context) ([]uint64, error) { return f.copy().Bundles(ctx) }
