@@ -39,6 +39,7 @@ var layout = map[string][]string{
 	"store/mirror": {"store", "store/share", "store/ipfs", "merkle", "merkle/ledger", "ingest/reading", "anchor/proof"},
 
 	"anchor":          {"merkle"},
+	"anchor/ask":      nil,
 	"anchor/conform":  {"anchor"},
 	"anchor/ethereum": {"anchor", "anchor/proof", "contracts"},
 	"anchor/bitcoin":  {"anchor", "anchor/proof", "contracts"},
@@ -52,7 +53,7 @@ var layout = map[string][]string{
 
 	"cmd/cairn":        {anything},
 	"cmd/cairn/web":    {anything},
-	"cmd/cairn-verify": {"anchor/proof", "anchor/proof/report"},
+	"cmd/cairn-verify": {"anchor/ask", "anchor/proof", "anchor/proof/report"},
 	"cmd/cairn-demo":   {anything},
 
 	"scripts":                 nil,

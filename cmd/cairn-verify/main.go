@@ -16,6 +16,7 @@ import (
 	"os"
 	"strconv"
 
+	"cairn/anchor/ask"
 	"cairn/anchor/proof"
 	"cairn/anchor/proof/report"
 )
@@ -208,12 +209,12 @@ func (c *command) verify(told *report.Options) (*proof.File, *proof.Verdict, err
 	told.Given = append(told.Given, named("block hash", c.blocks)...)
 	var more []proof.HeaderTrust
 	if len(c.urls) != 0 {
-		nodes, err := newNodes(c.urls, c.agree)
+		nodes, err := ask.New(c.urls, c.agree)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("--rpc: %w", err)
 		}
 		more = append(more, nodes)
-		told.Given = append(told.Given, named(fmt.Sprintf("node, of which %d of %d must agree,", c.agree, len(c.urls)), nodes.hosts())...)
+		told.Given = append(told.Given, named(fmt.Sprintf("node, of which %d of %d must agree,", c.agree, len(c.urls)), nodes.Hosts())...)
 	}
 	o, err := r.options(headers, more...)
 	if err != nil {

@@ -274,48 +274,6 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// TestBlockTime: the time of a block, which no hash in the answer holds, is
-// known only if as many nodes give the same.
-func TestBlockTime(t *testing.T) {
-	hash := [32]byte{1}
-	good := node{chain: 1, number: 7, final: 9, hash: fmt.Sprintf("0x%x", hash), time: 5}
-	liar := good
-	liar.time = 6
-	for _, c := range []struct {
-		name  string
-		nodes []node
-		agree int
-		want  bool
-	}{
-		{"all alike", []node{good, good}, 2, true},
-		{"the last lies", []node{good, liar}, 2, false},
-		{"one of three lies", []node{good, good, liar}, 2, true},
-		{"one of three lies first", []node{liar, good, good}, 2, true},
-		{"one is asked for, two differ", []node{good, liar}, 1, false},
-	} {
-		var urls []string
-		for i := range c.nodes {
-			srv := httptest.NewServer(c.nodes[i])
-			defer srv.Close()
-			urls = append(urls, srv.URL)
-		}
-		n, err := newNodes(urls, c.agree)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, ok, err := n.Trusted("ethereum:1", 7, hash); !ok || err != nil {
-			t.Fatalf("%s: %v, %v", c.name, ok, err)
-		}
-		ms, ok := n.BlockTime("ethereum:1", hash)
-		if ok != c.want || ok && ms != 5000 {
-			t.Errorf("%s: time %d %v, want known %v", c.name, ms, ok, c.want)
-		}
-		if _, ok := n.BlockTime("ethereum:2", hash); ok {
-			t.Errorf("%s: it has the time of another chain's block", c.name)
-		}
-	}
-}
-
 // TestRequest: the browser's options are read as strictly as flags.
 func TestRequest(t *testing.T) {
 	for text, want := range map[string]bool{

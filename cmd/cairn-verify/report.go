@@ -61,14 +61,6 @@ func named(what string, all []string) (list []report.Input) {
 	return list
 }
 
-// hosts names the nodes without the rest of their addresses, where keys stand.
-func (n *nodes) hosts() (hosts []string) {
-	for _, u := range n.urls {
-		hosts = append(hosts, u.Host)
-	}
-	return hosts
-}
-
 // write writes the report. What is left of one that could not be written whole
 // is removed.
 func (r *reportFlags) write(f *proof.File, v *proof.Verdict, o report.Options) (err error) {
