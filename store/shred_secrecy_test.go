@@ -142,7 +142,7 @@ func TestShreddedIsNotRecovered(t *testing.T) {
 		}
 	}
 	for _, s := range hidden {
-		if found := (guesser{m, s.hide, salts, nil}).search(m.unknown(&s, 4*slowdown)...); found != nil {
+		if found := (guesser{m, s.hide, salts, nil}).search(m.unknown(&s, slowdown)...); found != nil {
 			t.Errorf("%s: %d candidates lead somewhere", s.name, len(found))
 		}
 		if found := (guesser{m, s.hide, windows, nil}).search(s.candidates[s.at]); found != nil {

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -298,4 +300,56 @@ func TestShredRefuses(t *testing.T) {
 		t.Errorf("again: %v", err)
 	}
 	x.check()
+}
+
+// TestShredRefusesOldStreams: streams of before compartments were set apart are
+// refused by name and nothing changes, whatever else is named with them; what the
+// refusal advises works.
+func TestShredRefusesOldStreams(t *testing.T) {
+	for _, f := range formats {
+		t.Run(filepath.Base(f.dir), func(t *testing.T) {
+			x := f.open(t)
+			was := readFile(t, "keyring.cairn")
+			before, err := share.HourOf(newClock().ms())
+			if err != nil {
+				t.Fatal(err)
+			}
+			before++
+			old := x.query(1)
+			if len(old) == 0 {
+				t.Fatal("the device has no readings")
+			}
+			for _, names := range [][]string{
+				{"stream/0/data"}, {"stream/0/envelope"}, {"stream/0/envelope", "stream/0/data"}, {"stream/1/data", "stream/0/data"},
+			} {
+				_, err := x.s.Shred(t.Context(), ShredOptions{Compartments: names, Before: before})
+				if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), names[0]+": its stream began before compartments were set apart") {
+					t.Errorf("%q: %v, want ErrRefused with the name", names, err)
+				}
+			}
+			if !bytes.Equal(readFile(t, "keyring.cairn"), was) || len(x.s.Shredded()) != 0 || x.s.Dead() != nil {
+				t.Error("something changed")
+			}
+			x.check()
+
+			// A stream that begins now has compartments of its own.
+			if err := x.s.RemoveDevice(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			n := x.addSplit("again", Rule{"occupancy", []string{"occupancy"}})
+			x.submit(n.line("a line", measured("occupancy", 1), measured("temperature", 20)))
+			x.pass(40 * time.Minute)
+			x.seal()
+			if before, err = share.HourOf(x.clock.ms()); err != nil {
+				t.Fatal(err)
+			}
+			x.shred(before-1, targets(n, true)...)
+			if rep := x.check(); rep.Gone != 1 {
+				t.Errorf("fsck says that %d readings are gone, want 1", rep.Gone)
+			}
+			if now := x.query(1); len(now) != len(old) {
+				t.Errorf("%d readings of the old stream, want %d", len(now), len(old))
+			}
+		})
+	}
 }

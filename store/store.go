@@ -244,6 +244,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("open %s: %w", o.Dir, damaged(err))
 	}
 	if err := s.recover(); err != nil {
+		err = s.otherTime(err)
 		s.db.Close()
 		return nil, damaged(err)
 	}
