@@ -20,6 +20,7 @@ type NewDevice struct {
 	Name  string        // free text; "" for none
 	Kind  string        // "secure", "opaque" or "text"
 	Floor frame.Counter // counters up to here are refused: guards a fresh association against old recordings
+	Used  frame.Counter // so are those up to here, which another ledger took under this key; no statement says so
 	Key   *frame.Key    // for a secure device
 	// Rules give measurements compartments of their own. They hold for the life of
 	// the stream, and for those that take its place when the clock was ahead.
@@ -50,7 +51,9 @@ func keyName(number, epoch uint32) string { return fmt.Sprintf("device/%d/%d", n
 // this number takes the key's place, and has compartments of its own.
 //
 // A device that comes back with a key it has now, under another binding, goes on
-// above that one's counters, whatever floor was asked for.
+// above that one's counters, whatever floor was asked for. The statement says the
+// floor that was asked for: the other counters tell how much the device had sent for
+// somebody else, and the next holder reads this statement.
 func (s *Store) AddDevice(ctx context.Context, n NewDevice) (ledger.Binding, error) {
 	var out ledger.Binding
 	err := s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
@@ -78,7 +81,9 @@ func (s *Store) AddDevice(ctx context.Context, n NewDevice) (ledger.Binding, err
 			if err != nil {
 				return err
 			}
-			d.binding.Floor = max(d.binding.Floor, last)
+			if used := max(frame.Counter(last), n.Used); used > n.Floor {
+				d.epoch, d.counter = d.binding.Epoch, used
+			}
 		}
 		if _, err := classNames(n.Rules); err != nil {
 			return err

@@ -87,9 +87,10 @@ func TestKeyComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := x.add(NewDevice{ID: n.id, Name: "elsewhere", Kind: ledger.BindSecure, Key: &key, Floor: 1})
-	if err != nil || frame.Counter(again.binding.Floor) != n.counter {
-		t.Fatalf("%+v, %v: want the floor at %d", again.binding, err, n.counter)
+	if err != nil || again.binding.Floor != 1 { // the statement is the next holder's to read: it does not say how much was sent before
+		t.Fatalf("%+v, %v: want the floor that was asked for", again.binding, err)
 	}
+	x.restart()
 	for i := range recorded {
 		recorded[i].Device = again.binding.Number
 	}

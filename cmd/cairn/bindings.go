@@ -30,7 +30,11 @@ type deviceRow struct {
 	Until  string `json:"until,omitempty"` // there when the binding has ended
 	// What can be shown apart from the rest, by the last parts of its names.
 	Compartments []string `json:"compartments"`
+	Note         string   `json:"note,omitempty"` // what whoever adds it should know
 }
+
+// noteAgain is the truth about a node that goes to its next holder.
+const noteAgain = "this device was bound before, and its counter goes on: who may read the new stream sees in its first reading how many frames the node had sent since it last started. Where that must not be known, restart the node first"
 
 func (l *openLedger) rowOf(b ledger.Binding) deviceRow {
 	r := deviceRow{
@@ -136,16 +140,26 @@ func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (
 	if len(l.store.Devices()) >= maxJoined {
 		return deviceRow{}, fmt.Errorf("add device%s: it has had %d, and takes no more", l.where(), maxJoined)
 	}
-	if floor, err = l.floorAcross(ctx, id, key, floor, true); err != nil {
+	used, err := l.usedElsewhere(ctx, id, key, true)
+	if err != nil {
 		return deviceRow{}, fmt.Errorf("add device%s: %w", l.where(), err)
 	}
 	b, err := l.store.AddDevice(ctx, store.NewDevice{
-		ID: id, Name: q.Name, Kind: q.Kind, Floor: floor, Key: key, Rules: storeRules(g.cfg.rulesFor(labels, q.Name, id.String())),
+		ID: id, Name: q.Name, Kind: q.Kind, Floor: floor, Used: used, Key: key, Rules: storeRules(g.cfg.rulesFor(labels, q.Name, id.String())),
 	})
 	if err != nil {
 		return deviceRow{}, fmt.Errorf("add device%s: %w", l.where(), err)
 	}
-	return l.rowOf(b), g.syncRegistry()
+	row := l.rowOf(b)
+	if key != nil && (used > 0 || l.boundBefore(b)) {
+		row.Note = noteAgain
+	}
+	return row, g.syncRegistry()
+}
+
+// boundBefore reports whether a device had a binding in this ledger before this one.
+func (l *openLedger) boundBefore(b ledger.Binding) bool {
+	return slices.ContainsFunc(l.store.Devices(), func(o ledger.Binding) bool { return o.ID == b.ID && o.Number != b.Number && o.Closed })
 }
 
 // ledgerFor finds the ledger of a new device: the named one, or that of its
@@ -179,10 +193,11 @@ func (l *openLedger) rotateDevice(ctx context.Context, q deviceRequest) (deviceR
 	if err != nil {
 		return deviceRow{}, err
 	}
-	if floor, err = l.floorAcross(ctx, frame.ID(b.ID), key, floor, false); err != nil {
+	used, err := l.usedElsewhere(ctx, frame.ID(b.ID), key, false)
+	if err != nil {
 		return deviceRow{}, fmt.Errorf("rotate the key of device %d%s: %w", b.Number, l.where(), err)
 	}
-	rotated, err := l.store.RotateDevice(ctx, b.Number, key, floor)
+	rotated, err := l.store.RotateDevice(ctx, b.Number, key, max(floor, used))
 	if err != nil {
 		return deviceRow{}, fmt.Errorf("rotate the key of device %d%s: %w", b.Number, l.where(), err)
 	}
@@ -205,14 +220,14 @@ func (l *openLedger) removeDevice(ctx context.Context, q deviceRequest) (deviceR
 	return l.rowOf(b), l.g.syncRegistry()
 }
 
-// floorAcross looks at what the gateway's other ledgers know of a device that
+// usedElsewhere looks at what the gateway's other ledgers know of a device that
 // this one is about to have under a key (nil for none). With unbound, another
 // ledger's open binding of it is refused. A key that another ledger has seen
 // frames of goes on above their counters, as within one ledger: else what was
 // recorded then could be played back here.
-func (l *openLedger) floorAcross(ctx context.Context, id frame.ID, key *frame.Key, floor frame.Counter, unbound bool) (frame.Counter, error) {
+func (l *openLedger) usedElsewhere(ctx context.Context, id frame.ID, key *frame.Key, unbound bool) (used frame.Counter, err error) {
 	if !l.g.several() {
-		return floor, nil
+		return 0, nil
 	}
 	all, err := l.g.all(ctx)
 	if err != nil {
@@ -233,10 +248,10 @@ func (l *openLedger) floorAcross(ctx context.Context, id frame.ID, key *frame.Ke
 			if err != nil {
 				return 0, fmt.Errorf("in the ledger %s: %w", other.cfg.Name, err)
 			}
-			floor = max(floor, last)
+			used = max(used, last)
 		}
 	}
-	return floor, nil
+	return used, nil
 }
 
 // lastCounter is up to where a binding has used a key's counters, 0 if it never

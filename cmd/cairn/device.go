@@ -143,6 +143,9 @@ func (c *command) changeDevice(cmd *cobra.Command, operation, done string, q *de
 		where = ", in the ledger " + row.Ledger
 	}
 	fmt.Fprintf(c.Out, "device %d %s %s %s, stream %d%s\n", row.Number, done, row.ID, row.Name, row.Slot, where)
+	if row.Note != "" {
+		fmt.Fprintf(c.Err, "note: %s\n", row.Note)
+	}
 	return nil
 }
 
