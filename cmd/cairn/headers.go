@@ -36,7 +36,8 @@ func (c *command) headersCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.fetchHeaders(cmd.Context(), f) },
 	}
-	nodeFlags(cmd, &f.node)
+	nodeFlags(cmd, &f.node, "")
+	_ = cmd.MarkFlagRequired("rpc")
 	cmd.Flags().Int64Var(&f.from, "from", -1, "first height (default: where a checkpoint and all that follows can be checked)")
 	cmd.Flags().Int64Var(&f.to, "to", -1, "last height (default: the newest)")
 	cmd.Flags().StringVar(&f.out, "out", "", "the file to write; it must not exist yet")
@@ -46,17 +47,17 @@ func (c *command) headersCommand() *cobra.Command {
 	return parent
 }
 
-// nodeFlags adds the flags that say how to reach a Bitcoin node.
-func nodeFlags(cmd *cobra.Command, n *BitcoinNode) {
-	cmd.Flags().StringVar(&n.Network, "network", "mainnet", "mainnet, testnet4, signet or regtest")
-	cmd.Flags().StringVar(&n.RPC, "rpc", "", "the node's JSON-RPC URL, such as http://127.0.0.1:8332")
-	cmd.Flags().StringVar(&n.User, "rpc-user", "", "the node's user")
-	cmd.Flags().StringVar(&n.PasswordFile, "rpc-password-file", "", "file of mode 0600 whose first line is the password")
-	cmd.Flags().StringVar(&n.CookieFile, "rpc-cookie-file", "", "the node's cookie file, instead of the two")
-	cmd.Flags().StringVar(&n.CAFile, "rpc-ca-file", "", "PEM file with the certificate of an https node")
-	_ = cmd.MarkFlagRequired("rpc")
-	cmd.MarkFlagsRequiredTogether("rpc-user", "rpc-password-file")
-	cmd.MarkFlagsMutuallyExclusive("rpc-user", "rpc-cookie-file")
+// nodeFlags adds the flags that say how to reach a Bitcoin node, with their names
+// after a prefix.
+func nodeFlags(cmd *cobra.Command, n *BitcoinNode, prefix string) {
+	cmd.Flags().StringVar(&n.Network, prefix+"network", "mainnet", "mainnet, testnet4, signet or regtest")
+	cmd.Flags().StringVar(&n.RPC, prefix+"rpc", "", "the Bitcoin node's JSON-RPC URL, such as http://127.0.0.1:8332")
+	cmd.Flags().StringVar(&n.User, prefix+"rpc-user", "", "the node's user")
+	cmd.Flags().StringVar(&n.PasswordFile, prefix+"rpc-password-file", "", "file of mode 0600 whose first line is the password")
+	cmd.Flags().StringVar(&n.CookieFile, prefix+"rpc-cookie-file", "", "the node's cookie file, instead of the two")
+	cmd.Flags().StringVar(&n.CAFile, prefix+"rpc-ca-file", "", "PEM file with the certificate of an https node")
+	cmd.MarkFlagsRequiredTogether(prefix+"rpc-user", prefix+"rpc-password-file")
+	cmd.MarkFlagsMutuallyExclusive(prefix+"rpc-user", prefix+"rpc-cookie-file")
 }
 
 func (c *command) fetchHeaders(ctx context.Context, f headersFlags) error {

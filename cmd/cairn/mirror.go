@@ -40,6 +40,7 @@ type mirrorFlags struct {
 	rpc      []string
 	agree    int
 	headers  []string
+	bitcoin  BitcoinNode
 	keep     []string
 	every    time.Duration
 	begin    uint64
@@ -49,6 +50,8 @@ type mirrorFlags struct {
 	gateway  string
 	format   string
 	level    string
+
+	bitcoinFrom int64
 }
 
 func (c *command) mirrorCommand() *cobra.Command {
@@ -82,6 +85,8 @@ func (c *command) mirrorCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.policy, "policy", "", "the ledger's policy file: who it is, and where and how soon it must be anchored")
 	cmd.Flags().StringArrayVar(&f.rpc, "rpc", nil, "URL of an Ethereum node of your own choice, to check anchors (may be repeated)")
 	cmd.Flags().IntVar(&f.agree, "rpc-agree", 1, "how many of them must agree")
+	nodeFlags(cmd, &f.bitcoin, "bitcoin-")
+	cmd.Flags().Int64Var(&f.bitcoinFrom, "bitcoin-from", -1, "first height of the headers that are kept, if there are anchors of before (default: where a checkpoint and all that follows can be checked)")
 	cmd.Flags().StringArrayVar(&f.headers, "headers", nil, "file with block headers that you trust, from cairn headers fetch (may be repeated)")
 	cmd.Flags().StringArrayVar(&f.keep, "keep", nil, "how long objects are kept, GLOB=AGE such as stream/*/data=90d; the first that fits decides (may be repeated)")
 	cmd.Flags().DurationVar(&f.every, "every", defaultMirrorEvery, "how often to look for what is new")
@@ -150,9 +155,14 @@ func (s *mirrorService) open(ctx context.Context) (release func(), err error) {
 	if s.every < time.Second {
 		return nil, errors.New("--every is at least a second")
 	}
-	if s.chain, err = s.openChain(); err != nil {
+	if s.chain, err = s.openChain(s.dir); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			s.chain.close()
+		}
+	}()
 	if err := s.openKeys(ctx); err != nil {
 		return nil, err
 	}
@@ -163,7 +173,8 @@ func (s *mirrorService) open(ctx context.Context) (release func(), err error) {
 	if err := makeMirrorFolder(s.dir); err != nil {
 		return nil, err
 	}
-	if release, err = lockFolder(s.dir); err != nil {
+	unlock, err := lockFolder(s.dir)
+	if err != nil {
 		return nil, err
 	}
 	if s.copy, err = mirror.Open(s.dir, mirror.Options{Ledger: id, Keep: rules, Begin: s.begin}); err == nil {
@@ -172,12 +183,12 @@ func (s *mirrorService) open(ctx context.Context) (release func(), err error) {
 		}
 	}
 	if err != nil {
-		release()
+		unlock()
 		return nil, err
 	}
 	s.newerBundle(ctx)
 	s.status.begin(s)
-	return release, nil
+	return func() { s.chain.close(); unlock() }, nil
 }
 
 func keepRules(texts []string) (all []mirror.Rule, err error) {

@@ -41,6 +41,7 @@ type mirrorStatus struct {
 	Missing int                  `json:"missingObjects"`
 	Alarms  []*mirror.Alarm      `json:"alarms"`
 	Anchors *mirror.AnchorReport `json:"anchors,omitempty"` // by the mirror's own access to the chains
+	Unasked []string             `json:"notChecked"`        // routes that it has no access to; "all" without a policy
 	Key     string               `json:"key"`               // verifier key of what it says that it holds
 	Witness string               `json:"witness"`           // verifier key of its cosignatures
 	Signed  uint64               `json:"cosigned"`          // batches of the newest checkpoint that it cosigned
@@ -52,6 +53,7 @@ func (m *mirrorStatus) begin(s *mirrorService) {
 	if s.ipfs != "" {
 		m.Source = "ipfs:" + s.ipfs
 	}
+	m.Unasked = append([]string{}, s.chain.unasked()...)
 	m.Alarms, m.Key, m.Witness = []*mirror.Alarm{}, s.own.vkey, s.own.witness.Key.String()
 }
 
@@ -194,11 +196,18 @@ func (c *command) printMirror(m *mirrorStatus) error {
 	fmt.Fprintf(c.Out, "  log      %d batches\n", m.Batches)
 	fmt.Fprintf(c.Out, "  groups   %d sealed, of batches %d to %d; %d live; %d objects missing\n", m.Groups, m.From, m.Next, m.Live, m.Missing)
 	if m.Anchors == nil {
-		fmt.Fprintln(c.Out, "  anchors  not checked: give --policy, and --rpc or --headers")
+		fmt.Fprintln(c.Out, "  anchors  not checked: give --policy, and --rpc, --bitcoin-rpc or --headers")
 	} else {
 		fmt.Fprintf(c.Out, "  anchors  %d batches are anchored as the policy asks\n", m.Anchors.Size)
 		for _, r := range m.Anchors.Routes {
-			fmt.Fprintf(c.Out, "    %s: %d batches in block %d; %s\n", r.Route, r.Size, r.Block, r.How)
+			switch {
+			case slices.Contains(m.Unasked, r.Route):
+				fmt.Fprintf(c.Out, "    %s: not checked: this mirror has no access to that chain\n", r.Route)
+			case r.Size == 0:
+				fmt.Fprintf(c.Out, "    %s: no anchor that is final there; %d receipts of other blocks\n", r.Route, r.Waiting)
+			default:
+				fmt.Fprintf(c.Out, "    %s: %d batches in block %d; %s\n", r.Route, r.Size, r.Block, r.How)
+			}
 		}
 	}
 	fmt.Fprintf(c.Out, "  cosigned %d batches\n", m.Signed)
