@@ -535,43 +535,70 @@ func (s *Store) segmentRows(hour uint32, first, next uint64) ([]segmentRow, erro
 
 // listedSegments are those that a batch's header lists, or the open one will.
 func (s *Store) listedSegments(from pebble.Reader, batch uint64) ([]segmentRow, error) {
-	var out []segmentRow
-	k := s.keys.key(kindHour)
-	// A group is listed by one of the batches right after it.
-	it, err := from.NewIter(&pebble.IterOptions{LowerBound: k, UpperBound: s.keys.u64(kindHour, batch)})
+	it, err := from.NewIter(&pebble.IterOptions{LowerBound: s.keys.key(kindHour), UpperBound: s.keys.u64(kindHour, batch)})
 	if err != nil {
 		return nil, err
 	}
 	defer it.Close()
-	type group struct {
-		first uint64
-		row   hourRow
-	}
-	var groups []group
-	for ok := it.Last(); ok; ok = it.Prev() {
-		val, err := it.ValueAndErr()
+	var out []segmentRow
+	for ok := s.seekListed(it, batch); ok; ok = it.Next() {
+		first, h, err := hourAt(it)
 		if err != nil {
 			return nil, err
 		}
-		h, err := decodeHour(it.Key(), val)
-		if err != nil {
-			return nil, err
-		}
-		if h.Listed < batch {
+		if h.Listed != batch {
 			break
 		}
-		if h.Listed == batch {
-			groups = append(groups, group{binary.BigEndian.Uint64(suffix(it.Key())), h})
-		}
-	}
-	for i := len(groups) - 1; i >= 0; i-- {
-		rows, err := s.segmentRows(groups[i].row.Hour, groups[i].first, groups[i].row.Next)
+		rows, err := s.segmentRows(h.Hour, first, h.Next)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, rows...)
 	}
 	return out, it.Error()
+}
+
+// nearListed is how many groups a batch's header mostly lists, at most.
+const nearListed = 4
+
+// seekListed moves to the first group that a batch or a later one lists. Groups
+// are sealed in order, so no group is listed before one that begins before it: it
+// looks among the last ones, and where a long absence was closed at once, halves.
+func (s *Store) seekListed(it *pebble.Iterator, batch uint64) bool {
+	ok := it.Last()
+	for range nearListed {
+		_, h, err := hourAt(it)
+		if !ok || err != nil { // whoever reads it next finds the damage
+			break
+		}
+		if h.Listed < batch {
+			return it.Next()
+		}
+		ok = it.Prev()
+	}
+	if !ok {
+		return it.First()
+	}
+	return it.SeekGE(s.keys.u64(kindHour, uint64(sort.Search(int(batch), func(i int) bool {
+		if !it.SeekGE(s.keys.u64(kindHour, uint64(i))) {
+			return true
+		}
+		_, h, err := hourAt(it)
+		return err != nil || h.Listed >= batch
+	}))))
+}
+
+// hourAt reads the row of a group that an iterator is at.
+func hourAt(it *pebble.Iterator) (first uint64, h hourRow, err error) {
+	if !it.Valid() {
+		return 0, h, it.Error()
+	}
+	val, err := it.ValueAndErr()
+	if err != nil {
+		return 0, h, err
+	}
+	h, err = decodeHour(it.Key(), val)
+	return binary.BigEndian.Uint64(suffix(it.Key())), h, err
 }
 
 // lastSegment keeps the stretch that was opened last.
