@@ -134,7 +134,7 @@ func (s *controlServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m = errorMessage(err)
 	}
 	if op.writes {
-		s.log.Info("operation", "name", name, "on", on, "error", m.Error)
+		s.log.Info("operation", "name", name, "on", on, "failed", err != nil) // why stands in the answer: it may name devices
 	}
 	_ = lines.Encode(m)
 }

@@ -120,6 +120,10 @@ func (c *command) addGrant(cmd *cobra.Command, f *grantFlags) error {
 		}
 	}
 	token := newToken()
+	files, err := f.newFiles(token)
+	if err != nil {
+		return err
+	}
 	digest := sha256.Sum256([]byte(token))
 	q.Token = hex.EncodeToString(digest[:])
 	if f.out != "" {
@@ -127,21 +131,45 @@ func (c *command) addGrant(cmd *cobra.Command, f *grantFlags) error {
 	}
 	a, err := ask[grantAnswer](cmd.Context(), c, "grant/add", q)
 	if err != nil {
+		for _, path := range files {
+			_ = os.Remove(path)
+		}
 		return err
 	}
 	return c.afterAdd(f, a, token)
 }
 
-// afterAdd hands over what is there once.
-func (c *command) afterAdd(f *grantFlags, a grantAnswer, token string) error {
+// newFiles writes the token, and makes the file of the bundle, before anything is in
+// the ledger: what was granted there stays there, also with no place for its token.
+func (f *grantFlags) newFiles(token string) (made []string, err error) {
 	if f.tokenFile != "" {
 		if err := writeNew(f.tokenFile, []byte(token+"\n"), 0o600); err != nil {
-			return fmt.Errorf("grant %d is made, and its token is lost: end it and make another: %w", a.Number, err)
+			return nil, fmt.Errorf("--token-file: %w: nothing was granted", err)
 		}
+		made = append(made, f.tokenFile)
 	}
 	if f.out != "" {
-		if err := writeNew(f.out, a.Bundle, 0o644); err != nil {
-			return fmt.Errorf("grant %d is made, and its bundle not written: %w", a.Number, err)
+		if err := writeNew(f.out, nil, 0o644); err != nil {
+			for _, path := range made {
+				_ = os.Remove(path)
+			}
+			return nil, fmt.Errorf("--out: %w: nothing was granted", err)
+		}
+		made = append(made, f.out)
+	}
+	return made, nil
+}
+
+// afterAdd hands over what is there once.
+func (c *command) afterAdd(f *grantFlags, a grantAnswer, token string) error {
+	if f.out != "" {
+		if err := replaceFile(f.out, a.Bundle); err != nil {
+			_ = os.Remove(f.out)
+			next := fmt.Sprintf("`cairn grant bundle %d` writes it again", a.Number)
+			if f.tokenFile == "" {
+				next = fmt.Sprintf("the token was in it: `cairn grant end %d`, and make another", a.Number)
+			}
+			return fmt.Errorf("grant %d is made, and its bundle not written: %w: %s", a.Number, err, next)
 		}
 	}
 	a.Bundle = nil
@@ -180,14 +208,18 @@ func newToken() string {
 func recipients(args []string) ([]string, error) {
 	var all []string
 	for _, arg := range args {
-		text := arg
+		text, where := arg, ""
+		if isSecret(arg) {
+			return nil, errors.New("--to: that is a private key: give its public half, and use it no more: it stands in the shell's history now")
+		}
 		if !strings.HasPrefix(arg, "age1") && !strings.HasPrefix(arg, "ssh-") {
 			b, err := readShort(arg)
 			if err != nil {
 				return nil, fmt.Errorf("--to: %.64q is no public key such as age1… or ssh-ed25519 …, nor a file with some: %w", arg, err)
 			}
-			text = b
+			text, where = b, arg+": "
 		}
+		var keys []string
 		for line := range strings.Lines(text) {
 			words := strings.Fields(line)
 			if len(words) == 0 || words[0][0] == '#' {
@@ -196,13 +228,23 @@ func recipients(args []string) ([]string, error) {
 			if strings.HasPrefix(words[0], "ssh-") && len(words) > 2 {
 				words = words[:2] // the rest is a comment, often somebody's name
 			}
-			all = append(all, strings.Join(words, " "))
+			keys = append(keys, strings.Join(words, " "))
 		}
+		if _, err := share.ParseRecipients(keys); err != nil {
+			return nil, fmt.Errorf("--to: %s%w", where, err)
+		}
+		all = append(all, keys...)
 	}
-	if _, err := share.ParseRecipients(all); err != nil {
+	if _, err := share.ParseRecipients(all); err != nil { // too many
 		return nil, fmt.Errorf("--to: %w", err)
 	}
 	return all, nil
+}
+
+// isSecret reports whether a word of the command line is a private key itself, which
+// no error may repeat.
+func isSecret(arg string) bool {
+	return strings.HasPrefix(strings.ToUpper(arg), "AGE-SECRET-KEY-") || strings.Contains(arg, "PRIVATE KEY-----")
 }
 
 // readShort reads a file of public keys.
@@ -380,7 +422,10 @@ func (c *command) printGrant(r *grantRow) {
 
 func (r *grantRow) opens() string {
 	if r.OpensFrom == "" {
-		return "nothing yet"
+		if r.State == grantWaits || r.State == grantGoes {
+			return "nothing yet"
+		}
+		return "nothing"
 	}
 	return r.OpensFrom + " to " + r.OpensUntil
 }

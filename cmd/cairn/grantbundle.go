@@ -106,6 +106,9 @@ func (l *openLedger) makeBundle(g *ledger.Grant, all []share.Compartment, end sh
 		Ledger: l.store.Ledger(), Nonce: l.keyring.Nonce(), Grant: g.Number, Audience: g.Audience, Purpose: g.Purpose,
 		From: g.From, Until: g.Until, Access: g.Access, Through: end, Issued: now.UnixMilli(), Token: token,
 	}
+	if b.Until != nil && *b.Until < b.From { // ended before it began: it opens nothing
+		b.Until = &b.From
+	}
 	copy(b.LogKey[:], l.store.FirstLogKey())
 	first := firstHour(g.From)
 	defer func() {

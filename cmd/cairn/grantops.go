@@ -316,9 +316,6 @@ func (l *openLedger) endGrant(ctx context.Context, q changeRequest) (grantAnswer
 	if err != nil {
 		return grantAnswer{}, err
 	}
-	if g.Ended != nil {
-		return grantAnswer{}, fmt.Errorf("grant %d to %s has ended already, on %s", g.Number, g.Audience, timeText(g.Ended.At))
-	}
 	e := ledger.GrantEnd{Grant: g.Number, Until: now, Reason: q.Reason}
 	if q.Until != nil && q.Until.At != nil {
 		e.Until = *q.Until.At
@@ -328,6 +325,9 @@ func (l *openLedger) endGrant(ctx context.Context, q changeRequest) (grantAnswer
 	}
 	if q.Access != nil {
 		e.Access = q.Access.At
+	}
+	if g.Ended != nil && !ledger.TakesAway(&g, &e) {
+		return grantAnswer{}, fmt.Errorf("grant %d to %s has ended already, on %s: an earlier --until or --access-until takes more away", g.Number, g.Audience, timeText(g.Ended.At))
 	}
 	if len(q.Reason) > ledger.MaxReason {
 		return grantAnswer{}, fmt.Errorf("--reason: %d bytes, at most %d", len(q.Reason), ledger.MaxReason)

@@ -120,7 +120,7 @@ func (l *openLedger) findGrant(text string, now int64, ended bool) (ledger.Grant
 		return ledger.Grant{}, fmt.Errorf("%d grants%s are to %q: name one by its number: %s", len(some), l.where(), text, strings.Join(numbers, ", "))
 	}
 	if len(theirs) > 0 {
-		return ledger.Grant{}, fmt.Errorf("the grant to %q has ended: name it by its number, from `cairn grant list`", text)
+		return ledger.Grant{}, fmt.Errorf("what was granted to %q has ended: `cairn grant add` makes another grant; to have nothing more handed out of what an ended one opened, `cairn grant end NUMBER --access-until`", text)
 	}
 	return ledger.Grant{}, fmt.Errorf("no grant to %q%s: `cairn grant list` shows them", text, l.where())
 }

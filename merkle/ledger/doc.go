@@ -147,8 +147,8 @@
 // is left out, and what is sealed is served to them up to access; token is
 // SHA-256 of what they are known by when it is. The compartment site is never
 // granted. An end takes the hours from its until on away, and its access, where
-// there, stands in place of the grant's; nothing more is said of a grant that
-// has ended. A renewal's until and access stand in place of the grant's, also
+// there, stands in place of the grant's; of a grant that has ended nothing more is
+// said but another end that takes more away, of its hours or of its access. A renewal's until and access stand in place of the grant's, also
 // where they are left out, and its recipients where there.
 //
 // A route-bitcoin's network is 1 to 32 lower case letters, digits and hyphens,

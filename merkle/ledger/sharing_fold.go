@@ -62,9 +62,16 @@ func (g *Grants) end(s Statement) error {
 	if err != nil {
 		return err
 	}
-	grant, err := g.going(e.Grant, s.Kind)
-	if err != nil {
-		return err
+	i, has := g.index(e.Grant)
+	if !has {
+		return invalid(fmt.Sprintf("a %s of no grant: %d", s.Kind, e.Grant))
+	}
+	grant := &g.all[i]
+	if grant.Ended != nil && !TakesAway(grant, &e) {
+		return invalid(fmt.Sprintf("a %s of grant %d, which has ended and loses nothing by it", s.Kind, e.Grant))
+	}
+	if grant.Ended != nil && e.Reason == "" {
+		e.Reason = grant.Ended.Reason
 	}
 	// An end takes hours away and never adds any.
 	if grant.Until == nil || e.Until < *grant.Until {
@@ -95,6 +102,16 @@ func (g *Grants) renew(s Statement) error {
 	}
 	grant.Renewed++
 	return nil
+}
+
+// TakesAway reports whether an end leaves a grant with fewer hours, or a shorter
+// access, than it has, and with no longer one: an ended grant is ended again by
+// nothing else.
+func TakesAway(g *Grant, e *GrantEnd) bool {
+	if e.Access != nil && g.Access != nil && *e.Access > *g.Access {
+		return false
+	}
+	return g.Until == nil || e.Until < *g.Until || e.Access != nil && (g.Access == nil || *e.Access < *g.Access)
 }
 
 // going returns the grant of that number, which has not ended.

@@ -218,3 +218,36 @@ func TestGrantsRefuse(t *testing.T) {
 		}
 	}
 }
+
+// An ended grant is ended again by what takes more away, and by nothing else.
+func TestGrantEndedAgain(t *testing.T) {
+	first := Grant{Audience: "a", Recipients: []string{"r"}, Compartments: []string{"ledger"}, From: 1000, Token: fill(1)}
+	for name, c := range map[string]struct {
+		end    GrantEnd
+		until  int64
+		access *int64 // nil: refused
+	}{
+		"access begins to end": {GrantEnd{Grant: 1, Until: 4000, Access: at(8000)}, 4000, at(8000)},
+		"access ends sooner":   {GrantEnd{Grant: 1, Until: 5000, Access: at(8000)}, 4000, at(8000)},
+		"fewer hours":          {GrantEnd{Grant: 1, Until: 3000}, 3000, at(9000)},
+		"access ends later":    {GrantEnd{Grant: 1, Until: 3000, Access: at(9001)}, 4000, nil},
+		"the same":             {GrantEnd{Grant: 1, Until: 4000, Access: at(9000)}, 4000, nil},
+	} {
+		before := GrantEnd{Grant: 1, Until: 4000, Access: at(9000), Reason: "over"}
+		if name == "access begins to end" {
+			before.Access = nil
+		}
+		g := said(t, first.Statement(1), before.Statement(20))
+		err := g.Apply(3, c.end.Statement(30))
+		got, _ := g.Get(1)
+		if c.access == nil {
+			if !errors.Is(err, ErrInvalid) || *got.Until != 4000 || *got.Access != 9000 {
+				t.Errorf("%s: got %v and %+v, want it refused", name, err, got)
+			}
+			continue
+		}
+		if err != nil || *got.Until != c.until || *got.Access != *c.access || got.Ended.Reason != "over" {
+			t.Errorf("%s: got %v and %+v, want until %d, access %d, and the reason kept", name, err, got, c.until, *c.access)
+		}
+	}
+}
