@@ -76,7 +76,10 @@ func (c *command) askEscrow(cmd *cobra.Command, q escrowRequest) error {
 		fmt.Fprintf(c.Out, "%s: superseded, destroyed here; %s may have copies\n", f.File, strings.Join(f.Holders, ", "))
 	}
 	if len(a.Made) == 0 {
-		fmt.Fprintf(c.Out, "nothing to deal: every month is in a file, %d of %s\n", a.Need, strings.Join(a.Holders, ", "))
+		fmt.Fprintln(c.Out, "nothing to deal: the keys of every month are in a file, as `cairn escrow list` shows")
+		for _, f := range a.Others {
+			fmt.Fprintf(c.Out, "%s: still %d of %s: `cairn escrow rotate` deals it anew\n", f.File, f.Need, strings.Join(f.Holders, ", "))
+		}
 		return nil
 	}
 	fmt.Fprintln(c.Out, "  next   cairn escrow hand NAME --out FOLDER, for each holder")

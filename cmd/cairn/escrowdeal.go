@@ -57,6 +57,7 @@ type escrowAnswer struct {
 	Gone    []escrowRow `json:"destroyed,omitempty"` // superseded ones, which were destroyed here
 	Files   []escrowRow `json:"files,omitempty"`
 	Lacking []string    `json:"lacking,omitempty"` // months of which something is in no current file
+	Others  []escrowRow `json:"others,omitempty"`  // current files of other holders than are certified now, or another number of them
 }
 
 // makeEscrow deals what is missing.
@@ -85,9 +86,20 @@ func (l *openLedger) makeEscrow(ctx context.Context, q escrowRequest) (escrowAns
 	}
 	fits := func(*escrowFile) bool { return true }
 	if q.Rotate {
-		fits = func(f *escrowFile) bool { return f.need == need && slices.Equal(f.holders, holderNames(holders)) }
+		fits = func(f *escrowFile) bool {
+			return f.need == need && slices.Equal(f.holders, holderNames(holders)) && e.known.left(f) == len(holders)
+		}
 	}
-	return l.dealMonths(ctx, from, now, need, holders, fits)
+	a, err := l.dealMonths(ctx, from, now, need, holders, fits)
+	if err != nil {
+		return a, err
+	}
+	for i := range e.known.dealt {
+		if f := &e.known.dealt[i]; f.state == escrowCurrent && (f.need != need || !slices.Equal(f.holders, holderNames(holders))) {
+			a.Others = append(a.Others, f.row())
+		}
+	}
+	return a, nil
 }
 
 func holderNames(all []share.Holder) []string {

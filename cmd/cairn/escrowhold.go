@@ -113,7 +113,7 @@ func (c *command) escrowRelease() *cobra.Command {
 			if err := writeNew(out, b, 0o600); err != nil {
 				return err
 			}
-			fmt.Fprintf(c.Out, "%s: %d shares for %s\n", out, len(files), recipient)
+			fmt.Fprintf(c.Out, "%s: %d %s for %s\n", out, len(files), plural(len(files), "share"), recipient)
 			return nil
 		},
 	}
@@ -311,14 +311,14 @@ func recoverTo(text string, ids []age.Identity) ([]age.Recipient, error) {
 
 // recipientText is the public key that --to gives: itself, or a file with it.
 func recipientText(to string) (string, error) {
-	if strings.HasPrefix(to, "age1") || strings.HasPrefix(to, "ssh-") {
-		return to, nil
-	}
-	b, err := readSmall(to, 1<<14)
+	all, err := recipients([]string{to})
 	if err != nil {
-		return "", fmt.Errorf("--to: neither a public key nor a file with one: %w", err)
+		return "", err
 	}
-	return strings.TrimSpace(string(b)), nil
+	if len(all) > 1 {
+		return "", fmt.Errorf("--to: %s holds %d public keys: give the one", to, len(all))
+	}
+	return all[0], nil
 }
 
 type destroyFlags struct {
@@ -398,7 +398,7 @@ func (c *command) destroyShares(f destroyFlags, paths []string) error {
 	if err := writeNew(f.out, word, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Out, "%s: %s signs that %d files are destroyed\n  next   give it to the gateway's operator: cairn escrow confirm %s\n", f.out, said.Holder, len(gone), f.out)
+	fmt.Fprintf(c.Out, "%s: %s signs to have destroyed %d %s\n  next   give it to the gateway's operator: cairn escrow confirm %s\n", f.out, said.Holder, len(gone), plural(len(gone), "file"), f.out)
 	return nil
 }
 
