@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -229,7 +231,7 @@ func (o *grantOpener) fetchBundle(ctx context.Context, number uint64) (*share.Bu
 // opens, the grant's own before those of everything.
 func (o *grantOpener) source(ctx context.Context, number uint64, token string) (mirror.Source, error) {
 	if !strings.HasPrefix(o.f.from, "http://") && !strings.HasPrefix(o.f.from, "https://") {
-		return mirror.FolderSource(o.f.from)
+		return copyIn(o.f.from)
 	}
 	address := strings.TrimRight(o.f.from, "/")
 	all := []string{address}
@@ -251,6 +253,17 @@ func (o *grantOpener) source(ctx context.Context, number uint64, token string) (
 		}
 	}
 	return nil, first
+}
+
+// copyIn opens a copy's folder, or says what was named instead of one.
+func copyIn(dir string) (mirror.Source, error) {
+	switch {
+	case !exists(dir):
+		return nil, fmt.Errorf("--from: %.200q is neither a folder nor an address, which begins with http:// or https://", dir)
+	case exists(filepath.Join(dir, configFile)):
+		return nil, fmt.Errorf("--from: %s is a gateway's folder, not a copy's: give the address of its ledger, such as http://127.0.0.1:9980/ledger/site", dir)
+	}
+	return mirror.FolderSource(dir)
 }
 
 // choose finds the streams that were named.
@@ -439,9 +452,12 @@ func (o *grantOpener) prove(ctx context.Context) error {
 // explained gives an error the exit code that it means, and what to do next.
 func explained(err error) error {
 	var lie *mirror.Lie
+	var unreached *net.OpError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &unreached):
+		return fmt.Errorf("%w: the source cannot be reached: try again later, or take another copy", err)
 	case errors.As(err, &lie):
 		return falseError{fmt.Errorf("%w: keep it as evidence, and take another copy", err)}
 	case errors.Is(err, mirror.ErrRefused):

@@ -146,7 +146,11 @@ func none(b []byte, err error) ([]byte, error) {
 
 // Checkpoint implements Source.
 func (s *httpSource) Checkpoint(ctx context.Context) ([]byte, error) {
-	return none(s.get(ctx, "checkpoint", merkle.MaxCheckpoint))
+	b, err := s.get(ctx, "checkpoint", merkle.MaxCheckpoint)
+	if errors.Is(err, ErrNotFound) && strings.Contains(err.Error(), "404 page not found") { // there is no such path, whatever the ledger has
+		return nil, fmt.Errorf("%w: no ledger is at this address: it looks like http://192.0.2.7:9980/ledger/site", err)
+	}
+	return none(b, err)
 }
 
 // Tile implements Source.

@@ -191,6 +191,9 @@ func OpenBundle(r io.Reader, ids ...age.Identity) (*Bundle, error) {
 	if len(sealed) > maxBundleFile {
 		return nil, fmt.Errorf("open bundle: %w: over %d bytes", ErrBundle, maxBundleFile)
 	}
+	if !bytes.HasPrefix(sealed, []byte("age-encryption.org/")) {
+		return nil, fmt.Errorf("open bundle: %w: it is no age file", ErrBundle)
+	}
 	plain, err := decrypt(sealed, MaxBundle, ids...)
 	var mismatch *age.NoIdentityMatchError
 	if errors.As(err, &mismatch) {

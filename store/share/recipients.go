@@ -3,6 +3,7 @@ package share
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"filippo.io/age"
@@ -103,7 +104,15 @@ func parseRecipient(line string, words []string) (age.Recipient, error) {
 // private key (Ed25519 or RSA) without a passphrase. It fails with [ErrIdentity];
 // its errors give line numbers and never a line's content.
 func ReadIdentities(path string) ([]age.Identity, error) {
+	if strings.HasPrefix(strings.ToUpper(path), "AGE-SECRET-KEY-") { // which no error may repeat
+		return nil, fmt.Errorf("%w: that is the key itself: write it into a file of mode 0600, and name that", ErrIdentity)
+	}
 	b, err := readPrivate(path, maxIdentityFile)
+	if errors.Is(err, ErrMode) { // as that of a public key may well be
+		if text, rerr := os.ReadFile(path); rerr == nil && isPublic(string(text)) {
+			return nil, fmt.Errorf("%w: %s: it is a public key: name the file of its private half", ErrIdentity, path)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("identity file: %w", err)
 	}
@@ -115,6 +124,8 @@ func ReadIdentities(path string) ([]age.Identity, error) {
 		err = errors.New("it is encrypted: decrypt it with age first")
 	case strings.HasPrefix(text, "-----BEGIN"):
 		ids, err = sshIdentity(b)
+	case isPublic(text):
+		err = errors.New("it is a public key: name the file of its private half")
 	default:
 		ids, err = ageIdentities(text)
 	}
@@ -134,6 +145,11 @@ func sshIdentity(pem []byte) ([]age.Identity, error) {
 		return nil, errors.New("not an SSH private key of Ed25519 or RSA")
 	}
 	return []age.Identity{id}, nil
+}
+
+// isPublic reports whether a file's text is a public key.
+func isPublic(text string) bool {
+	return strings.HasPrefix(text, "age1") || strings.HasPrefix(text, "ssh-")
 }
 
 func ageIdentities(text string) ([]age.Identity, error) {

@@ -163,7 +163,7 @@ func TestIdentitiesRefused(t *testing.T) {
 		"empty":               {"# nothing\n", "no identity"},
 		"changed":             {"\n" + id[:20] + "QQ" + id[22:], "line 1"},
 		"second line":         {id + "\n" + id[:30], "line 2"},
-		"recipient":           {must(age.ParseX25519Identity(id)).Recipient().String(), "line 1"},
+		"recipient":           {must(age.ParseX25519Identity(id)).Recipient().String(), "public key"},
 		"too many":            {strings.Repeat(id+"\n", maxIdentities+1), "line 17"},
 		"encrypted identity":  {"age-encryption.org/v1\n-> scrypt x 18\n", "encrypted"},
 		"armoured":            {"-----BEGIN AGE ENCRYPTED FILE-----\n", "encrypted"},
