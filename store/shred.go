@@ -242,6 +242,17 @@ func (s *Store) pendingShred() (*shredRow, error) {
 	return z, err
 }
 
+// ShredStopped reports whether a shredding has begun that is not through, and that
+// nothing goes on with.
+func (s *Store) ShredStopped() bool {
+	if !s.shredding.TryLock() {
+		return false
+	}
+	defer s.shredding.Unlock()
+	z, err := s.pendingShred()
+	return z != nil || err != nil
+}
+
 // finishShred goes on with a shredding that had begun.
 func (s *Store) finishShred(ctx context.Context, tell func(string)) error {
 	z, err := s.pendingShred()

@@ -152,6 +152,11 @@ func (l *openLedger) health() ledgerHealth {
 	if reason := l.unpublished(); reason != "" {
 		bad("%s", reason)
 	}
+	if s, err := l.sharingStatus(false); err != nil {
+		bad("what is shared is not known: %v", err)
+	} else {
+		h.Reasons = append(h.Reasons, s.reasons(time.Now())...)
+	}
 	for i := range l.routes {
 		if s := l.routeStatus(i); !s.Healthy {
 			h.Anchoring = "unhealthy"

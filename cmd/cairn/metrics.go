@@ -105,6 +105,7 @@ func (l *openLedger) collect(put func(d *prometheus.Desc, v float64, labels ...s
 	gauge(metricDiskFull, one(st.DiskFull))
 	l.collectWitnesses(gauge)
 	l.collectPublished(gauge)
+	l.collectSharing(gauge)
 	for i := range l.routes {
 		rs := l.routeStatus(i)
 		gauge(metricRouteOK, one(rs.Healthy), rs.Route)

@@ -20,6 +20,7 @@ type ipfsStatus struct {
 	Newest  string  `json:"newest,omitempty"`   // CID from which all can be found
 	Time    string  `json:"time,omitempty"`     // when that was published
 	Waits   float64 `json:"waitingSeconds"`     // since the end of the oldest quarter hour that is not published; 0: none
+	Backlog uint64  `json:"backlogBatches"`     // that are sealed and in no folder
 	Keep    string  `json:"keep,omitempty"`     // how long the node keeps objects; absent: for ever
 	Through uint64  `json:"anchored,omitempty"` // batches under the newest anchor that was published
 }
@@ -32,9 +33,12 @@ func (p *publisher) tell() {
 			waits = max(0, p.now().Sub(time.UnixMilli(hour.End())).Seconds())
 		}
 	}
+	sealed := p.l.store.Status().SealedTo
+	backlog := sealed - min(p.from(), sealed)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := &p.status
+	s.Backlog = backlog
 	s.API, s.Waits, s.Healthy, s.Reason = p.node.URL(), waits, p.bad == nil, ""
 	if p.cfg.Keep > 0 {
 		s.Keep = shortDuration(p.cfg.Keep)
@@ -73,7 +77,7 @@ func (s *ipfsStatus) lines(line func(name, format string, v ...any)) {
 		line("", "- newest %s of %s", s.Newest, s.Time)
 	}
 	if s.Waits > 0 {
-		line("", "- the oldest quarter hour that is not published ended %v ago", time.Duration(s.Waits*float64(time.Second)).Round(time.Second))
+		line("", "- the oldest quarter hour that is not published ended %v ago; %d sealed batches wait", time.Duration(s.Waits*float64(time.Second)).Round(time.Second), s.Backlog)
 	}
 	if s.Reason != "" {
 		line("", "- %s", s.Reason)
@@ -97,6 +101,7 @@ func (l *openLedger) unpublished() string {
 var (
 	metricIPFSOK      = metric("ipfs_healthy", "1 if the last step of publishing on IPFS succeeded.", "ledger")
 	metricIPFSBatches = metric("ipfs_batches", "Batches under the folders that are published on IPFS.", "ledger")
+	metricIPFSBacklog = metric("ipfs_backlog_batches", "Sealed batches that are not published on IPFS.", "ledger")
 	metricIPFSWaits   = metric("ipfs_waiting_seconds", "Time since the end of the oldest quarter hour that is not published on IPFS; 0 if none.", "ledger")
 )
 
@@ -109,6 +114,7 @@ func (l *openLedger) collectPublished(gauge func(d *prometheus.Desc, v float64, 
 	gauge(metricIPFSOK, one(s.Healthy))
 	gauge(metricIPFSBatches, float64(s.Batches))
 	gauge(metricIPFSWaits, s.Waits)
+	gauge(metricIPFSBacklog, float64(s.Backlog))
 }
 
 // listIPFSRequest asks for the newest folders, or all.

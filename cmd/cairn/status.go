@@ -44,6 +44,8 @@ type ledgerStatus struct {
 
 	Witnesses *witnessesStatus `json:"witnesses,omitempty"`
 	IPFS      *ipfsStatus      `json:"ipfs,omitempty"`
+	Sharing   *sharingStatus   `json:"sharing,omitempty"`
+	Unshared  string           `json:"sharingError,omitempty"` // why that is not known
 }
 
 // intakeStatus counts since the service started. Verdicts and reasons that did
@@ -146,6 +148,11 @@ func (l *openLedger) status() ledgerStatus {
 		s.Quorum = l.cfg.Quorum
 	}
 	s.Witnesses, s.IPFS = l.witnessesStatus(), l.ipfsStatus()
+	if found, err := l.sharingStatus(true); err != nil {
+		s.Unshared = err.Error()
+	} else {
+		s.Sharing = &found
+	}
 	for i := range l.routes {
 		of := routeOf(l.routeStatus(i), l.cfg.Anchors[i].unit())
 		of.Notes = append(of.Notes, l.places[i].notes()...)
@@ -330,6 +337,11 @@ func (l *ledgerStatus) anchoring(line func(name, format string, v ...any)) {
 	}
 	if l.IPFS != nil {
 		l.IPFS.lines(line)
+	}
+	if l.Sharing != nil {
+		l.Sharing.lines(line)
+	} else {
+		line("sharing", "not known: %s", l.Unshared)
 	}
 }
 

@@ -210,9 +210,17 @@ func named(all []ledger.Grant, token string) bool {
 	return false
 }
 
+// Visitors is an Access that wants to know whose token was used.
+type Visitors interface {
+	Seen(g *ledger.Grant)
+}
+
 func (h *handler) admitGrant(r *http.Request, g *ledger.Grant) (*ask, error) {
 	if !g.Serves(h.access.Now().UnixMilli()) {
 		return nil, refuse(http.StatusGone, "access under this grant has ended")
+	}
+	if v, ok := h.access.(Visitors); ok {
+		v.Seen(g)
 	}
 	return &ask{r, g}, nil
 }
