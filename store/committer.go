@@ -475,37 +475,6 @@ func (c *committer) streamKeys(st *stream, hour share.Hour) error {
 	return nil
 }
 
-// appendStatement adds to the ledger's tree of statements.
-func (c *committer) appendStatement(b *pebble.Batch, st ledger.Statement) error {
-	if err := st.Validate(); err != nil {
-		return err
-	}
-	item := st.Append(nil)
-	n := c.stTree.Size()
-	leaf, err := c.s.statementLeaf(item, n, st.At, c.incarnation, c.ledgerCur)
-	if err != nil {
-		return err
-	}
-	key := c.s.keys.u64(kindStatement, n)
-	if err := c.s.putRow(b, key, statementRow{Start: c.state.Starts - 1, At: st.At, Item: item}, true); err != nil {
-		return err
-	}
-	c.stTree.AppendCollect(leaf, 0, func(level int, index uint64, h merkle.Hash) {
-		if err == nil {
-			err = b.Set(c.s.keys.node(kindStateNode, level, index), hashValue(h), nil)
-		}
-	})
-	c.state.Statements = c.stTree.Size()
-	return err
-}
-
-type statementRow struct {
-	_     struct{} `cbor:",toarray"`
-	Start uint64
-	At    int64
-	Item  []byte
-}
-
 // snapshot writes the frontiers of what changed, and the ledger's state.
 func (c *committer) snapshot(b *pebble.Batch) error {
 	for _, st := range c.streams {

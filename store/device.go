@@ -321,16 +321,15 @@ func (s *Store) change(ctx context.Context, fn func(c *committer, b *pebble.Batc
 // StatementAt gives a statement, its salt, and its path in the tree of the first
 // size statements.
 func (s *Store) StatementAt(n, size uint64) (item []byte, salt [16]byte, path []merkle.Hash, err error) {
-	var r statementRow
-	key := s.keys.u64(kindStatement, n)
-	if err := row(s.db, s.local, key, &r); err != nil {
-		return nil, salt, nil, notFound(err, "statement %d", n)
+	r, err := s.statementRow(s.db, n)
+	if err != nil {
+		return nil, salt, nil, err
 	}
 	inc, err := s.start(r.Start)
 	if err != nil {
 		return nil, salt, nil, err
 	}
-	if salt, err = s.statementSalt(n, r.At, inc, s.cursor(share.Ledger)); err != nil {
+	if salt, err = s.statementSalt(n, &r, inc, s.cursor); err != nil {
 		return nil, salt, nil, err
 	}
 	path, err = merkle.ProveInclusion(nodeRows{s, kindStateNode}, n, size)

@@ -45,7 +45,7 @@
 //	t slot(8) level(1) index(8)            stream tree nodes, level 5 and up (scheme 0: 6)
 //	B batch(8)                  the batch tree's nodes at level min(4, depth)
 //	l level(1) index(8)         log nodes
-//	y number(8)                 statement                                               sealed
+//	y number(8)                 statement, see statementRow                             sealed
 //	Y level(1) index(8)         statement tree nodes
 //	K n(8)                      log key n+2: its statement, first batch, first commit         sealed
 //	p                           newest signed checkpoint

@@ -64,6 +64,10 @@ func (f frozen) test(t *testing.T) {
 	if n := proveAll(t, x); n != 200 {
 		t.Errorf("%d readings proved, want 200", n)
 	}
+	x.grant() // salted under another compartment than the bindings of then
+	if rep = x.check(); rep.Statements < f.statements+1 {
+		t.Errorf("%d statements after another, there were %d", rep.Statements, f.statements)
+	}
 }
 
 // open opens a copy of the folder, an hour after it was written.

@@ -12,7 +12,6 @@ import (
 	"cairn/ingest/reading"
 	"cairn/merkle"
 	"cairn/merkle/ledger"
-	"cairn/store/share"
 )
 
 // FsckOptions say what else to compare with.
@@ -364,20 +363,19 @@ func (f *fsck) declared(from int64, batch, statements uint64) bool {
 }
 
 func (f *fsck) statement(n uint64) (ledger.Statement, error) {
-	var r statementRow
-	if err := row(f.snap, f.s.local, f.s.keys.u64(kindStatement, n), &r); err != nil {
-		return ledger.Statement{}, notFound(err, "statement %d", n)
+	r, err := f.s.statementRow(f.snap, n)
+	if err != nil {
+		return ledger.Statement{}, err
 	}
 	return ledger.ParseStatement(r.Item)
 }
 
 func (f *fsck) statements() error {
 	var tree merkle.Tree
-	cur := f.s.cursor(share.Ledger)
 	for n := range f.v.state.Statements {
-		var r statementRow
-		if err := row(f.snap, f.s.local, f.s.keys.u64(kindStatement, n), &r); err != nil {
-			f.find("%v", notFound(err, "statement %d", n))
+		r, err := f.s.statementRow(f.snap, n)
+		if err != nil {
+			f.find("%v", err)
 			return nil
 		}
 		st, err := ledger.ParseStatement(r.Item)
@@ -392,7 +390,7 @@ func (f *fsck) statements() error {
 			f.find("statement %d: %v", n, err)
 			return nil
 		}
-		leaf, err := f.s.statementLeaf(r.Item, n, r.At, inc, cur)
+		leaf, err := f.s.statementLeaf(n, &r, inc, f.cursor)
 		if err != nil {
 			f.find("%v", err)
 			return nil

@@ -41,7 +41,7 @@ import (
 //
 // The statements are those that the ledger's tree had after the last of the
 // batches and not yet before the first of them, in order. Item and salt of one
-// that is nobody's secret are here (see public), those of the others in the object of
+// that is nobody's secret are here (see ledger.Public), those of the others in the object of
 // compartment "statements". The objects are the group's others, by compartment
 // and part, object being the SHA-256 of what leaves the site, and size its length.
 //

@@ -276,18 +276,6 @@ func TestPrivateStatements(t *testing.T) {
 	}
 }
 
-func TestPublicKinds(t *testing.T) {
-	for kind, want := range map[string]bool{
-		"genesis": true, "route": true, "route-bitcoin": true, "route-ots": true, "log-key": true, "gap": true, "clock": true,
-		"shred": true, "published": true, "bind": false, "rotate": false, "unbind": false, "reboot": false,
-		"grant": false, "grant-end": false, "grant-renew": false, "routes": false, "unheard-of": false,
-	} {
-		if got := public(kind); got != want {
-			t.Errorf("public(%q) = %v", kind, got)
-		}
-	}
-}
-
 func TestReferenceJSON(t *testing.T) {
 	r := GroupRef{First: 3, Next: 9, Hour: 1_977_000, Live: true, Object: merkle.Hash{0xab}, Size: 8192}
 	o := ObjectRef{Compartment: 7, Name: "stream/2/data", Part: 1, Hash: merkle.Hash{0xcd}, Size: 4096}

@@ -4,24 +4,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
-	"strings"
 
 	"cairn/merkle"
 	"cairn/merkle/ledger"
 	"cairn/store/share"
 )
-
-// public reports whether whoever may see anything sees statements of a kind. Those
-// of others tell of devices and of who was granted what: only the site and mirrors
-// see them. A kind that this program does not know is private too.
-func public(kind string) bool {
-	return kind == ledger.KindRoute || strings.HasPrefix(kind, ledger.KindRoute+"-") || slices.Contains(publicKinds, kind)
-}
-
-var publicKinds = []string{
-	ledger.KindGenesis, ledger.KindLogKey, ledger.KindGap, ledger.KindClock,
-	"shred", "shred-confirm", "holder", "holder-end", "escrow", "published", "dropped",
-}
 
 func sum(b []byte) merkle.Hash { return sha256.Sum256(b) }
 

@@ -84,9 +84,9 @@ func (l *sealer) sealStatements() error {
 	if len(p.All) == 0 {
 		return nil
 	}
-	c, ok := l.r.s.opt.Keyring.CompartmentNamed(Statements)
-	if !ok {
-		return fmt.Errorf("the keyring has no compartment %q: %w", Statements, ErrOldKeyring)
+	c, err := l.r.s.statements()
+	if err != nil {
+		return err
 	}
 	k, err := l.r.cursor(c.ID).Hour(l.group.hour)
 	if err != nil {
@@ -97,7 +97,7 @@ func (l *sealer) sealStatements() error {
 
 func (s *GroupStatement) public() (bool, error) {
 	st, err := ledger.ParseStatement(s.Item)
-	return err == nil && public(st.Kind), err
+	return err == nil && ledger.Public(st.Kind), err
 }
 
 // sealedGroup makes a group's object of compartment "ledger". The objects are the
@@ -236,16 +236,16 @@ func (r *reader) statementRange(first, next uint64) (from, to uint64, err error)
 
 // statement gives a statement with its salt, held against its leaf.
 func (r *reader) statement(n uint64) (st GroupStatement, err error) {
-	var x statementRow
-	if err = row(r.snap, r.s.local, r.s.keys.u64(kindStatement, n), &x); err != nil {
-		return st, notFound(err, "statement %d", n)
+	x, err := r.s.statementRow(r.snap, n)
+	if err != nil {
+		return st, err
 	}
 	inc, err := r.s.start(x.Start)
 	if err != nil {
 		return st, err
 	}
 	st.Item = x.Item
-	if st.Salt, err = r.s.statementSalt(n, x.At, inc, r.cursor(share.Ledger)); err != nil {
+	if st.Salt, err = r.s.statementSalt(n, &x, inc, r.cursor); err != nil {
 		return st, err
 	}
 	if st.Leaf, err = getHash(r.snap, r.s.keys.node(kindStateNode, 0, n)); err != nil {

@@ -43,6 +43,7 @@ const (
 	formatSplit   = 2 // s of a stream from scheme 1 on
 	formatClasses = 2 // c with any number of classes
 	formatObject  = 2 // g and H of objects
+	formatPrivate = 2 // y of a statement that is salted under compartment "statements"
 )
 
 // keyspace builds the keys of one ledger.

@@ -309,16 +309,3 @@ func (s *Store) successor(from ed25519.PublicKey, st ledger.Statement) (ed25519.
 	}
 	return k.New[:], nil
 }
-
-// readStatement reads one statement.
-func (s *Store) readStatement(r pebble.Reader, n uint64) (ledger.Statement, error) {
-	var x statementRow
-	if err := row(r, s.local, s.keys.u64(kindStatement, n), &x); err != nil {
-		return ledger.Statement{}, missing(notFound(err, "statement %d", n))
-	}
-	st, err := ledger.ParseStatement(x.Item)
-	if err != nil {
-		return st, fmt.Errorf("%w: statement %d: %w", ErrDamaged, n, err)
-	}
-	return st, nil
-}

@@ -287,6 +287,15 @@ func (s *Store) addStatements() error {
 	return nil
 }
 
+// statements is that compartment.
+func (s *Store) statements() (share.Compartment, error) {
+	c, ok := s.opt.Keyring.CompartmentNamed(Statements)
+	if !ok {
+		return c, fmt.Errorf("the keyring has no compartment %q: %w", Statements, ErrOldKeyring)
+	}
+	return c, nil
+}
+
 // prepare makes a store that has no database yet.
 func prepare(o Options) (*Store, error) {
 	if err := o.fill(); err != nil {

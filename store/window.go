@@ -396,26 +396,3 @@ func (s *Store) segmentsRoot(rows []segmentRow, cur *share.Cursor, incarnation [
 	root := merkle.RootInPlace(leaves)
 	return root[:], nil
 }
-
-// statementLeaf is the leaf of statement n in the statement tree.
-func (s *Store) statementLeaf(item []byte, n uint64, at int64, incarnation [16]byte, cur *share.Cursor) (merkle.Hash, error) {
-	salt, err := s.statementSalt(n, at, incarnation, cur)
-	if err != nil {
-		return noHash, err
-	}
-	e := ledger.HiddenEntry(item, salt)
-	return merkle.LeafHash(e[:]), nil
-}
-
-func (s *Store) statementSalt(n uint64, at int64, incarnation [16]byte, cur *share.Cursor) (salt [16]byte, err error) {
-	h, err := share.HourOf(at)
-	if err != nil {
-		return salt, fmt.Errorf("statement %d: %w", n, err)
-	}
-	k, err := cur.Hour(h)
-	if err != nil {
-		return salt, fmt.Errorf("statement %d: ledger key: %w", n, err)
-	}
-	block := k.SaltBlock(ledger.StatementLabel, ledger.NoStream, incarnation)
-	return encrypt(block, ledger.PairBlock(n, 0)), nil
-}

@@ -194,5 +194,10 @@
 //	counts, intake      site               header     none    batch (8) ‖ 0, 1 (8)                  the window's from
 //	slots … statements  ledger             header     none    batch (8) ‖ 2, 3, 4 (8)               the window's from
 //	segment             ledger             segment    none    first batch (8) ‖ compartment (4) ‖ part (4) the segment's
-//	statement           ledger             statement  none    number (8) ‖ 0 (8)                    at
+//	statement           ledger, statements statement  none    number (8) ‖ 0 (8)                    at
+//
+// Statements of kinds that Public reports are salted under "ledger", the others
+// under "statements", whose keys go to mirrors alone: with those of "ledger" whoever
+// knows what a binding or a grant says could test that there is such a one. Ledgers
+// that began before "statements" was used so have their earlier ones under "ledger".
 package ledger
