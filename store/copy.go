@@ -198,14 +198,23 @@ func (m *madeGroups) put(first uint64, object []byte) {
 
 // groupObject makes a sealed group's object again.
 func (r *reader) groupObject(first uint64, row *hourRow) ([]byte, error) {
-	x, err := r.groupObjectRow(first, row)
+	x, objects, err := r.groupListing(first, row)
 	if err != nil {
 		return nil, err
+	}
+	return r.groupObjectOf(first, row, &x, objects)
+}
+
+// groupListing reads which other objects a sealed group has.
+func (r *reader) groupListing(first uint64, row *hourRow) (groupObjectRow, []ObjectRef, error) {
+	x, err := r.groupObjectRow(first, row)
+	if err != nil {
+		return x, nil, err
 	}
 	objects := make([]ObjectRef, 0, len(x.sizes))
 	rows, err := r.s.segmentRows(row.Hour, first, row.Next)
 	if err != nil {
-		return nil, err
+		return x, nil, err
 	}
 	for i := range rows {
 		if k := &rows[i].key; k.Compartment != share.Ledger && len(objects) < len(x.sizes) {
@@ -213,8 +222,13 @@ func (r *reader) groupObject(first uint64, row *hourRow) ([]byte, error) {
 		}
 	}
 	if len(objects) != len(x.sizes) || len(rows) != len(objects)+1 {
-		return nil, fmt.Errorf("%w: group %d has %d objects, want %d", ErrDamaged, first, len(rows), len(x.sizes)+1)
+		return x, nil, fmt.Errorf("%w: group %d has %d objects, want %d", ErrDamaged, first, len(rows), len(x.sizes)+1)
 	}
+	return x, objects, r.name(objects)
+}
+
+// groupObjectOf makes the object of a group with this listing.
+func (r *reader) groupObjectOf(first uint64, row *hourRow, x *groupObjectRow, objects []ObjectRef) ([]byte, error) {
 	object, err := r.sealedGroup(&batchGroup{hour: share.Hour(row.Hour), first: first, next: row.Next}, row, objects)
 	if err != nil {
 		return nil, err
@@ -223,6 +237,51 @@ func (r *reader) groupObject(first uint64, row *hourRow) ([]byte, error) {
 		return nil, fmt.Errorf("%w: the object of group %d is not the one that was sealed", ErrDamaged, first)
 	}
 	return object, nil
+}
+
+// GroupObjects gives a sealed group's object and its others, as far as each is
+// wanted, made again with one reading of what is on disk: the group's own first,
+// under the name "ledger", and if that one is not wanted nothing. Of others that
+// cannot be had there is none. Errors are those of GroupObject.
+func (s *Store) GroupObjects(ctx context.Context, first uint64, wanted func(h share.Hour, o *ObjectRef) bool) (all [][]byte, err error) {
+	r := s.reader()
+	defer r.close()
+	row, err := r.groupRow(first)
+	if err != nil {
+		return nil, err
+	}
+	if !row.objects() {
+		return nil, fmt.Errorf("batch %d: %w", first, ErrOldGroup)
+	}
+	x, objects, err := r.groupListing(first, &row)
+	if err != nil {
+		return nil, err
+	}
+	hour := share.Hour(row.Hour)
+	if !wanted(hour, &ObjectRef{Compartment: share.Ledger, Name: "ledger", Hash: x.hash, Size: x.size}) {
+		return nil, nil
+	}
+	object := s.made.get(first)
+	if object == nil {
+		if object, err = r.groupObjectOf(first, &row, &x, objects); err != nil {
+			return nil, err
+		}
+		s.made.put(first, object)
+	}
+	all = append(all, object)
+	for i := range objects {
+		o := &objects[i]
+		if !wanted(hour, o) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if b, err := r.object(segmentKey{Hour: row.Hour, First: first, Compartment: o.Compartment, Part: o.Part}); err == nil {
+			all = append(all, b)
+		}
+	}
+	return all, nil
 }
 
 // maxLeaves is how many leaves StatementLeaves gives at once.

@@ -107,12 +107,8 @@ func (r *reader) sealedGroup(b *batchGroup, row *hourRow, objects []ObjectRef) (
 	if err != nil {
 		return nil, err
 	}
-	for i := range objects {
-		c, ok := r.s.opt.Keyring.Compartment(objects[i].Compartment)
-		if !ok {
-			return nil, fmt.Errorf("compartment %d: %w", objects[i].Compartment, ErrOldKeyring)
-		}
-		objects[i].Name = c.Name
+	if err := r.name(objects); err != nil {
+		return nil, err
 	}
 	g.Objects = objects
 	k, err := r.cursor(share.Ledger).Hour(b.hour)
@@ -126,6 +122,18 @@ func (r *reader) sealedGroup(b *batchGroup, row *hourRow, objects []ObjectRef) (
 		return nil, fmt.Errorf("group %d: %w", b.first, err)
 	}
 	return object, nil
+}
+
+// name names the compartments of objects.
+func (r *reader) name(objects []ObjectRef) error {
+	for i := range objects {
+		c, ok := r.s.opt.Keyring.Compartment(objects[i].Compartment)
+		if !ok {
+			return fmt.Errorf("compartment %d: %w", objects[i].Compartment, ErrOldKeyring)
+		}
+		objects[i].Name = c.Name
+	}
+	return nil
 }
 
 // makeGroup makes what a group says of its batches and statements from what is on

@@ -79,6 +79,12 @@ func (s *sealedSource) Object(ctx context.Context, first uint64, ref store.Objec
 	return b, asAbsent(err)
 }
 
+// GroupObjects gives what is wanted of a sealed group at once, for packs.
+func (s *sealedSource) GroupObjects(ctx context.Context, first uint64, wanted func(share.Hour, *store.ObjectRef) bool) ([][]byte, error) {
+	all, err := s.l.store.GroupObjects(ctx, first, wanted)
+	return all, asAbsent(err)
+}
+
 // StatementLeaves implements mirror.Source.
 func (s *sealedSource) StatementLeaves(_ context.Context, from, to uint64) ([]merkle.Hash, error) {
 	all, err := s.l.store.StatementLeaves(from, to)

@@ -42,6 +42,7 @@
 //	                                batch N: {"first", "next", "hour", "live", "object", "size"}
 //	sealed/<first>/group            the group object
 //	sealed/<first>/<hex>            another object of the group
+//	sealed/pack?groups=A,…&of=C,…   many objects at once, see MaxPack
 //	sealed/statements?from=A&to=B   leaf hashes, 32 bytes each, at most 65,536
 //	sealed/update                   404 if nothing is anchored
 //	sealed/update?of=A,B,…          of at most 512 batches, what the anchors are that held each first

@@ -67,11 +67,12 @@ type Access interface {
 // below grant/<n>/ the same for that grant's audience alone. The package doc has
 // the paths and what each answers.
 func Handler(src Source, access Access) http.Handler {
-	h := &handler{src: src, access: access, mux: http.NewServeMux(), slots: make(chan struct{}, servedAtOnce)}
+	h := &handler{src: src, access: access, mux: http.NewServeMux(), slots: make(chan struct{}, servedAtOnce), packs: make(chan struct{}, packsAtOnce)}
 	for _, at := range []string{"", "grant/{grant}/"} {
 		h.on(at+"checkpoint", h.checkpoint)
 		h.on(at+"tile/", h.tile)
 		h.on(at+"sealed/groups", h.groups)
+		h.on(at+"sealed/pack", h.pack)
 		h.on(at+"sealed/statements", h.statements)
 		h.on(at+"sealed/update", h.update)
 		h.on(at+"sealed/grants", h.grants)
@@ -86,6 +87,7 @@ type handler struct {
 	access Access
 	mux    *http.ServeMux
 	slots  chan struct{}
+	packs  chan struct{} // of those, such that make packs
 }
 
 // ask is one request by someone who may ask: of a grant, or for everything.

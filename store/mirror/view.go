@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cairn/merkle"
@@ -36,6 +37,10 @@ type View struct {
 	stated map[uint64]viewStatement // that may be shown, by number
 	leafs  []merkle.Hash            // of the ledger's statements
 	trees  map[uint64]merkle.Hash   // their roots, by size
+
+	hours   map[uint32]*share.Cursor // by compartment: the bundle's keys
+	ahead   *ahead                   // of the walk that is going on, if its source makes packs
+	noPacks atomic.Bool              // the source makes none
 }
 
 // viewStream is a stream of which the bundle opens something.
@@ -159,6 +164,14 @@ func (v *View) Use(b *share.Bundle) error {
 		return fmt.Errorf("the bundle: %w", err)
 	}
 	v.bundle, v.streams, v.names = b, streams, names
+	v.hours = make(map[uint32]*share.Cursor, len(b.Compartments))
+	for _, g := range b.Compartments {
+		tree, err := share.FromNodes(g.Nodes)
+		if err != nil {
+			return fmt.Errorf("the bundle: %w", err)
+		}
+		v.hours[g.ID] = share.NewCursor(tree)
+	}
 	for _, s := range b.Statements {
 		if err := v.state(s.Number, s.Item, s.Salt); err != nil {
 			return fmt.Errorf("the bundle: %w", err)
@@ -354,9 +367,13 @@ func (v *View) learnKeys(ctx context.Context) {
 
 // key gives the key of a compartment in an hour; false if it is not granted.
 func (v *View) key(compartment uint32, h share.Hour) (share.HourKey, bool, error) {
-	k, err := v.bundle.Key(compartment, h)
-	if errors.Is(err, share.ErrNotGranted) || errors.Is(err, share.ErrShredded) {
-		return k, false, nil
+	c := v.hours[compartment]
+	if c == nil {
+		return share.HourKey{}, false, nil
+	}
+	k, err := c.Hour(h)
+	if errors.Is(err, share.ErrShredded) {
+		return k, false, nil // no node of the bundle is above it
 	}
 	return k, err == nil, err
 }

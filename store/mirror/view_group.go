@@ -27,14 +27,14 @@ var errOtherGroup = errors.New("the group was replaced meanwhile")
 
 // openGroup fetches a group's object and holds it against the log.
 func (v *View) openGroup(ctx context.Context, ref store.GroupRef, key share.HourKey) (*viewGroup, error) {
-	raw, err := v.src.Group(ctx, ref)
+	raw, hash, err := v.group(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
 	lie := func(err error) error {
 		return &Lie{What: "group object", Object: ref.Object, Compartment: ledgerName, Hour: ref.Hour, First: ref.First, Next: ref.Next, Err: err}
 	}
-	if hash := hashOf(raw); hash != ref.Object {
+	if hash != ref.Object {
 		if ref.Live {
 			return nil, errOtherGroup
 		}
@@ -91,11 +91,11 @@ func (vg *viewGroup) lie(o *store.ObjectRef, format string, args ...any) error {
 
 // open fetches an object and opens it.
 func (v *View) open(ctx context.Context, vg *viewGroup, o *store.ObjectRef, key share.HourKey) (content, hidden []byte, err error) {
-	b, err := v.src.Object(ctx, vg.ref.First, *o)
+	b, hash, err := v.object(ctx, vg.ref.First, o)
 	if err != nil {
 		return nil, nil, err
 	}
-	if hash := hashOf(b); hash != o.Hash {
+	if hash != o.Hash {
 		return nil, nil, vg.lie(o, "its SHA-256 is %v", hash)
 	}
 	content, hidden, err = key.OpenObject(store.ObjectAAD(v.bundle.Ledger, vg.ref.Hour, vg.ref.First, o.Compartment, o.Part), b)

@@ -178,6 +178,11 @@ func (w *viewWalk) refs(ctx context.Context, refs []store.GroupRef, at *uint64) 
 	if err := checkViewRefs(refs, *at); err != nil {
 		return false, err
 	}
+	w.v.ahead = w.v.fetchAhead(ctx, w.wantedGroups(refs), w.wantedCompartments())
+	defer func() {
+		w.v.ahead.stop()
+		w.v.ahead = nil
+	}()
 	for _, ref := range refs {
 		if err := ctx.Err(); err != nil {
 			return false, err
@@ -191,7 +196,8 @@ func (w *viewWalk) refs(ctx context.Context, refs []store.GroupRef, at *uint64) 
 			}
 			return true, nil
 		}
-		if ref.Hour.End() > w.from && ref.Hour.Start() < w.to {
+		if w.wants(ref.Hour) {
+			w.v.ahead.to(ref.First)
 			if err := w.one(ctx, ref); err != nil {
 				return false, err
 			}

@@ -24,11 +24,13 @@ import (
 
 // gateway is a real store whose clock the test sets, as a Source.
 type gateway struct {
-	t      *testing.T
+	t      testing.TB
 	s      *store.Store
 	keys   *share.Keyring
 	nodes  []*sender
 	events chan string
+
+	options store.Options
 
 	mu  sync.Mutex // covers now
 	now time.Time
@@ -49,18 +51,19 @@ type sender struct {
 
 var gatewayStart = time.Date(2026, 3, 14, 9, 1, 7, 0, time.UTC)
 
-func newGateway(t *testing.T, pad int) *gateway {
+func newGateway(t testing.TB, pad int) *gateway {
 	t.Helper()
 	g := &gateway{
 		t: t, keys: share.MemorySeed([32]byte{9}), now: gatewayStart, events: make(chan string, 1<<16),
 		forged: map[merkle.Hash][]byte{}, groups: map[uint64][]byte{}, gone: map[merkle.Hash]error{},
 	}
 	var err error
-	g.s, err = store.Open(store.Options{
+	g.options = store.Options{
 		Dir: "db", FS: vfs.NewMem(), Keyring: g.keys, Now: g.clock, Pad: pad,
 		Clock: func() reading.Clock { return reading.Synced }, Free: func() (uint64, error) { return 1 << 40, nil },
 		Events: func(e store.Event) { g.events <- e.Kind },
-	})
+	}
+	g.s, err = store.Open(g.options)
 	if err != nil {
 		t.Fatal(err)
 	}
