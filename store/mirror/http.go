@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cairn/merkle"
@@ -22,6 +23,10 @@ import (
 const (
 	// patience is how long an answer may take to begin, and any read of it.
 	patience = 30 * time.Second
+	// tries is how often a question is put whose answer may be another one in a moment,
+	// and firstPause how long after the first time.
+	tries      = 5
+	firstPause = 500 * time.Millisecond
 	// maxMessage is how much of an error's text is shown.
 	maxMessage = 200
 )
@@ -31,6 +36,9 @@ type httpSource struct {
 	base   string // without a slash at the end
 	token  string
 	client *http.Client
+
+	answered atomic.Bool   // somebody is there
+	pause    time.Duration // before a question is put again; then twice as long
 }
 
 // HTTP returns the source at the address of a ledger, such as
@@ -53,42 +61,66 @@ func HTTP(address, token string, client *http.Client) (Source, error) {
 	own := *client
 	// The source is who was named: a token is not carried elsewhere.
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &httpSource{strings.TrimRight(u.String(), "/"), token, &own}, nil
+	return &httpSource{base: strings.TrimRight(u.String(), "/"), token: token, client: &own, pause: firstPause}, nil
 }
 
-// get asks for one path and reads at most limit bytes.
+// get asks for one path and reads at most limit bytes. What may pass it asks again,
+// a few times: whoever opens months over a bad line need not begin anew.
 func (s *httpSource) get(ctx context.Context, path string, limit int64) ([]byte, error) {
+	for try, pause := 1, s.pause; ; try, pause = try+1, 2*pause {
+		b, passing, err := s.ask(ctx, path, limit)
+		if err == nil {
+			s.answered.Store(true)
+			return b, nil
+		}
+		if !passing || try == tries || ctx.Err() != nil {
+			return nil, fmt.Errorf("get %s: %w", path, err)
+		}
+		wait := time.NewTimer(pause)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return nil, fmt.Errorf("get %s: %w", path, err)
+		}
+	}
+}
+
+// ask asks once; passing says that it may be answered if it is asked again.
+func (s *httpSource) ask(ctx context.Context, path string, limit int64) (b []byte, passing bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stalled := time.AfterFunc(patience, func() { cancel(errStalled) })
 	defer stalled.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.base+"/"+path, nil)
 	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", path, err)
+		return nil, false, err
 	}
 	if s.token != "" {
 		req.Header.Set("Authorization", "Bearer "+s.token)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("get %s: %w", path, plain(ctx, err))
+		err = plain(ctx, err)
+		return nil, s.answered.Load() && !errors.Is(err, errStalled), err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxMessage))
-		return nil, fmt.Errorf("get %s: %w", path, statusError(resp.StatusCode, text))
+		return nil, resp.StatusCode >= http.StatusBadGateway && resp.StatusCode <= http.StatusGatewayTimeout, statusError(resp.StatusCode, text)
 	}
 	if resp.ContentLength > limit {
-		return nil, fmt.Errorf("get %s: %w: %d bytes, at most %d", path, ErrTooLong, resp.ContentLength, limit)
+		return nil, false, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLong, resp.ContentLength, limit)
 	}
-	b, err := io.ReadAll(&patient{io.LimitReader(resp.Body, limit+1), stalled})
+	b, err = io.ReadAll(&patient{io.LimitReader(resp.Body, limit+1), stalled})
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("get %s: %w", path, plain(ctx, err))
+		err = plain(ctx, err)
+		return nil, !errors.Is(err, errStalled), err
 	case int64(len(b)) > limit:
-		return nil, fmt.Errorf("get %s: %w: more than %d bytes", path, ErrTooLong, limit)
+		return nil, false, fmt.Errorf("%w: more than %d bytes", ErrTooLong, limit)
 	}
-	return b, nil
+	return b, false, nil
 }
 
 var errStalled = fmt.Errorf("no answer for %v", patience)

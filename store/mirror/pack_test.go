@@ -215,3 +215,72 @@ func FuzzPack(f *testing.F) {
 
 var _ grouper = (*gateway)(nil)
 var _ packer = (*httpSource)(nil)
+
+// TestHTTPAsksAgain: what may pass is asked again, and nothing else is; a source
+// that never answered is left at once.
+func TestHTTPAsksAgain(t *testing.T) {
+	var asked, fails atomic.Int64
+	answer := func(w http.ResponseWriter) { _, _ = w.Write([]byte("note")) }
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		switch {
+		case fails.Add(-1) < 0:
+			answer(w)
+		case strings.HasSuffix(r.URL.Path, "000"):
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case strings.HasSuffix(r.URL.Path, "001"):
+			panic(http.ErrAbortHandler) // the line breaks
+		case strings.HasSuffix(r.URL.Path, "002"):
+			w.Header().Set("Content-Length", "99")
+			answer(w)
+		default:
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	defer server.Close()
+	open := func() *httpSource {
+		// On a connection of before the client itself asks again.
+		src, err := HTTP(server.URL, "", &http.Client{Transport: &http.Transport{DisableKeepAlives: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		src.(*httpSource).pause = time.Microsecond
+		return src.(*httpSource)
+	}
+	for _, x := range []struct {
+		path   string
+		before int // answers before it
+		fails  int64
+		asked  int64
+		ok     bool
+	}{
+		{"tile/0/000", 0, 2, 3, true}, {"tile/0/000", 0, 99, tries, false}, {"tile/0/001", 1, tries - 1, tries, true}, {"tile/0/001", 1, tries, tries, false},
+		{"tile/0/002", 0, 1, 2, true}, {"tile/0/003", 1, 1, 1, false},
+	} {
+		src := open()
+		fails.Store(0)
+		for range x.before {
+			if _, err := src.Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		asked.Store(0)
+		fails.Store(x.fails)
+		if _, err := src.Tile(t.Context(), x.path); (err == nil) != x.ok || asked.Load() != x.asked {
+			t.Errorf("%s that fails %d times was asked for %d times, %v; want %d", x.path, x.fails, asked.Load(), err, x.asked)
+		}
+	}
+	server.Close()
+	asked.Store(0)
+	if _, err := open().Checkpoint(t.Context()); err == nil {
+		t.Error("a server that is not there answers")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	src := open()
+	src.answered.Store(true)
+	src.pause = time.Hour
+	if _, err := src.Checkpoint(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want that it was ended", err)
+	}
+}

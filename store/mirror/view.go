@@ -25,6 +25,9 @@ import (
 // those records. What does not lead there is a [Lie], and nothing of its window is
 // given out. A View is used by one goroutine.
 type View struct {
+	// Progress, if it is set, is told after each group where reading or proving is.
+	Progress func(ViewProgress)
+
 	src     Source
 	bundle  *share.Bundle
 	facts   facts
@@ -41,6 +44,13 @@ type View struct {
 	hours   map[uint32]*share.Cursor // by compartment: the bundle's keys
 	ahead   *ahead                   // of the walk that is going on, if its source makes packs
 	noPacks atomic.Bool              // the source makes none
+}
+
+// ViewProgress is how far reading or proving has come.
+type ViewProgress struct {
+	Hour         share.Hour // that was opened or passed over
+	Batches, All uint64     // of the log
+	Readings     int        // given
 }
 
 // viewStream is a stream of which the bundle opens something.

@@ -203,6 +203,9 @@ func (w *viewWalk) refs(ctx context.Context, refs []store.GroupRef, at *uint64) 
 			}
 		}
 		*at = ref.Next
+		if w.v.Progress != nil {
+			w.v.Progress(ViewProgress{ref.Hour, ref.Next, w.v.log.head.Size, w.report.Readings})
+		}
 	}
 	return len(refs) < MaxGroups && refs[len(refs)-1].Next >= w.v.log.head.Size, nil
 }
