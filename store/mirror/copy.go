@@ -78,8 +78,7 @@ type Copy struct {
 	now   func() time.Time
 	tiles *tiles
 
-	pass     sync.Mutex // held by the one who follows, keeps or writes
-	recalled bool       // the statements of the groups were opened; covered by pass
+	pass sync.Mutex // held by the one who follows, keeps or writes
 
 	mu     sync.RWMutex // covers what follows
 	note   []byte       // the newest checkpoint as it came; nil: none
@@ -89,7 +88,9 @@ type Copy struct {
 	live   []liveGroup      // what came after them
 	leaves []merkle.Hash    // of statements, through the newest group that was checked
 	facts  facts            // what the statements say, as far as keys open them
+	newest newestWindow
 
+	recalled bool                // the statements of the groups that are here were opened
 	anchored map[string][]uint64 // sizes of the heads whose anchors are kept, by route, ascending
 }
 
@@ -265,7 +266,10 @@ func (c *Copy) loadHead() error {
 		return fmt.Errorf("%w: %s: %w", ErrDamaged, checkpointFile, err)
 	}
 	root, err := merkle.RootAt(c.tiles.at(head.Size), head.Size)
-	if err != nil || root != head.Root {
+	if err == nil && root != head.Root {
+		err = fmt.Errorf("they lead to %v, and it has %v", root, head.Root)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: the tiles do not lead to the checkpoint's root: %w", ErrDamaged, err)
 	}
 	c.note, c.head = note, head

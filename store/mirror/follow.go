@@ -54,13 +54,16 @@ func (c *Copy) Follow(ctx context.Context, src Source, keys Keys, report Report)
 func (p *pass) run(ctx context.Context) error {
 	if p.keys != nil {
 		p.offer(ctx)
+		if err := p.openNoted(ctx); err != nil {
+			p.raise(err)
+		}
 	}
 	if err := p.followLog(ctx); err != nil {
 		return errors.Join(append(p.alarms, err)...)
 	}
 	steps := []func(context.Context) error{p.followUpdate, p.followAnchors}
 	if p.keys != nil {
-		steps = []func(context.Context) error{p.openNoted, p.followGroups, p.checkListed, p.checkLogKey, p.retry, p.followUpdate, p.followAnchors, p.followBundles}
+		steps = []func(context.Context) error{p.followGroups, p.checkListed, p.checkLogKey, p.retry, p.followUpdate, p.followAnchors, p.followBundles}
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

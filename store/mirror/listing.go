@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"cairn/merkle"
@@ -96,18 +97,19 @@ func (p *pass) openNoted(ctx context.Context) error {
 	return p.c.recall(ctx, p.keys)
 }
 
-// Recall opens the statements of the groups that the copy has, for Grants and
-// Window, if Follow has not done so.
-func (c *Copy) Recall(ctx context.Context, keys Keys) error {
-	c.pass.Lock()
-	defer c.pass.Unlock()
-	return c.recall(ctx, keys)
-}
-
+// recall reads all of them, those of live groups too, or fails, and is to be called
+// again then. c.pass is held.
 func (c *Copy) recall(ctx context.Context, keys Keys) error {
 	if c.recalled {
 		return nil
 	}
+	firsts := slices.Clone(c.st.Noted)
+	for _, l := range c.live {
+		firsts = append(firsts, l.Ref.First)
+	}
+	c.mu.Lock()
+	c.facts.forget()
+	c.mu.Unlock()
 	for _, s := range keys.Statements() {
 		if kindOf(s.Item) == ledger.KindGenesis {
 			c.mu.Lock()
@@ -115,11 +117,14 @@ func (c *Copy) recall(ctx context.Context, keys Keys) error {
 			c.mu.Unlock()
 		}
 	}
-	for _, first := range c.st.Noted {
+	for _, first := range firsts {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		c.mu.RLock()
 		ref, ok := c.refOf(first)
 		c.mu.RUnlock()
-		if !ok || ctx.Err() != nil {
+		if !ok {
 			continue
 		}
 		g, err := c.group(keys, ref)
@@ -143,7 +148,9 @@ func (c *Copy) recall(ctx context.Context, keys Keys) error {
 			return err
 		}
 	}
+	c.mu.Lock()
 	c.recalled = true
+	c.mu.Unlock()
 	return nil
 }
 
