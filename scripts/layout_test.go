@@ -26,14 +26,15 @@ const anything = "*"
 // not here has no place. Tests may import more; see checkTestImports.
 var layout = map[string][]string{
 	"merkle":        nil,
-	"merkle/ledger": {"merkle"},
+	"merkle/cbor":   nil,
+	"merkle/ledger": {"merkle", "merkle/cbor"},
 
 	"ingest/frame":   nil,
-	"ingest/reading": {"merkle"},
+	"ingest/reading": {"merkle", "merkle/cbor"},
 	"ingest":         {"ingest/frame", "ingest/reading", "merkle/ledger"},
 	"ingest/alert":   {"ingest/reading"},
 
-	"store":        {"merkle", "merkle/ledger", "ingest/frame", "ingest/reading", "store/share"},
+	"store":        {"merkle", "merkle/cbor", "merkle/ledger", "ingest/frame", "ingest/reading", "store/share"},
 	"store/share":  nil,
 	"store/ipfs":   nil,
 	"store/mirror": {"store", "store/share", "store/ipfs", "merkle", "merkle/ledger", "ingest/reading", "anchor/proof"},
@@ -44,7 +45,7 @@ var layout = map[string][]string{
 	"anchor/ethereum": {"anchor", "anchor/proof", "contracts"},
 	"anchor/bitcoin":  {"anchor", "anchor/proof", "contracts"},
 	"anchor/ots":      {"anchor", "anchor/proof", "contracts"},
-	"anchor/proof":    {"merkle", "merkle/ledger", "ingest/reading"},
+	"anchor/proof":    {"merkle", "merkle/cbor", "merkle/ledger", "ingest/reading"},
 	"anchor/witness":  {"merkle"},
 
 	"anchor/proof/report": {"anchor/proof", "merkle", "merkle/ledger", "ingest/reading"},
@@ -118,7 +119,7 @@ var ethereumBytes = []string{
 }
 
 // pure rooms touch no file, no network and no clock.
-var pure = []string{"merkle", "merkle/ledger", "ingest/frame", "ingest/reading"}
+var pure = []string{"merkle", "merkle/cbor", "merkle/ledger", "ingest/frame", "ingest/reading"}
 
 // ambient is what only cmd may use: flags, the environment and the process-wide logger are passed down.
 // An empty list of names means the whole package.

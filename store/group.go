@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"cairn/merkle"
+	"cairn/merkle/cbor"
 	"cairn/merkle/ledger"
 	"cairn/store/share"
 )
@@ -143,7 +144,7 @@ func (g *Group) Append(dst []byte) []byte {
 		s := &g.Statements[i]
 		dst = putHash(putArray(dst, 2), s.Leaf)
 		if s.Item == nil {
-			dst = append(dst, cborNull)
+			dst = append(dst, cbor.Null)
 			continue
 		}
 		dst = putBytes(putBytes(putArray(dst, 2), s.Item), s.Salt[:])
@@ -159,12 +160,12 @@ func (g *Group) Append(dst []byte) []byte {
 func (b *GroupBatch) append(dst []byte) []byte {
 	dst = putBytes(putArray(dst, 10), b.Incarnation[:])
 	dst = putUint(dst, uint64(ledger.Depth(uint64(len(b.Leaves)))))
-	dst = putHead(dst, cborBytes, 32*uint64(len(b.Leaves)))
+	dst = cbor.AppendHead(dst, cbor.Bytes, 32*uint64(len(b.Leaves)))
 	for i := range b.Leaves {
 		dst = append(dst, b.Leaves[i][:]...)
 	}
 	if b.Gap == nil {
-		dst = append(dst, cborNull)
+		dst = append(dst, cbor.Null)
 	} else {
 		dst = putUint(putUint(putArray(dst, 3), uint64(b.Gap.From)), uint64(b.Gap.To))
 		dst = putText(dst, b.Gap.Reason)
@@ -191,8 +192,8 @@ func ParseGroup(b []byte) (*Group, error) {
 	n := r.list(maxGroupBatch, minBatchBytes)
 	r.require(n > 0 && g.Next == g.First+uint64(n), "%d batches from %d to %d", n, g.First, g.Next)
 	for i := range n {
-		if r.err != nil {
-			return nil, r.err
+		if r.Err != nil {
+			return nil, r.Err
 		}
 		g.Batches = append(g.Batches, r.batch(g.First+uint64(i)))
 	}
@@ -216,16 +217,16 @@ func (r *wireReader) batch(batch uint64) (b GroupBatch) {
 	r.tuple(10)
 	b.Incarnation = r.salt()
 	depth := r.uint()
-	leaves := r.string(cborBytes, 32<<maxGroupDepth)
+	leaves := r.string(32<<maxGroupDepth)
 	r.require(depth >= 3 && depth <= maxGroupDepth && len(leaves) == 32<<depth, "batch %d: %d bytes of leaves at depth %d", batch, len(leaves), depth)
-	if r.err != nil {
+	if r.Err != nil {
 		return b
 	}
 	b.Leaves = make([]merkle.Hash, 1<<depth)
 	for i := range b.Leaves {
 		b.Leaves[i] = merkle.Hash(leaves[32*i:])
 	}
-	if !r.null() {
+	if !r.Null() {
 		r.tuple(3)
 		b.Gap = &ledger.Gap{From: int64(r.at()), To: int64(r.at()), Reason: r.text(ledger.MaxReason)}
 		r.require(b.Gap.From <= b.Gap.To, "batch %d: a gap that runs backwards", batch)
@@ -243,7 +244,7 @@ func (r *wireReader) batch(batch uint64) (b GroupBatch) {
 			Compartment: r.uint32(), Hour: r.uint32(), Part: r.uint32(), First: r.at(), Next: r.at(), Sealed: r.hash(),
 		}, Salt: r.salt()}
 		r.require(l.First < l.Next && l.Next <= batch, "batch %d lists an object of batches %d to %d", batch, l.First, l.Next)
-		if r.err != nil {
+		if r.Err != nil {
 			return b
 		}
 		b.Listed = append(b.Listed, l)
@@ -261,10 +262,10 @@ func (r *wireReader) statements(g *Group) {
 		at = size
 	}
 	r.require(at == g.FirstStatement+n, "%d statements from %d, the batches say to %d", n, g.FirstStatement, at)
-	for i := uint64(0); i < n && r.err == nil; i++ {
+	for i := uint64(0); i < n && r.Err == nil; i++ {
 		r.tuple(2)
 		s := GroupStatement{Leaf: r.hash()}
-		if !r.null() {
+		if !r.Null() {
 			r.tuple(2)
 			s.Item, s.Salt = r.bytes(ledger.MaxStatement), r.salt()
 			r.require(len(s.Item) > 0, "statement %d is empty", g.FirstStatement+i)
@@ -275,7 +276,7 @@ func (r *wireReader) statements(g *Group) {
 
 func (r *wireReader) objects(g *Group) {
 	n := r.list(maxGroupParts, minObjectBytes)
-	for i := 0; i < n && r.err == nil; i++ {
+	for i := 0; i < n && r.Err == nil; i++ {
 		r.tuple(5)
 		o := ObjectRef{Compartment: r.uint32(), Name: r.text(maxCompartName), Part: r.uint32(), Hash: r.hash(), Size: int64(r.at())}
 		if i > 0 {

@@ -141,7 +141,7 @@ func ParsePrivateStatements(b []byte) (*PrivateStatements, error) {
 	next := p.First
 	n := r.list(maxGroupParts, minPrivateBytes)
 	r.require(n > 0, "no statements")
-	for i := 0; i < n && r.err == nil; i++ {
+	for i := 0; i < n && r.Err == nil; i++ {
 		r.tuple(3)
 		s := PrivateStatement{Number: r.at(), Item: r.bytes(ledger.MaxStatement), Salt: r.salt()}
 		r.require(s.Number >= next && len(s.Item) > 0, "statement %d after %d, %d bytes", s.Number, next, len(s.Item))
