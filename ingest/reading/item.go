@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"cairn/merkle"
+	"cairn/merkle/cbor"
 )
 
 // The first bytes of item 0 behind its head, and of the other items behind
@@ -22,37 +23,37 @@ func AppendItem(dst []byte, r *Reading, index int) []byte {
 	switch index {
 	case IndexDevice:
 		dst = append(dst, "\x83"+fieldHead+"\x66device"...)
-		return appendText(dst, r.Device)
+		return cbor.AppendText(dst, r.Device)
 	case IndexMeasured:
 		dst = append(dst, "\x83"+fieldHead+"\x68measured"...)
 		return appendOptional(dst, uint64(r.Measured), r.HasMeasured)
 	case IndexReceived:
 		dst = append(dst, "\x84"+fieldHead+"\x68received"...)
-		return appendText(appendHead(dst, majorUint, uint64(r.Received)), r.Clock.String())
+		return cbor.AppendText(cbor.AppendHead(dst, cbor.Uint, uint64(r.Received)), r.Clock.String())
 	case IndexSequence:
 		dst = append(dst, "\x83"+fieldHead+"\x68sequence"...)
-		return appendHead(dst, majorUint, r.Sequence)
+		return cbor.AppendHead(dst, cbor.Uint, r.Sequence)
 	case IndexOrigin:
 		dst = append(dst, "\x85"+fieldHead+"\x66origin"...)
-		dst = appendText(appendText(dst, r.Origin.Transport), r.Origin.Verdict.String())
+		dst = cbor.AppendText(cbor.AppendText(dst, r.Origin.Transport), r.Origin.Verdict.String())
 		return appendOptional(dst, r.Origin.Counter, r.Origin.HasCounter)
 	case IndexFrame:
 		dst = append(dst, "\x83"+fieldHead+"\x65frame"...)
 		if !r.HasFrame {
-			return append(dst, cborNull)
+			return append(dst, cbor.Null)
 		}
-		return append(append(dst, majorBytes|24, merkle.HashSize), r.Frame[:]...)
+		return append(append(dst, cbor.Bytes|24, merkle.HashSize), r.Frame[:]...)
 	}
 	m := &r.Measurements[index-IndexData]
 	dst = append(dst, "\x84"+fieldHead...)
-	return AppendValue(appendText(appendText(dst, m.Name), m.Unit), m.Value)
+	return AppendValue(cbor.AppendText(cbor.AppendText(dst, m.Name), m.Unit), m.Value)
 }
 
 func appendOptional(dst []byte, n uint64, has bool) []byte {
 	if !has {
-		return append(dst, cborNull)
+		return append(dst, cbor.Null)
 	}
-	return appendHead(dst, majorUint, n)
+	return cbor.AppendHead(dst, cbor.Uint, n)
 }
 
 // Items holds the items of one reading. It writes them once, as item 0, in
@@ -71,15 +72,15 @@ func (it *Items) Set(r *Reading) {
 		panic("reading: items of an invalid reading: over 57 measurements")
 	}
 	it.n = r.Items()
-	b := appendHead(it.buf[:0], majorArray, uint64(it.n))
+	b := cbor.AppendHead(it.buf[:0], cbor.Array, uint64(it.n))
 	b = append(b, readingHead...)
 	for i := 1; i < it.n; i++ {
-		b = append(b, majorBytes|24, 0)
+		b = append(b, cbor.Bytes|24, 0)
 		from := len(b)
 		b = AppendItem(b, r, i)
 		switch size := len(b) - from; {
 		case size < 24: // the shortest head is one byte
-			b[from-2] = majorBytes | byte(size)
+			b[from-2] = cbor.Bytes | byte(size)
 			b = append(b[:from-1], b[from:]...)
 			from--
 		case size <= math.MaxUint8:

@@ -2,9 +2,9 @@ package reading
 
 import (
 	"fmt"
-	"math"
 
 	"cairn/merkle"
+	"cairn/merkle/cbor"
 )
 
 // SetItem parses the item at an index, 1…63, and sets that part of r. It
@@ -26,20 +26,20 @@ func (r *Reading) setItem(index int, item []byte) error {
 	if len(item) > MaxItem {
 		return invalid("over 132 bytes")
 	}
-	d := decoder{b: item}
+	d := newDecoder(item)
 	if index >= IndexData {
 		return r.setMeasurement(index-IndexData, &d)
 	}
-	n := d.expect(majorArray, "it")
-	if want := elements[index]; d.err == nil && n != want {
-		d.fail(ErrItem, "%d elements, not %d", n, want)
+	n := d.Expect(cbor.Array, "it")
+	if want := elements[index]; d.Err == nil && n != want {
+		d.Fail(ErrItem, "%d elements, not %d", n, want)
 	}
 	d.is(fieldType, "the type")
 	d.is(itemNames[index], "the name")
 	next := *r
 	err := d.field(index, &next)
-	if d.end(); d.err != nil {
-		return d.err
+	if d.End(); d.Err != nil {
+		return d.Err
 	}
 	if err == nil {
 		*r = next
@@ -57,27 +57,27 @@ var elements = [...]uint64{
 func (d *decoder) field(index int, r *Reading) error {
 	switch index {
 	case IndexDevice:
-		r.Device = d.text(16, "the device")
+		r.Device = d.Text(16, "the device")
 		return checkDevice(r.Device)
 	case IndexMeasured:
-		r.HasMeasured = !d.null()
+		r.HasMeasured = !d.Null()
 		r.Measured = 0
 		if r.HasMeasured {
 			r.Measured = d.time()
 		}
 	case IndexReceived:
 		r.Received = d.time()
-		word := d.text(MaxText, "the clock's state")
+		word := d.Text(MaxText, "the clock's state")
 		var err error
 		r.Clock, err = ParseClock(word)
 		return err
 	case IndexSequence:
-		r.Sequence = d.uint("the number")
+		r.Sequence = d.Uint("the number")
 		return checkSequence(r.Sequence)
 	case IndexOrigin:
 		return d.origin(&r.Origin)
 	case IndexFrame:
-		r.HasFrame = !d.null()
+		r.HasFrame = !d.Null()
 		r.Frame = merkle.Hash{}
 		if r.HasFrame {
 			return d.hash(&r.Frame)
@@ -86,22 +86,15 @@ func (d *decoder) field(index int, r *Reading) error {
 	return nil
 }
 
-func (d *decoder) time() int64 {
-	n := d.uint("the time")
-	if n > math.MaxInt64 {
-		d.fail(ErrInvalid, "the time is beyond 63 bits")
-		return 0
-	}
-	return int64(n)
-}
+func (d *decoder) time() int64 { return int64(d.Uint63("the time")) }
 
 func (d *decoder) origin(o *Origin) error {
-	*o = Origin{Transport: d.text(MaxText, "the transport")}
-	word := d.text(MaxText, "the verdict")
-	if o.HasCounter = !d.null(); o.HasCounter {
-		o.Counter = d.uint("the counter")
+	*o = Origin{Transport: d.Text(MaxText, "the transport")}
+	word := d.Text(MaxText, "the verdict")
+	if o.HasCounter = !d.Null(); o.HasCounter {
+		o.Counter = d.Uint("the counter")
 	}
-	if d.err != nil {
+	if d.Err != nil {
 		return nil
 	}
 	var err error
@@ -112,8 +105,8 @@ func (d *decoder) origin(o *Origin) error {
 }
 
 func (d *decoder) hash(h *merkle.Hash) error {
-	b := d.bytes(merkle.HashSize, "the hash")
-	if d.err == nil && len(b) != merkle.HashSize {
+	b := d.Bytes(merkle.HashSize, "the hash")
+	if d.Err == nil && len(b) != merkle.HashSize {
 		return invalid("the hash is not 32 bytes")
 	}
 	copy(h[:], b)
@@ -121,13 +114,13 @@ func (d *decoder) hash(h *merkle.Hash) error {
 }
 
 func (r *Reading) setMeasurement(at int, d *decoder) error {
-	if n := d.expect(majorArray, "it"); d.err == nil && n != 4 {
-		d.fail(ErrItem, "%d elements, not 4", n)
+	if n := d.Expect(cbor.Array, "it"); d.Err == nil && n != 4 {
+		d.Fail(ErrItem, "%d elements, not 4", n)
 	}
 	d.is(fieldType, "the type")
-	m := Measurement{Name: d.text(MaxName, "the name"), Unit: d.text(MaxUnit, "the unit"), Value: d.value()}
-	if d.end(); d.err != nil {
-		return d.err
+	m := Measurement{Name: d.Text(MaxName, "the name"), Unit: d.Text(MaxUnit, "the unit"), Value: d.value()}
+	if d.End(); d.Err != nil {
+		return d.Err
 	}
 	if err := r.checkMeasurement(at, &m); err != nil {
 		return err
@@ -155,28 +148,28 @@ func (r *Reading) parseAll(item0 []byte) ([][]byte, error) {
 	if len(item0) >= MaxReading {
 		return nil, itemError(IndexReading, invalid("8192 bytes or more"))
 	}
-	d := decoder{b: item0}
-	n := d.expect(majorArray, "it")
-	if d.err == nil && (n < IndexData || n > MaxLeaves) {
-		d.fail(ErrItem, "%d elements, not 7 to 64", n)
+	d := newDecoder(item0)
+	n := d.Expect(cbor.Array, "it")
+	if d.Err == nil && (n < IndexData || n > MaxLeaves) {
+		d.Fail(ErrItem, "%d elements, not 7 to 64", n)
 	}
 	d.is(readingType, "the type")
-	if d.err != nil {
-		return nil, itemError(IndexReading, d.err)
+	if d.Err != nil {
+		return nil, itemError(IndexReading, d.Err)
 	}
 	items := append(make([][]byte, 0, n), item0)
 	for i := 1; i < int(n); i++ {
-		item := d.bytes(MaxItem, "an item")
-		if d.err != nil {
-			return nil, itemError(IndexReading, d.err)
+		item := d.Bytes(MaxItem, "an item")
+		if d.Err != nil {
+			return nil, itemError(IndexReading, d.Err)
 		}
 		if err := r.SetItem(i, item); err != nil {
 			return nil, fmt.Errorf("item 0 (reading): %w", err)
 		}
 		items = append(items, item[:len(item):len(item)])
 	}
-	if d.end(); d.err != nil {
-		return nil, itemError(IndexReading, d.err)
+	if d.End(); d.Err != nil {
+		return nil, itemError(IndexReading, d.Err)
 	}
 	return items, nil
 }

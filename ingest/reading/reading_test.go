@@ -227,7 +227,10 @@ func field(t testing.TB, elements ...any) []byte {
 }
 
 func TestSetItemRefuses(t *testing.T) {
-	text := func(s string) string { return hex.EncodeToString(appendText(nil, s)) }
+	text := func(s string) string {
+		b, _ := cbor.Marshal(s)
+		return hex.EncodeToString(b)
+	}
 	raw := func(s string) []byte {
 		b, err := hex.DecodeString(s)
 		if err != nil {

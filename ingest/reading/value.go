@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"cairn/merkle/cbor"
 )
 
 // MaxText is the longest text or byte string a Value may hold, in bytes.
@@ -189,16 +191,16 @@ func (v Value) decimal() string {
 func AppendValue(dst []byte, v Value) []byte {
 	switch v.Kind {
 	case KindInt:
-		return appendInt(dst, v.Mantissa)
+		return cbor.AppendInt(dst, v.Mantissa)
 	case KindDecimal:
-		dst = append(dst, majorTag|tagDecimal, majorArray|2)
-		return appendInt(appendInt(dst, int64(v.Exp)), v.Mantissa)
+		dst = append(dst, cbor.Tag|cbor.Decimal, cbor.Array|2)
+		return cbor.AppendInt(cbor.AppendInt(dst, int64(v.Exp)), v.Mantissa)
 	case KindText:
-		return appendText(dst, v.Text)
+		return cbor.AppendText(dst, v.Text)
 	case KindBool:
-		return append(dst, cborFalse+byte(v.Mantissa&1))
+		return append(dst, cbor.False+byte(v.Mantissa&1))
 	case KindBytes:
-		return append(appendHead(dst, majorBytes, uint64(len(v.Text))), v.Text...)
+		return append(cbor.AppendHead(dst, cbor.Bytes, uint64(len(v.Text))), v.Text...)
 	}
 	panic("reading: a measurement has no value")
 }
@@ -207,63 +209,48 @@ func AppendValue(dst []byte, v Value) []byte {
 // It accepts just what AppendValue writes. Errors wrap ErrEncoding, ErrItem or
 // ErrInvalid.
 func ParseValue(b []byte) (v Value, rest []byte, err error) {
-	d := decoder{b: b}
+	d := newDecoder(b)
 	v = d.value()
-	if d.err != nil {
-		return Value{}, nil, d.err
+	if d.Err != nil {
+		return Value{}, nil, d.Err
 	}
-	return v, d.b, nil
+	return v, d.Rest, nil
 }
 
 func (d *decoder) value() Value {
-	major, n := d.head()
+	major, n := d.Head()
 	switch {
-	case d.err != nil:
-	case major == majorUint || major == majorNegative:
-		return Int(d.int(major, n))
-	case major == majorText:
-		s := d.take(n, MaxText, "the text")
-		if !utf8.Valid(s) {
-			d.fail(ErrEncoding, "the text is not UTF-8")
-		}
-		return Text(string(s))
-	case major == majorBytes:
-		return Bytes(d.take(n, MaxText, "the byte string"))
-	case major == majorTag && n == tagDecimal:
+	case d.Err != nil:
+	case major == cbor.Uint || major == cbor.Negative:
+		return Int(d.IntOf(major, n))
+	case major == cbor.Text:
+		return Text(d.TextOf(n, MaxText, "the text"))
+	case major == cbor.Bytes:
+		return Bytes(d.BytesOf(n, MaxText, "the byte string"))
+	case major == cbor.Tag && n == cbor.Decimal:
 		return d.decimal()
-	case major == majorSimple && (n == cborFalse&0x1f || n == cborTrue&0x1f):
-		return Bool(n == cborTrue&0x1f)
+	case major == cbor.Simple && (n == cbor.False&0x1f || n == cbor.True&0x1f):
+		return Bool(n == cbor.True&0x1f)
 	default:
-		d.fail(ErrItem, "the value has major type %d, argument %d", major>>5, n)
+		d.Fail(ErrItem, "the value has major type %d, argument %d", major>>5, n)
 	}
 	return Value{}
 }
 
 // decimal reads the content of tag 4 and refuses all but its normal form.
 func (d *decoder) decimal() Value {
-	if n := d.expect(majorArray, "the decimal fraction"); n != 2 {
-		d.fail(ErrItem, "the decimal fraction has %d parts", n)
+	if n := d.Expect(cbor.Array, "the decimal fraction"); n != 2 {
+		d.Fail(ErrItem, "the decimal fraction has %d parts", n)
 	}
-	exp, mantissa := d.signed("the exponent"), d.signed("the mantissa")
+	exp, mantissa := d.Int("the exponent"), d.Int("the mantissa")
 	switch {
-	case d.err != nil:
+	case d.Err != nil:
 	case exp >= 0 || exp < -128:
-		d.fail(ErrInvalid, "the exponent lies outside -128…-1")
+		d.Fail(ErrInvalid, "the exponent lies outside -128…-1")
 	case mantissa%10 == 0:
-		d.fail(ErrInvalid, "the mantissa is a multiple of ten")
+		d.Fail(ErrInvalid, "the mantissa is a multiple of ten")
 	default:
 		return Value{Kind: KindDecimal, Mantissa: mantissa, Exp: int8(exp)}
 	}
 	return Value{}
-}
-
-func (d *decoder) signed(what string) int64 {
-	major, n := d.head()
-	if d.err == nil && major != majorUint && major != majorNegative {
-		d.fail(ErrItem, "%s is not an integer", what)
-	}
-	if d.err != nil {
-		return 0
-	}
-	return d.int(major, n)
 }

@@ -36,6 +36,9 @@ const (
 	Null  = Simple | 22
 )
 
+// Decimal is the tag of a decimal fraction (RFC 8949 section 3.4.4).
+const Decimal = 4
+
 // AppendHead appends the shortest head of a major type with argument n.
 func AppendHead(dst []byte, major byte, n uint64) []byte {
 	switch {
