@@ -301,8 +301,8 @@ func (p *pass) statementsBefore(ctx context.Context, ref store.GroupRef) (merkle
 }
 
 // fetchLeaves fetches the statements before a copy's first group. How many there
-// are, the group says, which is not checked yet: the leaves are held against its
-// batches.
+// are, the group says, and the log: without that a source could name any number.
+// The leaves are held against the group's batches later.
 func (p *pass) fetchLeaves(ctx context.Context, ref store.GroupRef) (tree merkle.Tree, leaves []merkle.Hash, err error) {
 	k, err := p.key(ctx, ref)
 	if err != nil {
@@ -315,6 +315,13 @@ func (p *pass) fetchLeaves(ctx context.Context, ref store.GroupRef) (tree merkle
 	g, err := store.OpenGroup(k, p.c.id.Ledger, ref.Hour, ref.First, raw)
 	if err != nil {
 		return tree, nil, alarmf(FalseGroup, "group %d: %w", ref.First, err)
+	}
+	headers, err := p.c.tiles.entries(g.First, min(g.Next, p.c.head.Size), p.c.head.Size)
+	if err != nil {
+		return tree, nil, err
+	}
+	if err := g.Check(headers, k); err != nil {
+		return tree, nil, alarmf(FalseGroup, "group %d does not fit the log: %w", ref.First, err)
 	}
 	for uint64(len(leaves)) < g.FirstStatement {
 		from := uint64(len(leaves))
