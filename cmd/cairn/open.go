@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"cairn/merkle"
 	"cairn/store/mirror"
 	"cairn/store/share"
 )
@@ -159,10 +159,12 @@ type grantOpener struct {
 	bundle  *share.Bundle
 	view    *mirror.View
 	streams []uint64 // nil: all
+
+	progress *openProgress
 }
 
 func (c *command) grantOpener(ctx context.Context, f *openFlags) (*grantOpener, error) {
-	o := &grantOpener{command: c, f: f}
+	o := &grantOpener{command: c, f: f, progress: newOpenProgress(c.Err, isTerminal(c.Err), time.Now)}
 	var err error
 	if o.ids, err = share.ReadIdentities(f.identity); err != nil {
 		return nil, err
@@ -195,6 +197,9 @@ func (c *command) grantOpener(ctx context.Context, f *openFlags) (*grantOpener, 
 	}
 	if o.view, err = mirror.NewView(o.src, o.bundle); err != nil {
 		return nil, err
+	}
+	if !f.follow {
+		o.view.Progress = o.progress.told
 	}
 	o.streams, err = o.choose()
 	return o, err
@@ -316,27 +321,17 @@ func (o *grantOpener) query(seen *mirror.Seen) mirror.Query {
 
 // read writes readings.
 func (o *grantOpener) read(ctx context.Context) (err error) {
-	var dst io.Writer = o.Out
-	if o.f.out != "" {
-		file, err := os.OpenFile(o.f.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return fmt.Errorf("--out: %w", err)
-		}
-		defer func() {
-			if cerr := file.Close(); err == nil {
-				err = cerr
-			}
-			if err != nil && !o.f.follow {
-				_ = os.Remove(o.f.out)
-			}
-		}()
-		dst = file
+	dst, done, err := o.output()
+	if err != nil {
+		return err
 	}
+	defer func() { err = done(interrupted(ctx, err)) }()
 	w := newReadingWriter(o.f.format, dst, o.bundle.Ledger)
 	if o.f.follow {
 		return o.followLive(ctx, w)
 	}
 	report, err := o.view.Readings(ctx, o.query(nil), w.write)
+	o.progress.clear()
 	if cerr := w.close(); err == nil {
 		err = cerr
 	}
@@ -380,7 +375,7 @@ const maxMissingSaid = 20
 func (o *grantOpener) lacking(r *mirror.ViewReport) error {
 	for i := range r.Missing {
 		if m := &r.Missing[i]; !m.Explained() {
-			return fmt.Errorf("not all of it could be opened: the source does not have %s of %s: ask it again later, or another copy", m.Compartment, mirror.HourText(m.Hour))
+			return fmt.Errorf("%w: the source does not have %s of %s: ask it again later, or another copy", errNotAll, m.Compartment, mirror.HourText(m.Hour))
 		}
 	}
 	if r.Groups == 0 {
@@ -406,8 +401,9 @@ func (o *grantOpener) prove(ctx context.Context) error {
 		q.Streams = nil
 	}
 	p, err := o.view.Prove(ctx, q)
+	o.progress.clear()
 	if err != nil {
-		return err
+		return interrupted(ctx, err)
 	}
 	file, err := p.File.Encode()
 	if err != nil {
@@ -458,6 +454,8 @@ func explained(err error) error {
 		return nil
 	case errors.As(err, &unreached):
 		return fmt.Errorf("%w: the source cannot be reached: try again later, or take another copy", err)
+	case errors.As(err, &lie) && errors.Is(err, merkle.ErrOrigin):
+		return fmt.Errorf("%w: --from is the address of another ledger than the bundle is of", lie.Err)
 	case errors.As(err, &lie):
 		return falseError{fmt.Errorf("%w: keep it as evidence, and take another copy", err)}
 	case errors.Is(err, mirror.ErrRefused):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
@@ -28,15 +29,16 @@ type readingWriter interface {
 }
 
 func newReadingWriter(format string, w io.Writer, id merkle.Hash) readingWriter {
+	buf := bufio.NewWriterSize(w, 64<<10)
 	switch format {
 	case formatJSON:
-		e := json.NewEncoder(w)
+		e := json.NewEncoder(buf)
 		e.SetEscapeHTML(false)
-		return jsonLines{e}
+		return jsonLines{e, buf}
 	case formatSenML:
-		return &senmlWriter{w: w, id: id}
+		return &senmlWriter{w: buf, id: id}
 	}
-	return &csvWriter{w: csv.NewWriter(w)}
+	return &csvWriter{w: csv.NewWriter(buf), buf: buf}
 }
 
 func wrote(err error) error {
@@ -66,7 +68,10 @@ type openedRow struct {
 	Hidden   int        `json:"hidden,omitempty"` // measurements that are not granted, or were not opened
 }
 
-type jsonLines struct{ *json.Encoder }
+type jsonLines struct {
+	*json.Encoder
+	buf *bufio.Writer
+}
 
 func (j jsonLines) write(o *mirror.Opened) error {
 	row := openedRow{
@@ -85,13 +90,14 @@ func (j jsonLines) write(o *mirror.Opened) error {
 	return wrote(j.Encode(&row))
 }
 
-func (jsonLines) flush() error { return nil }
-func (jsonLines) close() error { return nil }
+func (j jsonLines) flush() error { return wrote(j.buf.Flush()) }
+func (j jsonLines) close() error { return j.flush() }
 
 // csvWriter writes a line for each measurement (RFC 4180), and one without a
 // measurement for a reading of which none was opened.
 type csvWriter struct {
 	w     *csv.Writer
+	buf   *bufio.Writer
 	begun bool
 }
 
@@ -133,7 +139,10 @@ func (c *csvWriter) begin() error {
 
 func (c *csvWriter) flush() error {
 	c.w.Flush()
-	return wrote(c.w.Error())
+	if err := c.w.Error(); err != nil {
+		return wrote(err)
+	}
+	return wrote(c.buf.Flush())
 }
 
 func (c *csvWriter) close() error {
@@ -156,7 +165,7 @@ func cell(s string) string {
 // also be read as it grows (section 4.8, SensML). A reading's first record has the
 // base name, which names ledger and device, and the base time.
 type senmlWriter struct {
-	w     io.Writer
+	w     *bufio.Writer
 	id    merkle.Hash
 	begun bool
 	name  string
@@ -219,15 +228,17 @@ func (s *senmlWriter) record(r *senmlRecord) error {
 	return wrote(err)
 }
 
-func (s *senmlWriter) flush() error { return nil }
+func (s *senmlWriter) flush() error { return wrote(s.w.Flush()) }
 
 func (s *senmlWriter) close() error {
 	end := "\n]\n"
 	if !s.begun {
 		end = "[]\n"
 	}
-	_, err := io.WriteString(s.w, end)
-	return wrote(err)
+	if _, err := s.w.WriteString(end); err != nil {
+		return wrote(err)
+	}
+	return s.flush()
 }
 
 // senmlName is a measurement's name in the characters that SenML allows (section
