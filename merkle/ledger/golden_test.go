@@ -10,8 +10,9 @@ import (
 	"testing"
 
 	"cairn/merkle"
+	"cairn/merkle/cbor"
 
-	"github.com/fxamacker/cbor/v2"
+	fxamacker "github.com/fxamacker/cbor/v2"
 )
 
 func fill(b byte) (h merkle.Hash) {
@@ -46,7 +47,7 @@ var samples = []sample{
 			Ranges: []Range{{"T", "Cel", unhex("c482231a0002d9fb"), []byte{0x13}}, {"H", "%RH", []byte{0x20}, unhex("1832")}},
 			Gaps:   []Gap{{3000, 4000, "power"}}},
 		[]any{"cairn/rest/1", 1500, 59000,
-			[]any{[]any{"T", "Cel", cbor.Tag{Number: 4, Content: []any{-4, 186875}}, 19}, []any{"H", "%RH", -1, 50}},
+			[]any{[]any{"T", "Cel", fxamacker.Tag{Number: 4, Content: []any{-4, 186875}}, 19}, []any{"H", "%RH", -1, 50}},
 			2, 1, []any{[]any{3000, 4000, "power"}}}},
 	{"rest of nothing", "rest", Rest{},
 		[]any{"cairn/rest/1", nil, nil, []any{}, 0, nil, []any{}}},
@@ -169,7 +170,7 @@ func named(err error) bool {
 }
 
 func TestGolden(t *testing.T) {
-	mode, err := cbor.CoreDetEncOptions().EncMode()
+	mode, err := fxamacker.CoreDetEncOptions().EncMode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,10 +304,10 @@ func TestRefused(t *testing.T) {
 		{"narrow", "slots", Slots{2}.Append(nil), ErrInvalid, "3…32"},
 		{"wide", "slots", Slots{33}.Append(nil), ErrInvalid, "3…32"},
 		{"no segments", "segments", SegmentsHead{0, fill(1)}.Append(nil), ErrInvalid, "empty tree"},
-		{"33 bits", "segment", appendUint(appendOpen(nil, 7, segmentType), 1<<32), ErrInvalid, "32 bits"},
+		{"33 bits", "segment", cbor.AppendUint(appendOpen(nil, 7, segmentType), 1<<32), ErrInvalid, "32 bits"},
 		{"no intake", "intake", NoIntake(), ErrNoIntake, ""},
 		{"long head", "counts", append(appendOpen(nil, 4, countsType), 0x18, 0x17, 0, 0), ErrEncoding, "shortest"},
-		{"indefinite", "counts", append([]byte{0x9f}, appendText(nil, countsType)...), ErrEncoding, "indefinite"},
+		{"indefinite", "counts", append([]byte{0x9f}, cbor.AppendText(nil, countsType)...), ErrEncoding, "indefinite"},
 		{"float", "counts", append(appendOpen(nil, 4, countsType), 0xf9, 0, 0), ErrEncoding, "float"},
 		{"huge array", "counts", unhex("9bffffffffffffffff"), ErrItem, "elements"},
 		{"nothing", "counts", nil, ErrEncoding, "ends early"},

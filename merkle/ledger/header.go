@@ -1,6 +1,9 @@
 package ledger
 
-import "cairn/merkle"
+import (
+	"cairn/merkle"
+	"cairn/merkle/cbor"
+)
 
 // Limits of a header and of what it hides.
 const (
@@ -50,15 +53,15 @@ type Seen struct {
 // Append appends the item.
 func (h Header) Append(dst []byte) []byte {
 	dst = appendOpen(dst, 8, headerType)
-	dst = appendUint(appendHash(dst, &h.Ledger), h.Index)
+	dst = cbor.AppendUint(appendHash(dst, &h.Ledger), h.Index)
 	dst = appendTime(appendTime(dst, h.From), h.To)
-	dst = appendHead(dst, majorArray, uint64(len(h.Seen)))
+	dst = cbor.AppendHead(dst, cbor.Array, uint64(len(h.Seen)))
 	for i := range h.Seen {
 		s := &h.Seen[i]
-		dst = appendUint(appendText(append(dst, majorArray|4), s.Route), s.Height)
+		dst = cbor.AppendUint(cbor.AppendText(append(dst, cbor.Array|4), s.Route), s.Height)
 		dst = appendTime(appendHash(dst, &s.Hash), s.Time)
 	}
-	dst = append(appendHash(dst, &h.Root), majorArray|HiddenItems)
+	dst = append(appendHash(dst, &h.Root), cbor.Array|HiddenItems)
 	for i := range h.Hidden {
 		dst = appendHash(dst, &h.Hidden[i])
 	}
@@ -70,11 +73,11 @@ func (h Header) Append(dst []byte) []byte {
 func ParseHeader(item []byte) (Header, error) {
 	d := decode("batch header", item, MaxHeader, 8, headerType)
 	h := Header{
-		Ledger: d.hash("the ledger id"), Index: d.size("the index"),
+		Ledger: d.hash("the ledger id"), Index: d.Uint63("the index"),
 		From: d.time("the window's begin"), To: d.time("the window's end"),
 		Seen: d.seen(), Root: d.hash("the batch root"),
 	}
-	d.tuple(HiddenItems, "the hidden list")
+	d.Tuple(HiddenItems, "the hidden list")
 	for i := range h.Hidden {
 		h.Hidden[i] = d.hash("a hidden item")
 	}
@@ -84,16 +87,16 @@ func ParseHeader(item []byte) (Header, error) {
 }
 
 func (d *decoder) seen() (all []Seen) {
-	for range d.list(MaxRoutes, "routes") {
-		d.tuple(4, "a block seen")
+	for range d.Array(MaxRoutes, "routes") {
+		d.Tuple(4, "a block seen")
 		s := Seen{
-			Route: d.route(), Height: d.uint("a block's height"),
+			Route: d.route(), Height: d.Uint("a block's height"),
 			Hash: d.hash("a block's hash"), Time: d.time("a block's time"),
 		}
 		for i := range all {
 			d.require(all[i].Route != s.Route, "a route comes twice")
 		}
-		if d.err != nil {
+		if d.Err != nil {
 			return nil
 		}
 		all = append(all, s)
@@ -102,7 +105,7 @@ func (d *decoder) seen() (all []Seen) {
 }
 
 func (d *decoder) route() string {
-	s := d.text(MaxRoute, "a route")
+	s := d.Text(MaxRoute, "a route")
 	d.require(validRoute(s), "a route's name is not 1 to 64 printable ASCII characters without spaces")
 	return s
 }
@@ -126,13 +129,13 @@ type Counts struct {
 // Append appends the item.
 func (c Counts) Append(dst []byte) []byte {
 	dst = appendOpen(dst, 4, countsType)
-	return appendUint(appendUint(appendUint(dst, c.Readings), c.Streams), c.Missed)
+	return cbor.AppendUint(cbor.AppendUint(cbor.AppendUint(dst, c.Readings), c.Streams), c.Missed)
 }
 
 // ParseCounts parses a counts item.
 func ParseCounts(item []byte) (Counts, error) {
 	d := decode("counts", item, MaxSmall, 4, countsType)
-	return finish(d, Counts{Readings: d.uint("the readings"), Streams: d.uint("the streams"), Missed: d.uint("the missed windows")})
+	return finish(d, Counts{Readings: d.Uint("the readings"), Streams: d.Uint("the streams"), Missed: d.Uint("the missed windows")})
 }
 
 // Slots is the third hidden item of a header.
@@ -144,13 +147,13 @@ const maxDepth = 32
 
 // Append appends the item.
 func (s Slots) Append(dst []byte) []byte {
-	return appendUint(appendOpen(dst, 2, slotsType), uint64(s.Depth))
+	return cbor.AppendUint(appendOpen(dst, 2, slotsType), uint64(s.Depth))
 }
 
 // ParseSlots parses a slots item.
 func ParseSlots(item []byte) (Slots, error) {
 	d := decode("slots", item, MaxSmall, 2, slotsType)
-	n := d.uint("the depth")
+	n := d.Uint("the depth")
 	d.require(n >= minDepth && n <= maxDepth, "the depth lies outside 3…32")
 	return finish(d, Slots{Depth: int(n)})
 }
@@ -194,11 +197,11 @@ func ParseStatementsHead(item []byte) (StatementsHead, error) {
 }
 
 func appendTree(dst []byte, kind string, n uint64, root *merkle.Hash) []byte {
-	return appendHash(appendUint(appendOpen(dst, 3, kind), n), root)
+	return appendHash(cbor.AppendUint(appendOpen(dst, 3, kind), n), root)
 }
 
 func (d *decoder) tree() (n uint64, root merkle.Hash) {
-	n, root = d.size("the size"), d.hash("the root")
+	n, root = d.Uint63("the size"), d.hash("the root")
 	d.require(n != 0 || root == merkle.EmptyRoot(), "an empty tree has another root than the empty one")
 	return n, root
 }
@@ -215,16 +218,16 @@ type Segment struct {
 // Append appends the item.
 func (s Segment) Append(dst []byte) []byte {
 	dst = appendOpen(dst, 7, segmentType)
-	dst = appendUint(appendUint(appendUint(dst, uint64(s.Compartment)), uint64(s.Hour)), uint64(s.Part))
-	return appendHash(appendUint(appendUint(dst, s.First), s.Next), &s.Sealed)
+	dst = cbor.AppendUint(cbor.AppendUint(cbor.AppendUint(dst, uint64(s.Compartment)), uint64(s.Hour)), uint64(s.Part))
+	return appendHash(cbor.AppendUint(cbor.AppendUint(dst, s.First), s.Next), &s.Sealed)
 }
 
 // ParseSegment parses a segment item.
 func ParseSegment(item []byte) (Segment, error) {
 	d := decode("segment", item, MaxSmall, 7, segmentType)
 	s := Segment{
-		Compartment: d.uint32("the compartment"), Hour: d.uint32("the hour"), Part: d.uint32("the part"),
-		First: d.size("the first batch"), Next: d.size("the next batch"), Sealed: d.hash("the sealed bytes' hash"),
+		Compartment: d.Uint32("the compartment"), Hour: d.Uint32("the hour"), Part: d.Uint32("the part"),
+		First: d.Uint63("the first batch"), Next: d.Uint63("the next batch"), Sealed: d.hash("the sealed bytes' hash"),
 	}
 	d.require(s.First <= s.Next, "the next batch is below the first")
 	return finish(d, s)

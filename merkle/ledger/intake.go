@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"cairn/merkle"
+	"cairn/merkle/cbor"
 )
 
 const intakeType = "cairn/intake/1"
@@ -32,9 +33,9 @@ type IntakeHead struct {
 // Append appends the item.
 func (h IntakeHead) Append(dst []byte) []byte {
 	dst = appendOpen(dst, 7, intakeType)
-	dst = appendBytes(appendHash(dst, &h.Ledger), h.Incarnation[:])
-	dst = appendHash(appendUint(dst, h.Number), &h.Previous)
-	return appendHash(appendUint(dst, h.Count), &h.Root)
+	dst = cbor.AppendBytes(appendHash(dst, &h.Ledger), h.Incarnation[:])
+	dst = appendHash(cbor.AppendUint(dst, h.Number), &h.Previous)
+	return appendHash(cbor.AppendUint(dst, h.Count), &h.Root)
 }
 
 // NoIntake returns the item that a header hides in the head's place before the
@@ -49,9 +50,9 @@ func ParseIntakeHead(item []byte) (IntakeHead, error) {
 	}
 	d := decode("intake head", item, MaxSmall, 7, intakeType)
 	h := IntakeHead{Ledger: d.hash("the ledger id")}
-	d.fixed(h.Incarnation[:], "the incarnation")
-	h.Number, h.Previous = d.uint("the number"), d.hash("the previous head")
-	h.Count, h.Root = d.size("the count"), d.hash("the root")
+	d.Fixed(h.Incarnation[:], "the incarnation")
+	h.Number, h.Previous = d.Uint("the number"), d.hash("the previous head")
+	h.Count, h.Root = d.Uint63("the count"), d.hash("the root")
 	d.require(h.Count != 0 || h.Root == merkle.EmptyRoot(), "an empty commit has another root than the empty one")
 	return finish(d, h)
 }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"cairn/merkle"
+	"cairn/merkle/cbor"
 )
 
 const statementType = "cairn/statement/1"
@@ -127,14 +128,14 @@ func within(v any) bool {
 // Append appends the item. It panics on a body with other types than
 // Statement names; Validate tells beforehand.
 func (s Statement) Append(dst []byte) []byte {
-	dst = appendTime(appendText(appendOpen(dst, 4, statementType), s.Kind), s.At)
-	dst = appendHead(dst, majorMap, uint64(len(s.Body)))
+	dst = appendTime(cbor.AppendText(appendOpen(dst, 4, statementType), s.Kind), s.At)
+	dst = cbor.AppendHead(dst, cbor.Map, uint64(len(s.Body)))
 	for _, key := range slices.SortedFunc(maps.Keys(s.Body), compareKeys) {
 		v, ok := normal(s.Body[key])
 		if !ok {
 			panic(fmt.Sprintf("ledger: statement %s: no encoding for %s, a %T", s.Kind, key, s.Body[key]))
 		}
-		dst = appendAny(appendText(dst, key), v)
+		dst = appendAny(cbor.AppendText(dst, key), v)
 	}
 	return dst
 }
@@ -142,21 +143,21 @@ func (s Statement) Append(dst []byte) []byte {
 // compareKeys orders keys by their encodings, bytewise (RFC 8949 section
 // 4.2.1): the head comes first, so the shorter key does.
 func compareKeys(a, b string) int {
-	return bytes.Compare(appendText(nil, a), appendText(nil, b))
+	return bytes.Compare(cbor.AppendText(nil, a), cbor.AppendText(nil, b))
 }
 
 func appendAny(dst []byte, v any) []byte {
 	switch v := v.(type) {
 	case int64:
-		return appendInt(dst, v)
+		return cbor.AppendInt(dst, v)
 	case string:
-		return appendText(dst, v)
+		return cbor.AppendText(dst, v)
 	case []byte:
-		return appendBytes(dst, v)
+		return cbor.AppendBytes(dst, v)
 	case bool:
 		return appendBool(dst, v)
 	case []any:
-		dst = appendHead(dst, majorArray, uint64(len(v)))
+		dst = cbor.AppendHead(dst, cbor.Array, uint64(len(v)))
 		for _, e := range v {
 			dst = appendAny(dst, e)
 		}
@@ -169,30 +170,30 @@ func appendAny(dst []byte, v any) []byte {
 // just what Append writes of a statement that is valid.
 func ParseStatement(item []byte) (Statement, error) {
 	d := decode("statement", item, MaxStatement, 4, statementType)
-	s := Statement{Kind: d.text(maxWord, "the kind"), At: d.time("the time")}
+	s := Statement{Kind: d.Text(maxWord, "the kind"), At: d.time("the time")}
 	d.require(validWord(s.Kind), "the kind is not 1 to 32 lower case letters, digits and hyphens")
 	s.Body = d.body()
-	if d.err == nil {
+	if d.Err == nil {
 		if err := checkBody(s.Kind, s.Body); err != nil {
-			d.err = fmt.Errorf("statement: %w", err)
+			d.Err = err
 		}
 	}
 	return finish(d, s)
 }
 
 func (d *decoder) body() map[string]any {
-	n := d.expect(majorMap, "the body")
+	n := d.Expect(cbor.Map, "the body")
 	d.require(n <= MaxKeys, "over 64 keys")
-	if d.err != nil {
+	if d.Err != nil {
 		return nil
 	}
 	body := make(map[string]any, n)
 	last := ""
 	for i := range n {
-		key := d.text(maxWord, "a key")
+		key := d.Text(maxWord, "a key")
 		d.require(validWord(key), "a key is not 1 to 32 lower case letters, digits and hyphens")
-		if d.err == nil && i > 0 && compareKeys(last, key) >= 0 {
-			d.fail(ErrEncoding, "keys are out of order")
+		if d.Err == nil && i > 0 && compareKeys(last, key) >= 0 {
+			d.Fail(ErrEncoding, "keys are out of order")
 		}
 		last = key
 		body[key] = d.any(true)
@@ -203,20 +204,20 @@ func (d *decoder) body() map[string]any {
 // any reads a value of a body: a scalar, or where arrays are allowed an array
 // of them.
 func (d *decoder) any(arrays bool) any {
-	major, n := d.head()
+	major, n := d.Head()
 	switch {
-	case d.err != nil:
-	case major == majorUint || major == majorNegative:
-		return d.int(major, n)
-	case major == majorText:
-		return d.textOf(n, MaxText, "a text")
-	case major == majorBytes:
-		return bytes.Clone(d.take(n, MaxText, "a byte string"))
-	case major == majorSimple && (n == cborFalse&0x1f || n == cborTrue&0x1f):
-		return n == cborTrue&0x1f
-	case major == majorArray && arrays:
+	case d.Err != nil:
+	case major == cbor.Uint || major == cbor.Negative:
+		return d.IntOf(major, n)
+	case major == cbor.Text:
+		return d.TextOf(n, MaxText, "a text")
+	case major == cbor.Bytes:
+		return bytes.Clone(d.BytesOf(n, MaxText, "a byte string"))
+	case major == cbor.Simple && (n == cbor.False&0x1f || n == cbor.True&0x1f):
+		return n == cbor.True&0x1f
+	case major == cbor.Array && arrays:
 		if n > MaxElements {
-			d.fail(ErrInvalid, "an array of over 1024 elements")
+			d.Fail(ErrInvalid, "an array of over 1024 elements")
 			return nil
 		}
 		all := make([]any, 0, n)
@@ -225,7 +226,7 @@ func (d *decoder) any(arrays bool) any {
 		}
 		return all
 	default:
-		d.fail(ErrItem, "a value has major type %d, argument %d", major>>5, n)
+		d.Fail(ErrItem, "a value has major type %d, argument %d", major>>5, n)
 	}
 	return nil
 }

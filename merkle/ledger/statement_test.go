@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"cairn/merkle/cbor"
 )
 
 func TestStatementTypes(t *testing.T) {
@@ -101,10 +103,10 @@ func TestAppendPanics(t *testing.T) {
 
 func TestStatementOrder(t *testing.T) {
 	open := func(keys ...string) []byte {
-		b := appendTime(appendText(appendOpen(nil, 4, statementType), "x"), 1)
-		b = appendHead(b, majorMap, uint64(len(keys)))
+		b := appendTime(cbor.AppendText(appendOpen(nil, 4, statementType), "x"), 1)
+		b = cbor.AppendHead(b, cbor.Map, uint64(len(keys)))
 		for _, k := range keys {
-			b = appendBool(appendText(b, k), true)
+			b = appendBool(cbor.AppendText(b, k), true)
 		}
 		return b
 	}

@@ -1,6 +1,9 @@
 package ledger
 
-import "cairn/merkle"
+import (
+	"cairn/merkle"
+	"cairn/merkle/cbor"
+)
 
 // Limits of a summary and its rest.
 const (
@@ -33,8 +36,8 @@ type Summary struct {
 // MaxSummary bytes.
 func (s Summary) Append(dst []byte) []byte {
 	dst = appendOpen(dst, 10, summaryType)
-	dst = appendTime(appendTime(appendUint(dst, s.Slot), s.From), s.To)
-	dst = appendBool(appendUint(appendUint(dst, s.First), s.Next), s.Closed)
+	dst = appendTime(appendTime(cbor.AppendUint(dst, s.Slot), s.From), s.To)
+	dst = appendBool(cbor.AppendUint(cbor.AppendUint(dst, s.First), s.Next), s.Closed)
 	return appendHash(appendHash(appendHash(dst, &s.Run), &s.Stream), &s.Hidden)
 }
 
@@ -44,10 +47,10 @@ func (s Summary) Append(dst []byte) []byte {
 func ParseSummary(item []byte) (Summary, error) {
 	d := decode("summary", item, MaxSummary, 10, summaryType)
 	s := Summary{
-		Slot: d.size("the slot"),
+		Slot: d.Uint63("the slot"),
 		From: d.time("the window's begin"), To: d.time("the window's end"),
-		First: d.size("the first number"), Next: d.size("the next number"),
-		Closed: d.bool("closed"),
+		First: d.Uint63("the first number"), Next: d.Uint63("the next number"),
+		Closed: d.Bool("closed"),
 		Run:    d.hash("the run's root"), Stream: d.hash("the stream's root"), Hidden: d.hash("the hidden rest"),
 	}
 	d.require(s.From <= s.To, "the window ends before it begins")
@@ -86,44 +89,44 @@ type Gap struct {
 func (r Rest) Append(dst []byte) []byte {
 	dst = appendOpen(dst, 7, restType)
 	dst = appendOptional(appendOptional(dst, uint64(r.From), r.HasReceived), uint64(r.To), r.HasReceived)
-	dst = appendHead(dst, majorArray, uint64(len(r.Ranges)))
+	dst = cbor.AppendHead(dst, cbor.Array, uint64(len(r.Ranges)))
 	for i := range r.Ranges {
 		p := &r.Ranges[i]
-		dst = appendText(appendText(append(dst, majorArray|4), p.Name), p.Unit)
+		dst = cbor.AppendText(cbor.AppendText(append(dst, cbor.Array|4), p.Name), p.Unit)
 		dst = append(append(dst, p.Min...), p.Max...)
 	}
-	dst = appendOptional(appendUint(dst, r.Seen), r.Lost, r.LostKnown)
-	dst = appendHead(dst, majorArray, uint64(len(r.Gaps)))
+	dst = appendOptional(cbor.AppendUint(dst, r.Seen), r.Lost, r.LostKnown)
+	dst = cbor.AppendHead(dst, cbor.Array, uint64(len(r.Gaps)))
 	for i := range r.Gaps {
 		g := &r.Gaps[i]
-		dst = appendTime(appendTime(append(dst, majorArray|3), g.From), g.To)
-		dst = appendText(dst, g.Reason)
+		dst = appendTime(appendTime(append(dst, cbor.Array|3), g.From), g.To)
+		dst = cbor.AppendText(dst, g.Reason)
 	}
 	return dst
 }
 
 func appendOptional(dst []byte, n uint64, has bool) []byte {
 	if !has {
-		return append(dst, cborNull)
+		return append(dst, cbor.Null)
 	}
-	return appendUint(dst, n)
+	return cbor.AppendUint(dst, n)
 }
 
 // ParseRest parses a rest item. The values in its ranges are parts of item.
 func ParseRest(item []byte) (Rest, error) {
 	d := decode("rest", item, MaxRest, 7, restType)
 	var r Rest
-	if r.HasReceived = !d.null(); r.HasReceived {
+	if r.HasReceived = !d.Null(); r.HasReceived {
 		r.From, r.To = d.time("the first stamp"), d.time("the last stamp")
 		d.require(r.From <= r.To, "the last stamp is before the first")
-	} else if !d.null() {
-		d.fail(ErrInvalid, "it has a last stamp but no first")
+	} else if !d.Null() {
+		d.Fail(ErrInvalid, "it has a last stamp but no first")
 	}
 	r.Ranges = d.ranges()
 	d.require(r.HasReceived || len(r.Ranges) == 0, "it has values but no readings")
-	r.Seen = d.uint("the counters seen")
-	if r.LostKnown = !d.null(); r.LostKnown {
-		r.Lost = d.uint("the counters lost")
+	r.Seen = d.Uint("the counters seen")
+	if r.LostKnown = !d.Null(); r.LostKnown {
+		r.Lost = d.Uint("the counters lost")
 	}
 	r.Gaps = d.gaps()
 	return finish(d, r)
@@ -133,15 +136,15 @@ func ParseRest(item []byte) (Rest, error) {
 func (d *decoder) ranges() (all []Range) {
 	type key struct{ name, unit string }
 	seen := make(map[key]bool)
-	for range d.list(MaxRanges, "ranges") {
-		d.tuple(4, "a range")
+	for range d.Array(MaxRanges, "ranges") {
+		d.Tuple(4, "a range")
 		r := Range{
 			Name: d.printable(32, "a name"), Unit: d.printable(16, "a unit"),
 			Min: d.number("a least value"), Max: d.number("a greatest value"),
 		}
 		d.require(r.Name != "", "a name is empty")
 		d.require(!seen[key{r.Name, r.Unit}], "a name and unit come twice")
-		if d.err != nil {
+		if d.Err != nil {
 			return nil
 		}
 		seen[key{r.Name, r.Unit}] = true
@@ -151,11 +154,11 @@ func (d *decoder) ranges() (all []Range) {
 }
 
 func (d *decoder) gaps() (all []Gap) {
-	for range d.list(MaxGaps, "gaps") {
-		d.tuple(3, "a gap")
-		g := Gap{From: d.time("a gap's begin"), To: d.time("a gap's end"), Reason: d.text(MaxReason, "a reason")}
+	for range d.Array(MaxGaps, "gaps") {
+		d.Tuple(3, "a gap")
+		g := Gap{From: d.time("a gap's begin"), To: d.time("a gap's end"), Reason: d.Text(MaxReason, "a reason")}
 		d.require(g.From <= g.To, "a gap ends before it begins")
-		if d.err != nil {
+		if d.Err != nil {
 			return nil
 		}
 		all = append(all, g)
