@@ -168,7 +168,7 @@ func (s *mirrorService) accuses() bool {
 func accusing(alarms []*mirror.Alarm) bool {
 	for _, a := range alarms {
 		switch a.Kind {
-		case mirror.LateCheckpoint, mirror.LateAnchor, mirror.Unreachable, mirror.UncheckedAnchors, mirror.NoKeys:
+		case mirror.LateCheckpoint, mirror.LateAnchor, mirror.Unreachable, mirror.UncheckedAnchors, mirror.NoKeys, mirror.NoMore:
 		default:
 			return true
 		}

@@ -332,7 +332,7 @@ func TestPublishKeeps(t *testing.T) {
 	}
 	c, err := restored(t, p, p.head.CID)
 	for _, a := range mirror.Alarms(err) {
-		if a.Kind != mirror.MissingObject {
+		if a.Kind != mirror.NoMore {
 			t.Errorf("restored: %v", a)
 		}
 	}

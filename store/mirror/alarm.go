@@ -37,6 +37,7 @@ const (
 	LateAnchor       Kind = "late-anchor"         // batches without an anchor for longer than the policy allows
 	UncheckedAnchors Kind = "anchors-not-checked" // the chain could not be asked
 	Unreachable      Kind = "unreachable"         // the source did not answer
+	NoMore           Kind = "gone"                // what the source says that it serves no more, to this grant or to anybody
 )
 
 // Alarm is one thing that is wrong. As an error it is why a pass did not go on.

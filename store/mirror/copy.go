@@ -91,6 +91,7 @@ type Copy struct {
 	newest newestWindow
 
 	recalled bool                // the statements of the groups that are here were opened
+	olders   map[string]int      // by chain, where older found an anchor last; Anchors alone has it
 	anchored map[string][]uint64 // sizes of the heads whose anchors are kept, by route, ascending
 }
 
@@ -137,6 +138,7 @@ type missing struct {
 	Hash  string `json:"hash"`
 	Size  int64  `json:"size"`
 	Why   string `json:"why"`
+	Gone  int64  `json:"gone,omitempty"` // Unix ms, since when it says that it is there no more
 }
 
 type identityJSON struct {

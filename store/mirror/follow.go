@@ -82,6 +82,8 @@ func (p *pass) failed(what string, err error) error {
 	switch {
 	case errors.As(err, &a), errors.Is(err, context.Canceled):
 		return err
+	case errors.Is(err, ErrGone):
+		return alarmf(NoMore, "%s: %w", what, err)
 	case errors.Is(err, ErrTooLong):
 		return alarmf(FalseAnswer, "%s: %w", what, err)
 	}

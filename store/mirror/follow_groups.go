@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"cairn/merkle"
 	"cairn/merkle/ledger"
@@ -230,7 +231,7 @@ func (p *pass) openGroup(ctx context.Context, ref store.GroupRef, tree merkle.Tr
 	switch {
 	case ref.Live && (err == nil && hashOf(raw) != ref.Object || errors.Is(err, ErrNotFound) || errors.Is(err, ErrTooLong)):
 		return nil, errReplaced
-	case errors.Is(err, ErrNotFound), errors.Is(err, ErrGone):
+	case errors.Is(err, ErrNotFound):
 		return nil, alarmf(MissingGroup, "the object of group %d: %w", ref.First, err)
 	case err != nil:
 		return nil, p.failed(fmt.Sprintf("the object of group %d", ref.First), err)
@@ -393,13 +394,17 @@ func (p *pass) takeSealed(ctx context.Context, ref store.GroupRef) error {
 	c.live = slices.DeleteFunc(c.live, func(l liveGroup) bool { return l.Ref.First < ref.Next })
 	c.mu.Unlock()
 	c.sweepGroup(ref.First, o.named())
-	for _, m := range o.missing {
-		p.raise(m.alarm())
-	}
-	return nil
+	return nil // retry says what is still missing once all statements are known
 }
 
-func (m missing) alarm() *Alarm {
+// goneWithin is how long a source may say that it has an object no more before a
+// statement says why: it is recorded first, and under a checkpoint a window later.
+const goneWithin = time.Hour
+
+func (m missing) alarm(now time.Time) *Alarm {
+	if m.Gone != 0 && now.Sub(time.UnixMilli(m.Gone)) < goneWithin {
+		return alarmf(NoMore, "group %d, compartment %s, object %.16s…: %s; no statement says why yet", m.First, m.Name, m.Hash, m.Why)
+	}
 	return alarmf(MissingObject, "group %d, compartment %s, object %.16s…: %s", m.First, m.Name, m.Hash, m.Why)
 }
 
@@ -538,7 +543,7 @@ func (p *pass) fetch(ctx context.Context, o *opened) error {
 				o.fetched[ref.Hash] = b
 			case errors.As(err, &lost):
 				if !p.c.excused(ref.Name, o.g.Hour) {
-					o.missing = append(o.missing, missing{o.g.First, ref.Name, ref.Hash.String(), ref.Size, lost.Error()})
+					o.missing = append(o.missing, p.lost(missing{First: o.g.First, Name: ref.Name, Hash: ref.Hash.String(), Size: ref.Size}, lost))
 				}
 			case first == nil:
 				first = err
@@ -550,8 +555,21 @@ func (p *pass) fetch(ctx context.Context, o *opened) error {
 	return first
 }
 
+// lost notes what a source answered, and since when it says that an object is gone.
+func (p *pass) lost(m missing, err *lostError) missing {
+	m.Why = err.Error()
+	if !errors.Is(err, ErrGone) {
+		m.Gone = 0
+	} else if m.Gone == 0 {
+		m.Gone = p.c.now().UnixMilli()
+	}
+	return m
+}
+
 // lostError says that a source does not have an object.
 type lostError struct{ error }
+
+func (e *lostError) Unwrap() error { return e.error }
 
 // object fetches one object, or takes it from the folder if it is there.
 func (p *pass) object(ctx context.Context, first uint64, ref store.ObjectRef) ([]byte, error) {
@@ -725,14 +743,16 @@ func (p *pass) retry(ctx context.Context) error {
 		}
 		if err != nil {
 			var lost *lostError
-			if !errors.As(err, &lost) {
+			if errors.As(err, &lost) {
+				m = p.lost(m, lost)
+			} else {
 				p.raise(err)
 			}
 			left = append(left, m)
-			p.raise(m.alarm())
+			p.raise(m.alarm(c.now()))
 		}
 	}
-	if len(left) == len(c.st.Missing) {
+	if slices.Equal(left, c.st.Missing) {
 		return nil
 	}
 	st := c.st

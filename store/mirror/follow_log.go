@@ -156,7 +156,7 @@ func (p *pass) fetchLog(ctx context.Context, g *growth, head merkle.Checkpoint) 
 
 // failedTile is what it means that a part of the log cannot be had.
 func (p *pass) failedTile(index uint64, err error) error {
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrGone) {
+	if errors.Is(err, ErrNotFound) {
 		return alarmf(FalseTile, "the entry bundle %d of the signed log is not there: %w", index, err)
 	}
 	return p.failed("the log", err)

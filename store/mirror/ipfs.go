@@ -453,7 +453,7 @@ func (s *IPFS) Object(ctx context.Context, first uint64, ref store.ObjectRef) ([
 	}
 	at := int64(0)
 	for i := range o.group.Objects {
-		if x := &o.group.Objects[i]; x.Hash != ref.Hash || x.Compartment != ref.Compartment || x.Part != ref.Part {
+		if x := &o.group.Objects[i]; x.Hash != ref.Hash {
 			at += x.Size
 			continue
 		}

@@ -183,7 +183,7 @@ func TestIPFSLies(t *testing.T) {
 				}
 				return get(o)
 			}
-		}, MissingObject},
+		}, NoMore},
 		"a statement names another folder": {func(s *site, p *press, f *Folder) {
 			if f.From == 5 {
 				s.state(ledger.Published{First: 0, Next: 5, CID: ipfs.FileCID(nil).String()}.Statement(s.now()), false)

@@ -259,7 +259,7 @@ func TestLies(t *testing.T) {
 		{"an endless object", &liar{Source: s, object: func(uint64, store.ObjectRef, []byte) ([]byte, error) { return nil, ErrTooLong }}, FalseAnswer, true},
 		{"an object that is withheld", &liar{Source: s, object: func(first uint64, r store.ObjectRef, b []byte) ([]byte, error) {
 			if r.Name == "stream/1/data" && first == next {
-				return nil, ErrGone
+				return nil, ErrNotFound
 			}
 			return b, nil
 		}}, MissingObject, true},
