@@ -126,24 +126,39 @@ func (c *checker) succeeds(s *stated) int {
 	return at
 }
 
-// state notes a statement that names another place or log key.
-func (c *checker) state(i int, st *ledger.Statement) {
-	s := stated{statement: i}
+// PlaceOf returns the place of anchors that a statement names, and its words; false
+// of a statement that names none, or only calendars.
+func PlaceOf(st *ledger.Statement) (p Place, words string, ok bool) {
 	switch st.Kind {
 	case ledger.KindRoute:
 		r, err := ledger.RouteFrom(*st)
 		if err != nil || r.Name != ethereumRoute(r.ChainID) {
-			return
+			return nil, "", false
 		}
-		s.place = EthereumRoute{ChainID: r.ChainID, Contract: r.Contract, Code: r.CodeHash, Sender: r.Sender}
-		s.what = s.place.String()
+		p = EthereumRoute{ChainID: r.ChainID, Contract: r.Contract, Code: r.CodeHash, Sender: r.Sender}
+		return p, p.String(), true
 	case ledger.KindRouteBitcoin:
 		r, err := ledger.RouteBitcoinFrom(*st)
 		if err != nil {
+			return nil, "", false
+		}
+		return BitcoinRoute{Network: r.Network, Script: r.Script}, fmt.Sprintf("bitcoin network=%s script=%x", r.Network, r.Script), true
+	}
+	return nil, "", false
+}
+
+// SamePlace reports whether two places take the same anchors.
+func SamePlace(a, b Place) bool { return a.same(b) }
+
+// state notes a statement that names another place or log key.
+func (c *checker) state(i int, st *ledger.Statement) {
+	s := stated{statement: i}
+	switch st.Kind {
+	case ledger.KindRoute, ledger.KindRouteBitcoin:
+		ok := false
+		if s.place, s.what, ok = PlaceOf(st); !ok {
 			return
 		}
-		s.place = BitcoinRoute{Network: r.Network, Script: r.Script}
-		s.what = fmt.Sprintf("bitcoin network=%s script=%x", r.Network, r.Script)
 	case ledger.KindLogKey:
 		k, err := ledger.LogKeyFrom(*st)
 		if err != nil {

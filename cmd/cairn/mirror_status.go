@@ -171,7 +171,7 @@ func (s *mirrorService) conclude() error {
 func (m *mirrorStatus) verdict() error {
 	unreachable := 0
 	for _, a := range m.Alarms {
-		if a.Kind == mirror.Unreachable || a.Kind == mirror.UncheckedAnchors {
+		if a.Kind == mirror.Unreachable || a.Kind == mirror.UncheckedAnchors || a.Kind == mirror.NoMore {
 			unreachable++
 		}
 	}
@@ -207,6 +207,9 @@ func (c *command) printMirror(m *mirrorStatus) error {
 				fmt.Fprintf(c.Out, "    %s: no anchor that is final there; %d receipts of other blocks\n", r.Route, r.Waiting)
 			default:
 				fmt.Fprintf(c.Out, "    %s: %d batches in block %d; %s\n", r.Route, r.Size, r.Block, r.How)
+			}
+			if r.Moved != "" {
+				fmt.Fprintf(c.Out, "    %s: %s\n", r.Route, r.Moved)
 			}
 		}
 	}

@@ -374,8 +374,16 @@ func (p *pass) checkAnchors(b []byte) (*proof.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole := proof.NewBuilder([32]byte(p.c.id.LogKey), p.c.id.Nonce)
-	if raw, err := p.c.Update(context.Background()); err == nil {
+	if v := proof.Verify(p.c.withUpdate(f), proof.Options{}); v.False() {
+		return nil, alarmf(FalseUpdate, "older anchors: %s [%s]", v.Reason, v.Code)
+	}
+	return f, nil
+}
+
+// withUpdate is the newest update with the receipts of another file.
+func (c *Copy) withUpdate(f *proof.File) *proof.File {
+	whole := proof.NewBuilder([32]byte(c.id.LogKey), c.id.Nonce)
+	if raw, err := c.Update(context.Background()); err == nil {
 		if newest, err := proof.Decode(raw); err == nil {
 			whole = proof.Continue(newest)
 		}
@@ -383,8 +391,5 @@ func (p *pass) checkAnchors(b []byte) (*proof.File, error) {
 	for _, r := range f.Receipts {
 		addReceipt(whole, f, r)
 	}
-	if v := proof.Verify(whole.File(), proof.Options{}); v.False() {
-		return nil, alarmf(FalseUpdate, "older anchors: %s [%s]", v.Reason, v.Code)
-	}
-	return f, nil
+	return whole.File()
 }

@@ -22,6 +22,7 @@ type RouteReport struct {
 	Time    string `json:"time,omitempty"`    // that the block states
 	How     string `json:"how,omitempty"`     // it is trusted
 	Waiting int    `json:"waiting,omitempty"` // receipts whose block nobody vouched for
+	Moved   string `json:"moved,omitempty"`   // in words, where the ledger anchors now, if that is not where the policy has it
 }
 
 // AnchorReport is what a copy's receipts prove by the reader's own access to the
@@ -47,6 +48,10 @@ func (c *Copy) Anchors(policy *proof.Policy, trust proof.HeaderTrust) (*AnchorRe
 	sizes := map[string]uint64{}
 	for i := range policy.Routes {
 		at := policyRoute(anchors, &policy.Routes[i])
+		if at.Size == 0 {
+			c.older(policy, trust, &policy.Routes[i], &at)
+		}
+		at.Moved = c.moved(policy.Routes[i].Place)
 		r.Routes = append(r.Routes, at)
 		sizes[policy.Routes[i].Name] = at.Size
 		r.Size = max(r.Size, at.Size)
@@ -74,6 +79,50 @@ func (c *Copy) proven(policy *proof.Policy, trust proof.HeaderTrust) ([]proof.An
 		return nil, alarmf(FalseUpdate, "%s [%s]", v.Reason, v.Code)
 	}
 	return v.Anchors, nil
+}
+
+// older looks for the newest anchor of a route's place among those that are kept,
+// when the newest update has none: the ledger may be anchored at another place now.
+func (c *Copy) older(policy *proof.Policy, trust proof.HeaderTrust, route *proof.Route, at *RouteReport) {
+	chain := route.Place.Chain()
+	c.mu.RLock()
+	sizes := slices.Clone(c.anchored[chain])
+	c.mu.RUnlock()
+	lo, hi := 0, len(sizes) // those before lo hold there, those from hi on do not
+	for mid := min(c.olders[chain], max(len(sizes)-1, 0)); lo < hi; mid = (lo + hi) / 2 {
+		raw, err := readLimited(c.anchorPath(chain, sizes[mid]), maxAnchorFile)
+		if err != nil {
+			return
+		}
+		f, err := proof.Decode(raw)
+		if err != nil {
+			return
+		}
+		v := proof.Verify(c.withUpdate(f), proof.Options{Policy: policy, Trust: trust})
+		if r := policyRoute(v.Anchors, route); r.Size == 0 {
+			hi = mid
+			continue
+		} else if r.Size > at.Size {
+			*at = r
+		}
+		lo = mid + 1
+	}
+	if c.olders == nil {
+		c.olders = map[string]int{}
+	}
+	c.olders[chain] = max(lo-1, 0)
+}
+
+// moved says in words where the ledger says that it is anchored on a chain, if that
+// is not where a policy has it.
+func (c *Copy) moved(policy proof.Place) string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	now, ok := c.facts.places[policy.Chain()]
+	if !ok || proof.SamePlace(now.Place, policy) {
+		return ""
+	}
+	return fmt.Sprintf("since %s the ledger names another place there: %s", time.UnixMilli(now.at).UTC().Format(time.RFC3339), now.words)
 }
 
 // policyRoute finds the newest anchor that holds on a route.
@@ -133,7 +182,13 @@ func (c *Copy) lateAnchor(policy *proof.Policy, r *AnchorReport) error {
 		return err
 	}
 	if age := c.now().Sub(time.UnixMilli(h.To)); age > policy.Late {
-		return alarmf(LateAnchor, "batch %d, whose window ended %v ago, is not anchored as the policy asks within %v", r.Size, age.Round(time.Second), policy.Late)
+		text := fmt.Sprintf("batch %d, whose window ended %v ago, is not anchored as the policy asks within %v", r.Size, age.Round(time.Second), policy.Late)
+		for _, route := range r.Routes {
+			if route.Moved != "" {
+				text += "; " + route.Moved + ", which the policy does not know: ask for a new one"
+			}
+		}
+		return alarmf(LateAnchor, "%s", text)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"cairn/anchor/proof"
 	"cairn/merkle"
 	"cairn/merkle/ledger"
 )
@@ -23,6 +24,15 @@ type facts struct {
 	next     uint64 // statement that was not taken yet
 	grants   ledger.Grants
 	removals []removal
+	places   map[string]placeAt // the newest of each chain
+}
+
+// placeAt is a place of anchors that a statement names.
+type placeAt struct {
+	proof.Place
+	words  string
+	number uint64 // of the statement
+	at     int64  // Unix ms
 }
 
 // logKey is a log key and the statement by which it came.
@@ -134,6 +144,13 @@ func (f *facts) take(s Statement) {
 		}
 	case ledger.KindLogKey:
 		f.meet(s.Item, s.Number)
+	case ledger.KindRoute, ledger.KindRouteBitcoin:
+		if p, words, ok := proof.PlaceOf(&st); ok && s.Number >= f.places[p.Chain()].number {
+			if f.places == nil {
+				f.places = map[string]placeAt{}
+			}
+			f.places[p.Chain()] = placeAt{p, words, s.Number, st.At}
+		}
 	}
 	if s.Number >= f.next { // live groups show theirs again and again
 		f.next = s.Number + 1
