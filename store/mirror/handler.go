@@ -128,8 +128,28 @@ func (h *handler) on(path string, serve func(*ask) (reply, error)) {
 		w.Header().Set("Content-Type", out.kind)
 		w.Header().Set("Cache-Control", out.cache)
 		w.Header().Set("Content-Length", strconv.Itoa(len(out.body)))
-		_, _ = w.Write(out.body)
+		send(w, out.body)
 	})
+}
+
+// sentAtOnce is how many bytes of an answer a reader has to take within patience.
+const sentAtOnce = 64 << 10
+
+// send writes an answer. Whoever stops reading it is left, so as not to keep one of
+// the places; a slow line is not.
+func send(w http.ResponseWriter, b []byte) {
+	conn := http.NewResponseController(w)
+	for len(b) > 0 {
+		n := min(len(b), sentAtOnce)
+		_ = conn.SetWriteDeadline(time.Now().Add(patience)) // a writer without deadlines is none of a connection
+		if _, err := w.Write(b[:n]); err != nil {
+			return
+		}
+		b = b[n:]
+	}
+	if conn.Flush() == nil {
+		_ = conn.SetWriteDeadline(time.Time{}) // the next request's answer has its own
+	}
 }
 
 // ServeHTTP implements http.Handler.
