@@ -85,6 +85,7 @@ func (c *command) root() *cobra.Command {
 	root.AddCommand(c.initCommand(), c.runCommand(), c.statusCommand(), c.deviceCommand(), c.ledgerCommand(), c.frameCommand(),
 		c.grantCommand(), c.compartmentCommand(),
 		c.openCommand(),
+		c.identityCommand(),
 		c.queryCommand(), c.proveCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(), c.witnessCommand(), c.escrowCommand(), c.shredCommand(),
 		c.mirrorCommand(),
 		c.ipfsCommand(),

@@ -15,9 +15,39 @@ var (
 	readmeLink = regexp.MustCompile(`\]\(([^)#][^)]*)\)`)
 )
 
-// Whatever README tells people to type exists: commands, flags, targets, files.
+// Whatever a page tells people to type exists: commands, flags, targets, files.
 func TestREADME(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
+	for _, page := range []string{"README.md", "store/share/README.md"} {
+		t.Run(page, func(t *testing.T) { checkPage(t, filepath.Join("../..", page)) })
+	}
+}
+
+// The commands of the page about sharing are those of its story, so they have run.
+func TestSharingPage(t *testing.T) {
+	page, err := os.ReadFile("../../store/share/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	story, err := os.ReadFile("testdata/sharing.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := regexp.MustCompile(`(?m)^\$ (.*)$`).FindAllStringSubmatch(string(page), -1)
+	if len(lines) < 30 {
+		t.Errorf("got %d commands, want at least 30", len(lines))
+	}
+	for _, m := range lines {
+		run, _, _ := strings.Cut(m[1], " > ")
+		run = strings.ReplaceAll(run, "http://gateway:9980", "http://127.0.0.1:$HTTP")
+		run = regexp.MustCompile(`20(\d\d)-(\d\d)-(\d\d)`).ReplaceAllString(run, "$$D$1$2$3")
+		if !regexp.MustCompile(`(?m)^exec ` + regexp.QuoteMeta(run) + `( &\w+&)?$`).Match(story) {
+			t.Errorf("the story does not run: %s", run)
+		}
+	}
+}
+
+func checkPage(t *testing.T, page string) {
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +75,7 @@ func TestREADME(t *testing.T) {
 		}
 	}
 	for _, m := range readmeLink.FindAllSubmatch(text, -1) {
-		if _, err := os.Stat(filepath.Join("../..", string(m[1]))); err != nil {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(page), string(m[1]))); err != nil {
 			t.Errorf("link: %v", err)
 		}
 	}
