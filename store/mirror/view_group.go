@@ -106,7 +106,7 @@ func (v *View) open(ctx context.Context, vg *viewGroup, o *store.ObjectRef, key 
 }
 
 // why says what it means that an object cannot be had; not ok if that is an error.
-func (v *View) why(err error, compartment string, h share.Hour) (why Why, detail string, ok bool) {
+func why(err error) (why Why, detail string, ok bool) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		why = NotThere
@@ -116,9 +116,6 @@ func (v *View) why(err error, compartment string, h share.Hour) (why Why, detail
 		return Gone, "it was sealed by an older version, and was never shared", true
 	default:
 		return "", "", false
-	}
-	if said := v.removed(compartment, h); said != "" {
-		return Gone, said, true
 	}
 	return why, "", true
 }

@@ -148,6 +148,7 @@ func (w *viewWalk) walk(ctx context.Context) error {
 	if err := w.v.Refresh(ctx); err != nil {
 		return err
 	}
+	defer w.explain()
 	w.carried = make(map[uint64]*streamEnd)
 	at := w.first
 	for round := 0; ; {
@@ -240,7 +241,7 @@ func (w *viewWalk) one(ctx context.Context, ref store.GroupRef) error {
 		return errOtherGroup
 	}
 	if err != nil {
-		why, detail, ok := w.v.why(err, ledgerName, ref.Hour)
+		why, detail, ok := why(err)
 		if !ok {
 			return err
 		}
@@ -333,6 +334,20 @@ func (w *viewWalk) miss(ref store.GroupRef, compartment string, why Why, detail 
 		}
 	}
 	w.report.Missing = append(w.report.Missing, Missing{Why: why, Hour: ref.Hour, Until: ref.Hour + 1, First: ref.First, Compartment: compartment, Detail: detail})
+}
+
+// explain says of what is missing by which statement it went: the statement stands
+// in a later group than what it took.
+func (w *viewWalk) explain() {
+	for i := range w.report.Missing {
+		m := &w.report.Missing[i]
+		if m.Why == NotGranted || m.Detail != "" {
+			continue
+		}
+		if said := w.v.removed(m.Compartment, m.Until-1); said != "" {
+			m.Why, m.Detail = Gone, said
+		}
+	}
 }
 
 // StreamCount is how many streams something was opened of.

@@ -163,7 +163,7 @@ func (o *streamOpener) lost(err error, compartment string) error {
 	if o.vg.ref.Live && errors.Is(err, ErrNotFound) {
 		return errOtherGroup
 	}
-	why, detail, ok := o.v.why(err, compartment, o.vg.ref.Hour)
+	why, detail, ok := why(err)
 	if !ok {
 		return err
 	}
