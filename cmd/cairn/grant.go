@@ -299,7 +299,8 @@ func (c *command) grantEnd() *cobra.Command {
 		Use: "end GRANT [--until TIME] [--access-until TIME] [--reason TEXT]", Short: "Give out no more keys for a grant",
 		Long: "Ends a grant, named by its number or by its audience: keys of hours from --until on (default: now)\n" +
 			"are not given out. With --access-until this gateway, and mirrors of it, hand out nothing at all\n" +
-			"for it from then on.\n\n" + timesHelp + "\n\n" + noTakingBack,
+			"for it from then on. A grant that has ended is named by its number, and ended again by what takes\n" +
+			"more away.\n\n" + timesHelp + "\n\n" + noTakingBack,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			now := time.Now()
