@@ -64,24 +64,33 @@ func (s *mirrorService) handler() (*counted, error) {
 	}
 	at := "/ledger/" + s.copy.Identity().Ledger.String()
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", s.serveHealth)
+	mux.HandleFunc("GET /healthz", s.serveHealth(access))
 	mux.HandleFunc("GET "+at+"/holds", s.serveHolds)
+	mux.Handle("GET "+at+"/held", http.StripPrefix(at, mirror.HeldHandler(s.copy, access, s.own.holds)))
 	mux.Handle("GET "+at+"/", http.StripPrefix(at, mirror.Handler(s.copy, access)))
 	mux.HandleFunc("POST /witness/add-checkpoint", s.serveWitness)
 	mux.Handle("GET /witness/", http.StripPrefix("/witness", s.own.server))
 	return &counted{handler: mux}, nil
 }
 
-func (s *mirrorService) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	s.mu.Lock()
-	m := s.status
-	s.mu.Unlock()
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	if m.Status != green {
-		w.WriteHeader(http.StatusServiceUnavailable)
+// serveHealth says to everybody whether the mirror is well, and why not to those who
+// may have everything: alarms name compartments.
+func (s *mirrorService) serveHealth(access *mirrorAccess) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		m := s.status.at(time.Now())
+		s.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		if m.Status != green {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		if access.Full(r) {
+			_ = json.NewEncoder(w).Encode(m)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]string{"status": m.Status})
 	}
-	_ = json.NewEncoder(w).Encode(m)
 }
 
 // serveHolds answers with what the mirror holds: hashes of hashes, no secret.
@@ -122,7 +131,8 @@ func (s *mirrorService) askWitness(w http.ResponseWriter, body []byte) {
 }
 
 // checked reports whether the mirror has followed the log to a checkpoint, and
-// found nothing wrong, making a pass for it if it has not.
+// found nothing wrong, making a pass for it if it has not and the log's key signed
+// it: anybody may ask here, and a key that is not known yet the next pass learns.
 func (s *mirrorService) checked(ctx context.Context, note []byte) bool {
 	cp, err := merkle.ParseCheckpoint(witness.NoteText(note))
 	if err != nil {
@@ -130,6 +140,9 @@ func (s *mirrorService) checked(ctx context.Context, note []byte) bool {
 	}
 	if s.covers(cp) {
 		return true
+	}
+	if !s.copy.Signed(note) {
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, witnessPatience)
 	defer cancel()

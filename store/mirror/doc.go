@@ -49,7 +49,10 @@
 //	sealed/grants                   JSON array of the grants whose bundles there are
 //	sealed/grants/<n>               a bundle
 //
-// and below grant/<n>/ the same for the audience of grant n: its own bundle, the
+// A mirror has HeldHandler beside it, which shows that it holds the objects of some
+// groups by the answer to a question that nobody could foresee (see Held).
+//
+// Below grant/<n>/ Handler serves the same for the audience of grant n: its own bundle, the
 // groups of its hours, and of their objects those of its compartments. There its
 // bearer token is always needed: 401 without one, 403 with another or for what is
 // not the grant's, 410 once its access has ended. The other paths are for whoever
