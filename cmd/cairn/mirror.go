@@ -211,7 +211,7 @@ func (s *mirrorService) openSource(ctx context.Context) (err error) {
 		if same, _ := filepath.Abs(s.url); same == mustAbs(s.dir) {
 			return errors.New("the source is the mirror's own folder")
 		}
-		s.src, err = mirror.Open(s.url, mirror.Options{ReadOnly: true})
+		s.src, err = mirror.FolderSource(s.url)
 	case s.keys.Mirror():
 		s.src, err = mirror.HTTP(s.url, s.token, nil)
 	default:

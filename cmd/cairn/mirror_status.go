@@ -31,6 +31,7 @@ type mirrorStatus struct {
 	Grant   uint64               `json:"grant"`
 	Through string               `json:"keysThrough"`        // end of the last hour that the grant's keys open
 	Pass    string               `json:"lastPass,omitempty"` // RFC 3339; of the last one that came to an end
+	Every   int64                `json:"every,omitempty"`    // seconds from one to the next; 0: of --once
 	Error   string               `json:"error,omitempty"`    // what that could not do
 	Batches uint64               `json:"batches"`
 	Root    string               `json:"root,omitempty"`
@@ -53,8 +54,27 @@ func (m *mirrorStatus) begin(s *mirrorService) {
 	if s.ipfs != "" {
 		m.Source = "ipfs:" + s.ipfs
 	}
+	if !s.once {
+		m.Every = int64(s.every / time.Second)
+	}
 	m.Unasked = append([]string{}, s.chain.unasked()...)
 	m.Alarms, m.Key, m.Witness = []*mirror.Alarm{}, s.own.vkey, s.own.witness.Key.String()
+}
+
+// stalledAfter is how much longer than three times its pause a mirror may take for a
+// pass.
+const stalledAfter = 10 * time.Minute
+
+// at is the status at a time: without a pass for long a mirror knows nothing of what
+// it stands for, whether it has stopped or its source keeps it from coming to an end.
+func (m mirrorStatus) at(now time.Time) mirrorStatus {
+	last, err := time.Parse(time.RFC3339, m.Pass)
+	if err != nil || m.Every == 0 || now.Sub(last) < 3*time.Duration(m.Every)*time.Second+stalledAfter {
+		return m
+	}
+	m.Status = red
+	m.Error = strings.TrimPrefix(m.Error+"; no pass has come to its end since "+m.Pass, "; ")
+	return m
 }
 
 // settle takes down what a pass came to: in status.json, the log of alarms, and for
@@ -240,6 +260,7 @@ func (c *command) mirrorStatusCommand() *cobra.Command {
 			if err := json.Unmarshal(b, &m); err != nil {
 				return fmt.Errorf("%s: %w", mirrorStatusFile, err)
 			}
+			m = m.at(time.Now())
 			if err := c.printMirror(&m); err != nil {
 				return err
 			}

@@ -61,10 +61,7 @@ type Options struct {
 	// Begin is the first batch whose group the source must have: those before it were
 	// sealed by an older cairn, or are none of this copy's business.
 	Begin uint64
-	// ReadOnly opens a folder that another process may be writing, to read it: what is
-	// left over there is not removed. Nothing may be written.
-	ReadOnly bool
-	Now      func() time.Time // nil: time.Now
+	Now   func() time.Time // nil: time.Now
 }
 
 // Copy is an independent copy of a ledger in a folder of plain files, as the
@@ -161,10 +158,8 @@ func Open(dir string, o Options) (*Copy, error) {
 	if err := c.load(); err != nil {
 		return nil, fmt.Errorf("open the copy in %s: %w", dir, err)
 	}
-	if !o.ReadOnly {
-		_ = os.RemoveAll(filepath.Join(c.dir, stagingDir))
-		c.tiles.sweep(c.head.Size)
-	}
+	_ = os.RemoveAll(filepath.Join(c.dir, stagingDir))
+	c.tiles.sweep(c.head.Size)
 	return c, nil
 }
 
@@ -323,6 +318,15 @@ func (c *Copy) Head() (head merkle.Checkpoint, note []byte, ok bool) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.head, c.note, c.note != nil
+}
+
+// Signed reports whether one of the log's keys, as far as they are known, signed a
+// checkpoint.
+func (c *Copy) Signed(note []byte) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	_, _, err := c.facts.open(note)
+	return err == nil
 }
 
 // Sealed says up to which batch the sealed groups are here, from which on, and how
