@@ -374,7 +374,11 @@ const maxMissingSaid = 20
 // why; or nothing at all was.
 func (o *grantOpener) lacking(r *mirror.ViewReport) error {
 	for i := range r.Missing {
-		if m := &r.Missing[i]; !m.Explained() {
+		m := &r.Missing[i]
+		if m.Why == mirror.Unproven {
+			return fmt.Errorf("%w: %s of %s: ask for a grant of all of the stream, or for another copy", errNotAll, m.Detail, mirror.HourText(m.Hour))
+		}
+		if !m.Explained() {
 			return fmt.Errorf("%w: the source does not have %s of %s: ask it again later, or another copy", errNotAll, m.Compartment, mirror.HourText(m.Hour))
 		}
 	}

@@ -118,6 +118,7 @@ const (
 	NotGranted Why = "not granted"     // the bundle has no key of the hour
 	NotThere   Why = "not there"       // the source does not have it, and does not say why
 	Gone       Why = "there no longer" // shredded, dropped, or not kept this long
+	Unproven   Why = "not verifiable"  // without something that is not granted, or not there
 )
 
 // Missing is something that could not be opened.
@@ -130,7 +131,7 @@ type Missing struct {
 }
 
 // Explained reports whether the ledger, or the grant itself, says why.
-func (m *Missing) Explained() bool { return m.Why != NotThere }
+func (m *Missing) Explained() bool { return m.Why != NotThere && m.Why != Unproven }
 
 func (m *Missing) String() string {
 	what := m.Compartment

@@ -30,10 +30,7 @@ func (g *gateway) idle(quarters int) {
 			g.t.Fatal(err)
 		}
 		g.now = g.now.Add(time.Duration(min(quarters, step)) * 15 * time.Minute)
-		var err error
-		if g.s, err = store.Open(g.options); err != nil {
-			g.t.Fatal(err)
-		}
+		g.open()
 		if err := g.s.AllowSigning(context.Background()); err != nil {
 			g.t.Fatal(err)
 		}

@@ -53,8 +53,7 @@ func hourOfText(t testing.TB, text string) share.Hour {
 func (g *gateway) without(texts map[string]string, before share.Hour, class string) map[string]string {
 	left := map[string]string{}
 	for id, text := range texts {
-		reading := strings.Join(strings.SplitN(id, "/", 3)[:2], "/")
-		h := hourOfText(g.t, texts[reading])
+		h := hourOfText(g.t, texts[readingOf(id)])
 		name, _, item := strings.Cut(text, "=")
 		if h < before && (class == "" || item && g.classOf(0, name) == class) {
 			continue

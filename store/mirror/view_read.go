@@ -341,7 +341,7 @@ func (w *viewWalk) miss(ref store.GroupRef, compartment string, why Why, detail 
 func (w *viewWalk) explain() {
 	for i := range w.report.Missing {
 		m := &w.report.Missing[i]
-		if m.Why == NotGranted || m.Detail != "" {
+		if m.Why == NotGranted || m.Why == Unproven || m.Detail != "" {
 			continue
 		}
 		if said := w.v.removed(m.Compartment, m.Until-1); said != "" {

@@ -53,22 +53,38 @@ var gatewayStart = time.Date(2026, 3, 14, 9, 1, 7, 0, time.UTC)
 
 func newGateway(t testing.TB, pad int) *gateway {
 	t.Helper()
+	g := emptyGateway(t, share.MemorySeed([32]byte{9}))
+	g.options.Pad = pad
+	g.open()
+	return g
+}
+
+// emptyGateway is a gateway that was not opened yet, and has its data in memory.
+func emptyGateway(t testing.TB, keys *share.Keyring) *gateway {
 	g := &gateway{
-		t: t, keys: share.MemorySeed([32]byte{9}), now: gatewayStart, events: make(chan string, 1<<16),
+		t: t, keys: keys, now: gatewayStart, events: make(chan string, 1<<16),
 		forged: map[merkle.Hash][]byte{}, groups: map[uint64][]byte{}, gone: map[merkle.Hash]error{},
 	}
-	var err error
 	g.options = store.Options{
-		Dir: "db", FS: vfs.NewMem(), Keyring: g.keys, Now: g.clock, Pad: pad,
+		Dir: "db", FS: vfs.NewMem(), Keyring: keys, Now: g.clock,
 		Clock: func() reading.Clock { return reading.Synced }, Free: func() (uint64, error) { return 1 << 40, nil },
 		Events: func(e store.Event) { g.events <- e.Kind },
 	}
-	g.s, err = store.Open(g.options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { g.s.Close() })
 	return g
+}
+
+func (g *gateway) open() {
+	g.t.Helper()
+	s, err := store.Open(g.options)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.s = s
+	g.t.Cleanup(func() {
+		if g.s == s {
+			s.Close()
+		}
+	})
 }
 
 func (g *gateway) clock() time.Time {
@@ -264,7 +280,7 @@ func (g *gateway) bundle(a audience) *share.Bundle {
 			g.t.Fatal(err)
 		}
 		slot, _ := s.Uint("slot")
-		if _, mine := a[fmt.Sprintf("stream/%d/envelope", slot)]; s.Kind == ledger.KindGenesis || s.Kind == ledger.KindBind && mine {
+		if _, mine := a[fmt.Sprintf("stream/%d/envelope", slot)]; s.Kind == ledger.KindGenesis || s.Kind == ledger.KindLogKey || s.Kind == ledger.KindBind && mine {
 			b.Statements = append(b.Statements, share.BundleStatement{Number: n, Item: item, Salt: salt})
 		}
 	}

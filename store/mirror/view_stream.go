@@ -75,6 +75,7 @@ type streamOpener struct {
 	parts  []*store.EnvelopePart
 	data   []share.HourKey // by class
 	has    []bool
+	whole  bool // the one class that there is was opened, in full
 	salts  map[[16]byte]*viewSalts
 	tree   merkle.Tree
 	state  viewRest
@@ -103,7 +104,29 @@ func (v *View) openStream(ctx context.Context, vg *viewGroup, s *viewStream, mis
 			}
 		}
 	}
-	return o.summaries(windows)
+	active, err := o.summaries(windows)
+	if errors.Is(err, errUnproven) {
+		miss(s.name, Unproven, "of a stream of an earlier version the envelope is verified along with the data")
+		return nil, nil
+	}
+	return active, err
+}
+
+// errUnproven says that a summary may be the true one of a stream that was bound
+// before there were classes: what it hides is under the key of the data, and names
+// their extremes.
+var errUnproven = errors.New("what the summary hides is not known")
+
+// unproven reports whether that may be: of the stream there is one class, and it was
+// not opened.
+func (o *streamOpener) unproven() bool {
+	classes := map[string]bool{}
+	for i := range o.vg.g.Objects {
+		if slot, class, ok := streamCompartment(o.vg.g.Objects[i].Name); ok && slot == o.s.slot && class != envelopeClass {
+			classes[class] = true
+		}
+	}
+	return len(classes) == 1 && !o.whole
 }
 
 // blame finds out whether it is the envelope that lies where an object of
@@ -113,6 +136,7 @@ func (o *streamOpener) blame(err error, windows []viewWindow) error {
 	if !errors.As(err, &lie) {
 		return err
 	}
+	o.whole = true // as far as there are values, they are at hand
 	if _, other := o.summaries(windows); errors.As(other, &lie) {
 		return other
 	}
@@ -306,6 +330,7 @@ func (o *streamOpener) measurements(ctx context.Context, class int, windows []vi
 	for seq := range at {
 		return o.vg.lie(&refs[len(refs)-1], "it leaves reading %d out", seq)
 	}
+	o.whole = true
 	return nil
 }
 
@@ -398,6 +423,9 @@ func (o *streamOpener) summary(w *viewWindow) (bool, error) {
 	// Before its first batch a stream has no readings, and its slot another leaf.
 	if !o.active && first == 0 && len(w.readings) == 0 {
 		return false, nil
+	}
+	if o.unproven() {
+		return false, errUnproven
 	}
 	part := 0
 	if n := len(w.readings); n > 0 {
