@@ -51,7 +51,7 @@ func (c *Copy) Anchors(policy *proof.Policy, trust proof.HeaderTrust) (*AnchorRe
 		if at.Size == 0 {
 			c.older(policy, trust, &policy.Routes[i], &at)
 		}
-		at.Moved = c.moved(policy.Routes[i].Place)
+		at.Moved = c.moved(policy, policy.Routes[i].Place)
 		r.Routes = append(r.Routes, at)
 		sizes[policy.Routes[i].Name] = at.Size
 		r.Size = max(r.Size, at.Size)
@@ -89,7 +89,7 @@ func (c *Copy) older(policy *proof.Policy, trust proof.HeaderTrust, route *proof
 	sizes := slices.Clone(c.anchored[chain])
 	c.mu.RUnlock()
 	lo, hi := 0, len(sizes) // those before lo hold there, those from hi on do not
-	for mid := min(c.olders[chain], max(len(sizes)-1, 0)); lo < hi; mid = (lo + hi) / 2 {
+	for mid := min(c.olders[route.Place.String()], max(len(sizes)-1, 0)); lo < hi; mid = (lo + hi) / 2 {
 		raw, err := readLimited(c.anchorPath(chain, sizes[mid]), maxAnchorFile)
 		if err != nil {
 			return
@@ -110,16 +110,16 @@ func (c *Copy) older(policy *proof.Policy, trust proof.HeaderTrust, route *proof
 	if c.olders == nil {
 		c.olders = map[string]int{}
 	}
-	c.olders[chain] = max(lo-1, 0)
+	c.olders[route.Place.String()] = max(lo-1, 0)
 }
 
 // moved says in words where the ledger says that it is anchored on a chain, if that
-// is not where a policy has it.
-func (c *Copy) moved(policy proof.Place) string {
+// is nowhere where a policy has it.
+func (c *Copy) moved(policy *proof.Policy, place proof.Place) string {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	now, ok := c.facts.places[policy.Chain()]
-	if !ok || proof.SamePlace(now.Place, policy) {
+	now, ok := c.facts.places[place.Chain()]
+	if !ok || slices.ContainsFunc(policy.Routes, func(r proof.Route) bool { return proof.SamePlace(now.Place, r.Place) }) {
 		return ""
 	}
 	return fmt.Sprintf("since %s the ledger names another place there: %s", time.UnixMilli(now.at).UTC().Format(time.RFC3339), now.words)

@@ -88,7 +88,7 @@ type Copy struct {
 	newest newestWindow
 
 	recalled bool                // the statements of the groups that are here were opened
-	olders   map[string]int      // by chain, where older found an anchor last; Anchors alone has it
+	olders   map[string]int      // by place, where older found an anchor last; Anchors alone has it
 	anchored map[string][]uint64 // sizes of the heads whose anchors are kept, by route, ascending
 }
 
