@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -264,6 +263,6 @@ func (s *httpServer) ledgerAdmits(r *http.Request) bool {
 	}
 	grants, err := access.Grants(r.Context())
 	return err == nil && slices.ContainsFunc(grants, func(g ledger.Grant) bool {
-		return g.Mirror && g.Token == sha256.Sum256([]byte(token)) && g.Serves(access.Now().UnixMilli())
+		return g.Mirror && mirror.Admits(&g, token) && g.Serves(access.Now().UnixMilli())
 	})
 }
