@@ -23,8 +23,9 @@ import (
 // shown, by route and number of batches, and asks for those between: a proof that is
 // made of it alone is as timely as the gateway's own.
 //
-// An anchor's file is a proof file of one head and its receipts by one route, some
-// 3 kB: of an hourly route 70 kB a day. There is at most one of a route and a number
+// An anchor's file is a proof file of one head and its receipts by one route: of the
+// kept files of package proof 3.6 kB by Ethereum, 85 kB a day if it is hourly, and
+// 0.5 kB by Bitcoin or calendars. It grows with the depth of the chain's trees. There is at most one of a route and a number
 // of batches, so there are never more than windows.
 
 const (
