@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"cairn/merkle"
+	"cairn/merkle/cbor"
 )
 
 // Limits of a head's cosignatures.
@@ -150,14 +151,14 @@ func appendPackedHead(dst, note []byte, origin string) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	dst = appendCBORUint(appendCBORArray(dst, 5), h.checkpoint.Size)
-	dst = appendCBORBytes(dst, h.checkpoint.Root[:])
-	dst = appendCBORBytes(appendCBORBytes(dst, h.key[:]), h.signature[:])
-	dst = appendCBORArray(dst, len(h.cosignatures))
+	dst = cbor.AppendUint(cbor.AppendArray(dst, 5), h.checkpoint.Size)
+	dst = cbor.AppendBytes(dst, h.checkpoint.Root[:])
+	dst = cbor.AppendBytes(cbor.AppendBytes(dst, h.key[:]), h.signature[:])
+	dst = cbor.AppendArray(dst, len(h.cosignatures))
 	for i := range h.cosignatures {
 		c := &h.cosignatures[i]
-		dst = appendCBORBytes(appendCBORText(appendCBORArray(dst, 4), c.name), c.key[:])
-		dst = appendCBORBytes(appendCBORUint(dst, c.time), c.signature[:])
+		dst = cbor.AppendBytes(cbor.AppendText(cbor.AppendArray(dst, 4), c.name), c.key[:])
+		dst = cbor.AppendBytes(cbor.AppendUint(dst, c.time), c.signature[:])
 	}
 	return dst, nil
 }
@@ -178,7 +179,7 @@ func (r *fileReader) packedHead(v *Head) {
 		r.fixed(c.signature[:])
 		h.cosignatures = append(h.cosignatures, c)
 	}
-	if r.err != nil {
+	if r.Err != nil {
 		return
 	}
 	r.refuse(h.check())

@@ -11,6 +11,7 @@ import (
 	"math"
 	"slices"
 
+	"cairn/merkle/cbor"
 	"cairn/merkle/ledger"
 )
 
@@ -163,9 +164,9 @@ const bodyLists = 9
 
 // appendBody appends the body. Check has been there.
 func (f *File) appendBody(dst []byte) (_ []byte, err error) {
-	dst = appendCBORArray(dst, 1+bodyLists)
-	dst = appendCBORArray(dst, 2)
-	dst = appendCBORBytes(appendCBORBytes(dst, f.Ledger.Key[:]), f.Ledger.Nonce[:])
+	dst = cbor.AppendArray(dst, 1+bodyLists)
+	dst = cbor.AppendArray(dst, 2)
+	dst = cbor.AppendBytes(cbor.AppendBytes(dst, f.Ledger.Key[:]), f.Ledger.Nonce[:])
 	origin := ledger.Origin(ledger.ID(f.Ledger.Key[:], f.Ledger.Nonce))
 	dst = appendParts(dst, f.Readings, "reading", &err, appendReading)
 	dst = appendParts(dst, f.Summaries, "summary", &err, appendSummary)
@@ -184,7 +185,7 @@ func (f *File) appendBody(dst []byte) (_ []byte, err error) {
 
 // appendParts appends a list. The first error of all lists stays.
 func appendParts[T any](dst []byte, parts []T, what string, failed *error, one func([]byte, *T) ([]byte, error)) []byte {
-	dst = appendCBORArray(dst, len(parts))
+	dst = cbor.AppendArray(dst, len(parts))
 	for i := range parts {
 		if *failed != nil {
 			return dst
@@ -202,69 +203,69 @@ func appendParts[T any](dst []byte, parts []T, what string, failed *error, one f
 }
 
 func appendReading(dst []byte, r *Reading) ([]byte, error) {
-	dst = appendCBORUint(appendCBORUint(appendCBORArray(dst, 6), uint64(r.Summary)), r.Seq)
-	dst = appendFields(appendCBORUint(dst, uint64(r.Width)), r.Fields)
-	return appendCBORPath(appendCBORPath(dst, r.Hidden), r.Run), nil
+	dst = cbor.AppendUint(cbor.AppendUint(cbor.AppendArray(dst, 6), uint64(r.Summary)), r.Seq)
+	dst = appendFields(cbor.AppendUint(dst, uint64(r.Width)), r.Fields)
+	return appendPath(appendPath(dst, r.Hidden), r.Run), nil
 }
 
 func appendFields(dst []byte, fields []Field) []byte {
-	dst = appendCBORArray(dst, len(fields))
+	dst = cbor.AppendArray(dst, len(fields))
 	for i := range fields {
 		f := &fields[i]
-		dst = appendCBORUint(appendCBORArray(dst, 3), uint64(f.Index))
-		dst = appendCBORBytes(appendCBORBytes(dst, f.Item), f.Salt[:])
+		dst = cbor.AppendUint(cbor.AppendArray(dst, 3), uint64(f.Index))
+		dst = cbor.AppendBytes(cbor.AppendBytes(dst, f.Item), f.Salt[:])
 	}
 	return dst
 }
 
 func appendShown(dst []byte, s *Shown) []byte {
 	if s == nil {
-		return append(dst, cborNull)
+		return append(dst, cbor.Null)
 	}
-	return appendCBORBytes(appendCBORBytes(appendCBORArray(dst, 2), s.Item), s.Salt[:])
+	return cbor.AppendBytes(cbor.AppendBytes(cbor.AppendArray(dst, 2), s.Item), s.Salt[:])
 }
 
 func appendSummary(dst []byte, s *Summary) ([]byte, error) {
-	dst = appendCBORUint(appendCBORArray(dst, 6), uint64(s.Batch))
-	dst = appendCBORBytes(appendCBORBytes(dst, s.Tag[:]), s.Item)
-	return appendShown(appendCBORPath(appendCBORBytes(dst, s.Salt[:]), s.Path), s.Rest), nil
+	dst = cbor.AppendUint(cbor.AppendArray(dst, 6), uint64(s.Batch))
+	dst = cbor.AppendBytes(cbor.AppendBytes(dst, s.Tag[:]), s.Item)
+	return appendShown(appendPath(cbor.AppendBytes(dst, s.Salt[:]), s.Path), s.Rest), nil
 }
 
 func appendBatch(dst []byte, b *Batch) ([]byte, error) {
-	dst = appendShown(appendCBORBytes(appendCBORArray(dst, 4), b.Header), &b.Slots)
-	dst = appendCBORArray(appendShown(dst, b.Statements), len(b.Heads))
+	dst = appendShown(cbor.AppendBytes(cbor.AppendArray(dst, 4), b.Header), &b.Slots)
+	dst = cbor.AppendArray(appendShown(dst, b.Statements), len(b.Heads))
 	for _, p := range b.Heads {
-		dst = appendCBORPath(appendCBORUint(appendCBORArray(dst, 2), uint64(p.Head)), p.Path)
+		dst = appendPath(cbor.AppendUint(cbor.AppendArray(dst, 2), uint64(p.Head)), p.Path)
 	}
 	return dst, nil
 }
 
 func appendReceipt(dst []byte, r *Receipt) ([]byte, error) {
-	dst = appendCBORUint(appendCBORText(appendCBORArray(dst, 4), r.Route), uint64(r.Head))
-	return appendCBORBytes(appendCBORText(dst, r.Kind), r.Data), nil
+	dst = cbor.AppendUint(cbor.AppendText(cbor.AppendArray(dst, 4), r.Route), uint64(r.Head))
+	return cbor.AppendBytes(cbor.AppendText(dst, r.Kind), r.Data), nil
 }
 
 func appendStatement(dst []byte, s *Statement) ([]byte, error) {
-	dst = appendCBORUint(appendCBORUint(appendCBORArray(dst, 5), uint64(s.Batch)), s.Index)
-	return appendCBORPath(appendCBORBytes(appendCBORBytes(dst, s.Item), s.Salt[:]), s.Path), nil
+	dst = cbor.AppendUint(cbor.AppendUint(cbor.AppendArray(dst, 5), uint64(s.Batch)), s.Index)
+	return appendPath(cbor.AppendBytes(cbor.AppendBytes(dst, s.Item), s.Salt[:]), s.Path), nil
 }
 
 func appendRange(dst []byte, r *Range) ([]byte, error) {
 	at := len(dst)
-	dst = appendCBORArray(appendCBORArray(dst, 6), len(r.Summaries))
+	dst = cbor.AppendArray(cbor.AppendArray(dst, 6), len(r.Summaries))
 	for _, s := range r.Summaries {
-		dst = appendCBORUint(dst, uint64(s))
+		dst = cbor.AppendUint(dst, uint64(s))
 	}
-	dst = appendCBORUint(appendCBORUint(dst, uint64(r.From)), uint64(r.To))
-	dst = appendCBORPath(appendCBORUint(dst, r.First), r.Left)
+	dst = cbor.AppendUint(cbor.AppendUint(dst, uint64(r.From)), uint64(r.To))
+	dst = appendPath(cbor.AppendUint(dst, r.First), r.Left)
 	if len(dst)-at > maxPart {
 		return dst, fmt.Errorf("%d bytes before its readings, at most %d", len(dst)-at, maxPart)
 	}
-	dst = appendCBORArray(dst, len(r.Readings))
+	dst = cbor.AppendArray(dst, len(r.Readings))
 	for i := range r.Readings {
 		n, at := &r.Readings[i], len(dst)
-		dst = appendCBORUint(appendCBORUint(appendCBORArray(dst, 4), n.Seq), uint64(n.Width))
-		dst = appendCBORPath(appendFields(dst, n.Fields), n.Hidden)
+		dst = cbor.AppendUint(cbor.AppendUint(cbor.AppendArray(dst, 4), n.Seq), uint64(n.Width))
+		dst = appendPath(appendFields(dst, n.Fields), n.Hidden)
 		if len(dst)-at > maxNumbered {
 			return dst, fmt.Errorf("reading %d: %d bytes, at most %d", i, len(dst)-at, maxNumbered)
 		}
@@ -273,11 +274,11 @@ func appendRange(dst []byte, r *Range) ([]byte, error) {
 }
 
 func appendExtension(dst []byte, e *Extension) ([]byte, error) {
-	dst = appendCBORUint(appendCBORUint(appendCBORArray(dst, 3), uint64(e.Old)), uint64(e.New))
-	return appendCBORPath(dst, e.Path), nil
+	dst = cbor.AppendUint(cbor.AppendUint(cbor.AppendArray(dst, 3), uint64(e.Old)), uint64(e.New))
+	return appendPath(dst, e.Path), nil
 }
 
 func appendVouch(dst []byte, v *Vouch) ([]byte, error) {
-	dst = appendCBORUint(appendCBORArray(dst, 3), uint64(v.Receipt))
-	return appendCBORBytes(appendCBORText(dst, v.Kind), v.Data), nil
+	dst = cbor.AppendUint(cbor.AppendArray(dst, 3), uint64(v.Receipt))
+	return cbor.AppendBytes(cbor.AppendText(dst, v.Kind), v.Data), nil
 }

@@ -19,7 +19,7 @@ func decode1(b []byte) (*File, error) {
 // some times the body's bytes: an element that costs more memory than it has
 // bytes is one of at most maxParts.
 func readBody(body []byte) (*File, error) {
-	r := &fileReader{bodyReader: bodyReader{b: body}}
+	r := &fileReader{bodyReader: newBodyReader(body)}
 	f := &File{Version: 1}
 	r.tuple(1 + bodyLists)
 	r.tuple(2)
@@ -35,11 +35,8 @@ func readBody(body []byte) (*File, error) {
 	f.Ranges = readParts(r, "range", r.rangePart)
 	f.Extends = readParts(r, "extension", r.extension)
 	f.Vouches = readParts(r, "vouch", r.vouch)
-	if r.err == nil && len(r.b) != 0 {
-		r.fail("%d bytes follow it", len(r.b))
-	}
-	if r.err != nil {
-		return nil, r.err
+	if r.End(); r.Err != nil {
+		return nil, r.Err
 	}
 	return f, nil
 }
@@ -56,14 +53,14 @@ type fileReader struct {
 func readParts[T any](r *fileReader, what string, one func(*T)) []T {
 	var parts []T // grows only as parts turn out to be some
 	for i := range r.list(maxParts) {
-		before := len(r.b)
+		before := len(r.Rest)
 		var part T
 		one(&part)
-		if size := before - len(r.b); r.err == nil && size > maxPart && what != "range" {
+		if size := before - len(r.Rest); r.Err == nil && size > maxPart && what != "range" {
 			r.fail("%d bytes, at most %d", size, maxPart)
 		}
-		if r.err != nil {
-			r.err = fmt.Errorf("%s %d: %w", what, i, r.err)
+		if r.Err != nil {
+			r.Err = fmt.Errorf("%s %d: %w", what, i, r.Err)
 			return nil
 		}
 		parts = append(parts, part)
@@ -73,8 +70,8 @@ func readParts[T any](r *fileReader, what string, one func(*T)) []T {
 
 // refuse takes an error about a part that is read.
 func (r *fileReader) refuse(err error) {
-	if err != nil && r.err == nil {
-		r.err, r.b = fmt.Errorf("%w: %w", ErrFile, err), nil
+	if err != nil && r.Err == nil {
+		r.Err, r.Rest = fmt.Errorf("%w: %w", ErrFile, err), nil
 	}
 }
 
@@ -83,7 +80,7 @@ func (r *fileReader) reading(v *Reading) {
 	v.Summary, v.Seq, v.Width = r.position(), r.uint(), r.position()
 	v.Fields = r.fieldList()
 	v.Hidden, v.Run = r.path(), r.path()
-	if r.err == nil {
+	if r.Err == nil {
 		r.refuse(v.check())
 	}
 }
@@ -104,7 +101,7 @@ func (r *fileReader) shown(v *Shown) {
 }
 
 func (r *fileReader) maybeShown() *Shown {
-	if r.null() {
+	if r.Null() {
 		return nil
 	}
 	v := new(Shown)
@@ -122,7 +119,7 @@ func (r *fileReader) batch(v *Batch) {
 	for range n {
 		r.tuple(2)
 		p := HeadPath{Head: r.position(), Path: r.path()}
-		if r.err != nil {
+		if r.Err != nil {
 			return
 		}
 		v.Heads = append(v.Heads, p)
@@ -142,25 +139,25 @@ func (r *fileReader) statement(v *Statement) {
 }
 
 func (r *fileReader) rangePart(v *Range) {
-	before := len(r.b)
+	before := len(r.Rest)
 	r.tuple(6)
 	n := r.list(maxParts - r.covered)
 	r.covered += n
 	for range n {
 		at := r.position()
-		if r.err != nil {
+		if r.Err != nil {
 			return
 		}
 		v.Summaries = append(v.Summaries, at)
 	}
 	v.From, v.To, v.First, v.Left = r.int63(), r.int63(), r.uint(), r.path()
-	if size := before - len(r.b); r.err == nil && size > maxPart {
+	if size := before - len(r.Rest); r.Err == nil && size > maxPart {
 		r.fail("%d bytes before its readings, at most %d", size, maxPart)
 	}
-	v.Readings = make([]Numbered, r.list(len(r.b)/minNumbered))
+	v.Readings = make([]Numbered, r.list(len(r.Rest)/minNumbered))
 	for i := range v.Readings {
-		if r.numbered(&v.Readings[i]); r.err != nil {
-			r.err = fmt.Errorf("reading %d: %w", i, r.err)
+		if r.numbered(&v.Readings[i]); r.Err != nil {
+			r.Err = fmt.Errorf("reading %d: %w", i, r.Err)
 			return
 		}
 	}
@@ -171,15 +168,15 @@ func (r *fileReader) rangePart(v *Range) {
 const minNumbered = 5 + 1 + 1 + 1 + 17
 
 func (r *fileReader) numbered(v *Numbered) {
-	before := len(r.b)
+	before := len(r.Rest)
 	r.tuple(4)
 	v.Seq, v.Width = r.uint(), r.position()
 	v.Fields = r.fieldList()
 	v.Hidden = r.path()
-	if size := before - len(r.b); r.err == nil && size > maxNumbered {
+	if size := before - len(r.Rest); r.Err == nil && size > maxNumbered {
 		r.fail("%d bytes, at most %d", size, maxNumbered)
 	}
-	if r.err == nil {
+	if r.Err == nil {
 		r.refuse(v.check())
 	}
 }
