@@ -52,6 +52,7 @@
 //	x hour(4) first batch(8) envelope(4) part(4)   hidden part of an envelope whose data was shredded   sealed
 //	X hour(4) first batch(8) envelope(4) part(4)   record roots and summaries of a shredded envelope    sealed
 //	z                           a shredding that is not through                              sealed
+//	D                           the newest drop: up to when, which mirrors hold it                   sealed
 //	j len(1) route key          a route's journal: its anchors, and what its chain keeps
 //
 // # Compartments
@@ -114,6 +115,14 @@
 // local keys, and with deleting and compacting in any case. A crash before the
 // statement leaves rows x and X that say nothing new. A keyring of after it does not
 // open data of before it, nor the other way round: back up both anew.
+//
+// # Dropping
+//
+// Drop deletes what a shredding of all streams would, and keeps the keys: mirrors
+// hold the objects. What is kept for all above is the same, rows X, so a reading
+// that is gone still takes 32 bytes and its share of the trees. The row D is written
+// with the statement, and says when the contents are deleted: a start that finds it
+// without that goes on. Readers of a snapshot from before it read on.
 //
 // An orderly Close leaves everything in tables, whose checksums tell a damaged
 // byte. After a kill the newest commits lie in the write-ahead log alone, and

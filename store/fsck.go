@@ -39,6 +39,7 @@ type FsckReport struct {
 	Shredded   []string `json:"shredded,omitempty"` // what was, and by which statement
 	Left       uint64   `json:"shredded_in_part,omitempty"`
 	Gone       uint64   `json:"shredded_as_a_whole,omitempty"` // readings
+	Dropped    uint64   `json:"dropped,omitempty"`             // readings
 	Findings   []string `json:"findings,omitempty"`
 	More       int      `json:"more_findings,omitempty"` // beyond those listed
 }
@@ -61,7 +62,7 @@ func (s *Store) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
 			f.total += n
 		}
 	}
-	for _, step := range []func() error{f.streams, f.batches, f.statements, f.commitRecords, f.groups, f.objects, f.shreddings, f.keptHeads, f.journals, f.heads} {
+	for _, step := range []func() error{f.streams, f.batches, f.statements, f.commitRecords, f.groups, f.objects, f.shreddings, f.dropCheck, f.keptHeads, f.journals, f.heads} {
 		err := step()
 		if errors.Is(err, ErrDamaged) || pebble.IsCorruptionError(err) {
 			f.find("it cannot be read further: %s", firstLine(err.Error()))
@@ -193,7 +194,11 @@ func (c *streamCheck) leaves(from, to uint64, w *window) (leaves []merkle.Hash, 
 		return nil, nil, err
 	}
 	if n := uint64(len(leaves)); n > 0 {
-		f.rep.Gone += n
+		if f.notDropped(w.hour()) != nil {
+			f.rep.Dropped += n
+		} else {
+			f.rep.Gone += n
+		}
 		_, err = f.goneCarry(c.in, &c.stats, from+n-1) // for the first that is left
 		return leaves, nil, err
 	}

@@ -12,8 +12,10 @@ import (
 // segment makes an object again, but for those whose keys are gone.
 func (f *fsck) segment(key segmentKey) error {
 	if f.shreddedBefore(key.Compartment) <= share.Hour(key.Hour) {
-		_, err := f.object(key)
-		return err
+		if _, err := f.object(key); !errors.Is(err, ErrDropped) {
+			return err
+		}
+		return nil
 	}
 	_, err := f.object(key)
 	if errors.Is(err, ErrShredded) && !errors.Is(err, ErrDamaged) {

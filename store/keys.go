@@ -33,6 +33,7 @@ const (
 	kindHidden     = 'x'
 	kindRoots      = 'X'
 	kindShred      = 'z'
+	kindDrop       = 'D'
 )
 
 // format is the first byte of every value, but for those that came to say more: a

@@ -309,9 +309,9 @@ type goneRow struct {
 // goneAt gives the sealed stretch that holds a reading, if its envelope was
 // shredded; nil if it was not.
 func (r *reader) goneAt(in *streamInfo, seq uint64) (*indexed, error) {
-	before := r.shreddedBefore(in.envelope)
-	if before == 0 {
-		return nil, nil
+	before, err := r.goneBefore(in)
+	if before == 0 || err != nil {
+		return nil, err
 	}
 	x, err := r.stretchAt(in, seq)
 	if err != nil || x == nil || share.Hour(x.row.Hour) >= before {
@@ -388,8 +388,8 @@ func (r *reader) goneCarry(in *streamInfo, stats *runStats, seq uint64) (done bo
 // goneSummary gives the leaf of a stream's summary in a batch whose envelope was
 // shredded.
 func (r *reader) goneSummary(in *streamInfo, w *window, batch uint64) (leaf merkle.Hash, ok bool, err error) {
-	if r.shreddedBefore(in.envelope) <= w.hour() {
-		return leaf, false, nil
+	if before, err := r.goneBefore(in); before <= w.hour() || err != nil {
+		return leaf, false, err
 	}
 	first, err := r.groupAt(batch)
 	if err != nil {

@@ -307,6 +307,9 @@ func (r *reader) object(key segmentKey) ([]byte, error) {
 		return r.groupObject(key.First, &row)
 	}
 	k, err := r.cursor(key.Compartment).Hour(share.Hour(key.Hour))
+	if err == nil && (key.Compartment == share.Site || r.v.streamWith(key.Compartment) != nil) {
+		err = r.notDropped(share.Hour(key.Hour))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Passed is a stretch of a stream's readings that [Store.Query] passes over, since
-// their envelope was shredded: numbers First to Next-1, received in one quarter
+// their envelope was shredded or all was dropped: numbers First to Next-1, received in one quarter
 // hour.
 type Passed struct {
 	Slot        uint64
@@ -22,7 +22,10 @@ func (s *Store) PassedOver(ctx context.Context, slot uint64, from, to int64, fn 
 	r := s.reader()
 	defer r.close()
 	in, err := r.stream(slot)
-	if err != nil || r.shreddedBefore(in.envelope) == 0 {
+	if err != nil {
+		return err
+	}
+	if before, err := r.goneBefore(in); before == 0 || err != nil {
 		return err
 	}
 	b, err := r.batchAt(in, from)

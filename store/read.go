@@ -33,6 +33,7 @@ type reader struct {
 		row  *runsRow
 	}
 	at       unsealedPlace
+	dropped  *dropRow // see drop
 	lastGone struct {
 		key segmentKey
 		row *goneRow

@@ -274,6 +274,9 @@ func (s *Store) goOnShredding() {
 	defer cancel()
 	s.shredding.Lock()
 	defer s.shredding.Unlock()
+	if err := s.finishDrop(ctx); err != nil && ctx.Err() == nil && s.Dead() == nil {
+		s.opt.Logger.Error("a drop that has begun is not through: the next start goes on with it", "error", err)
+	}
 	if err := s.finishShred(ctx, nil); err != nil && ctx.Err() == nil && s.Dead() == nil {
 		s.opt.Logger.Error("a shredding that has begun is not through: the next start goes on with it", "error", err)
 	}
@@ -371,7 +374,10 @@ func (w *keeper) stream(in *streamInfo) error {
 	if err != nil {
 		return err
 	}
-	gone := w.r.shreddedBefore(in.envelope)
+	gone, err := w.r.goneBefore(in)
+	if err != nil {
+		return err
+	}
 	return w.r.groupsBefore(share.Hour(w.row.Before), func(first uint64, row *hourRow) error {
 		if !in.activeIn(first, row.Next) || share.Hour(row.Hour) < gone {
 			return w.ctx.Err()
@@ -573,7 +579,7 @@ func (d *shredder) rewrite() error {
 	snap := d.s.db.NewSnapshot()
 	defer snap.Close()
 	b := d.s.db.NewBatch()
-	for _, kind := range []byte{kindStatement, kindLogKey, kindHidden, kindRoots, kindShred} {
+	for _, kind := range []byte{kindStatement, kindLogKey, kindHidden, kindRoots, kindShred, kindDrop} {
 		k := d.s.keys.key(kind)
 		err := each(snap, k, after(k), func(key, val []byte) (bool, error) {
 			if err := d.s.reseal(b, key, val); err != nil || b.Len() < keptBytes {

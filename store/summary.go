@@ -156,7 +156,7 @@ func (r *reader) carry(in *streamInfo, stats *runStats, first uint64) error {
 		}
 		from := first - min(n, first)
 		all, err := r.readings(in, from, first)
-		if errors.Is(err, ErrShredded) && from < first-1 {
+		if (errors.Is(err, ErrShredded) || errors.Is(err, ErrDropped)) && from < first-1 {
 			n, from = 1, first-1
 			all, err = r.readings(in, from, first)
 		}

@@ -55,7 +55,7 @@ func asAbsent(err error) error {
 	switch {
 	case errors.Is(err, errNoTile), errors.Is(err, store.ErrNotFound), errors.Is(err, merkle.ErrTilePath):
 		return fmt.Errorf("%w: %w", mirror.ErrNotFound, err)
-	case errors.Is(err, store.ErrOldGroup), errors.Is(err, share.ErrShredded):
+	case errors.Is(err, store.ErrOldGroup), errors.Is(err, share.ErrShredded), errors.Is(err, store.ErrDropped):
 		return fmt.Errorf("%w: %w", mirror.ErrGone, err)
 	}
 	return err

@@ -1,0 +1,168 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"cairn/ingest/reading"
+	"cairn/merkle"
+	"cairn/store/share"
+)
+
+func TestDrop(t *testing.T) {
+	x, n, before := shredSite(t)
+	slot := n.binding.Slot
+	was := x.query(n.binding.Number)
+	gone := func(f *Found) bool { h, _ := share.HourOf(f.Received); return h < before }
+	last := uint64(0)
+	for i := range was {
+		if gone(&was[i]) {
+			last = was[i].Sequence
+		}
+	}
+	groups, err := x.s.Groups(t.Context(), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, o := range map[string]DropOptions{
+		"no mirrors": {Before: before},
+		"no time":    {Mirrors: []string{"a"}},
+	} {
+		if _, err := x.s.Drop(t.Context(), o); !errors.Is(err, ErrRefused) {
+			t.Errorf("%s: got %v, want %v", what, err, ErrRefused)
+		}
+	}
+	if _, err := x.s.Drop(t.Context(), DropOptions{Before: before + 100, Mirrors: []string{"a"}}); !errors.Is(err, ErrNotSealed) {
+		t.Errorf("of hours to come: got %v, want %v", err, ErrNotSealed)
+	}
+	rep, err := x.s.Drop(t.Context(), DropOptions{Before: before, Mirrors: []string{"auditor", "regulator"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rep.Readings == 0 || rep.Objects == 0 || rep.Bytes == 0 {
+		t.Errorf("report %+v", rep)
+	}
+	look := func() {
+		t.Helper()
+		if fs := x.check(); fs.Dropped != rep.Readings || fs.Gone != 0 {
+			t.Fatalf("fsck says %+v, want %d dropped", fs, rep.Readings)
+		}
+		left := 0
+		for _, f := range x.query(n.binding.Number) {
+			if gone(&f) {
+				t.Fatalf("reading %d is there", f.Sequence)
+			}
+			x.proves(slot, f.Sequence)
+			left++
+		}
+		if left < len(was)-int(last)-1 {
+			t.Errorf("%d readings are left, want %d", left, len(was)-int(last)-1)
+		}
+		dropped := func(what string, err error) {
+			t.Helper()
+			if !errors.Is(err, ErrDropped) || !strings.Contains(fmt.Sprint(err), "auditor, regulator") {
+				t.Errorf("%s: got %v, want %v", what, err, ErrDropped)
+			}
+		}
+		_, err := x.s.Evidence(slot, 0)
+		dropped("evidence", err)
+		dropped("a range", x.s.ShowRange(t.Context(), slot, 0, 3, func(*Shown) error { return nil }))
+		if err := x.s.ShowRange(t.Context(), slot, last+1, uint64(len(was)), func(s *Shown) error {
+			s.Cover([]int{reading.IndexSequence})
+			return nil
+		}); err != nil {
+			t.Errorf("the range that is left: %v", err)
+		}
+		for _, ref := range groups {
+			if ref.Live {
+				continue
+			}
+			object, err := x.s.GroupObject(t.Context(), ref.First)
+			if err != nil || sum(object) != ref.Object {
+				t.Fatalf("object of group %d: %v", ref.First, err)
+			}
+			c, _ := x.s.opt.Keyring.Compartment(share.Ledger)
+			k, err := c.Tree.Hour(ref.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := OpenGroup(k, x.s.Ledger(), ref.Hour, ref.First, object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range g.Objects {
+				b, err := x.s.SealedObject(t.Context(), ref.First, o.Hash)
+				switch {
+				case ref.Hour < before && (strings.HasPrefix(o.Name, "stream/") || o.Name == "site"):
+					dropped(o.Name, err)
+				case err != nil || merkle.Hash(sum(b)) != o.Hash:
+					t.Errorf("%s of group %d: %v", o.Name, ref.First, err)
+				}
+			}
+		}
+		if at, mirrors, err := x.s.Dropped(); at != before || len(mirrors) != 2 || err != nil {
+			t.Errorf("dropped before %v, held by %q, %v", at, mirrors, err)
+		}
+	}
+	look()
+	x.restart()
+	look()
+	x.sendLine(n)
+	x.pass(40 * time.Minute)
+	x.seal()
+	look()
+	if _, err := x.s.Drop(t.Context(), DropOptions{Before: before, Mirrors: []string{"a"}}); !errors.Is(err, ErrDropped) {
+		t.Errorf("again: got %v, want %v", err, ErrDropped)
+	}
+
+	// A shredding over it goes on, and so does the next drop.
+	x.shred(before, fmt.Sprintf("stream/%d/occupancy", slot))
+	x.check()
+	more, err := x.s.Drop(t.Context(), DropOptions{Before: before + 1, Mirrors: []string{"auditor"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fs := x.check(); fs.Dropped != rep.Readings+more.Readings {
+		t.Errorf("fsck says %d dropped, want %d and %d", fs.Dropped, rep.Readings, more.Readings)
+	}
+	x.sendLine(n)
+	x.pass(40 * time.Minute)
+	x.seal()
+	x.check()
+}
+
+// TestDropStopped: a drop that was stopped once it was stated is gone on with.
+func TestDropStopped(t *testing.T) {
+	x, n, before := shredSite(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := x.s.Drop(ctx, DropOptions{Before: before, Mirrors: []string{"auditor"}, Progress: func(step string) {
+		if strings.HasPrefix(step, "delete") {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want %v", err, context.Canceled)
+	}
+	x.check()
+	if _, err := x.s.Evidence(n.binding.Slot, 0); !errors.Is(err, ErrDropped) {
+		t.Errorf("got %v, want %v", err, ErrDropped)
+	}
+	x.restart()
+	x.s.shredding.Lock() // the start may be at it
+	err = x.s.finishDrop(t.Context())
+	x.s.shredding.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := x.s.reader()
+	defer r.close()
+	if d, err := r.drop(); err != nil || !d.Through {
+		t.Errorf("it is not through: %+v, %v", d, err)
+	}
+	x.check()
+}
