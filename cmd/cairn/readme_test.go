@@ -40,7 +40,7 @@ func TestSharingPage(t *testing.T) {
 		run, _, _ := strings.Cut(m[1], " > ")
 		run = strings.ReplaceAll(run, "http://gateway:9980", "http://127.0.0.1:$HTTP")
 		run = regexp.MustCompile(`20(\d\d)-(\d\d)-(\d\d)`).ReplaceAllString(run, "$$D$1$2$3")
-		if !regexp.MustCompile(`(?m)^exec ` + regexp.QuoteMeta(run) + `( &\w+&)?$`).Match(story) {
+		if !regexp.MustCompile(`(?m)^(?:exec|await '[^']*') ` + regexp.QuoteMeta(run) + `( &\w+&)?$`).Match(story) {
 			t.Errorf("the story does not run: %s", run)
 		}
 	}
