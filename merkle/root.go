@@ -29,6 +29,10 @@ func RootInPlace(leaves []Hash) Hash {
 	return leaves[0]
 }
 
+// Fold replaces one level of a tree by the next, in place: a node for each two
+// of nodes, and the last as it is if it has no neighbour.
+func Fold(nodes []Hash) []Hash { return foldLevel(nodes, nodes) }
+
 // foldLevel writes the level above src to dst, which may be src itself, and
 // returns it. A last node without a sibling moves up as it is; that gives the
 // same tree as the splits of RFC 6962 section 2.1.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"cairn/ingest/frame"
 	"cairn/ingest/reading"
 	"cairn/merkle"
 	"cairn/merkle/ledger"
@@ -396,6 +397,7 @@ type sealed struct {
 	roots    []merkle.Hash
 	nodes    []nodePut
 	plain    []byte
+	kept     keptStream
 }
 
 type nodePut struct {
@@ -418,15 +420,24 @@ func (c *committer) hashStream(st *stream, h *reading.Hasher, hour share.Hour, r
 		out.nodes = append(out.nodes, nodePut{c.s.keys.runNode(st.slot, batch, level, index), n})
 	}
 	st.cols.reset(st.slot)
+	out.kept.reset(st.tree.Size())
 	for _, p := range st.pending {
 		p.r.class = st.classes.classOf(p.r.class, p.r.Measurements, st.known)
-		root := h.Root(&p.r.Reading, st.keys.of(&p.r))
+		var root merkle.Hash
+		leaves := h.Leaves(&p.r.Reading, st.keys.of(&p.r))
+		out.kept.siblings, root = keepSiblings(out.kept.siblings, leaves, h.Items().Len())
 		p.leaf = reading.EntryLeaf(st.tag, p.r.Sequence, root)
+		out.kept.readings = append(out.kept.readings, keptReading{
+			leaf: p.leaf, end: len(out.kept.siblings), counter: frame.Counter(p.r.Origin.Counter), counted: p.r.Origin.HasCounter,
+		})
 		out.roots = append(out.roots, root)
 		st.tree.AppendCollect(p.leaf, st.classes.nodeLevel(), putStream)
 		st.run.AppendCollect(p.leaf, nodeLevel, putRun)
 		st.stats.add(&p.r.Reading)
 		st.cols.add(&p.r)
+	}
+	if !c.s.bench.noGroups {
+		c.s.kept.add(st.slot, &out.kept)
 	}
 	out.plain = st.cols.envelope(out.plain[:0])
 	out.envelope = c.s.sealMessage(&st.keys.envelope, out.envelope[:0], &rec.random, c.s.commitAAD(rec.number, st.envelope), out.plain)

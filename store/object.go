@@ -144,6 +144,7 @@ func (l *sealer) keepTrails() {
 	for slot, st := range l.streams {
 		st.trail.group = l.group.next
 		trails[slot] = st.trail
+		l.r.s.kept.drop(slot, st.trail.tree.Size())
 	}
 	l.r.s.trails = trails
 }
@@ -182,6 +183,10 @@ func (v *view) deviceText(in *streamInfo) string {
 
 // hidden makes the hidden part of what is flushed.
 func (l *sealer) hidden(in *streamInfo, st *sealing, b blocks) ([]byte, error) {
+	if readings, siblings, ok := l.r.s.kept.get(in.slot, st.first, st.n); ok {
+		dst := appendHiddenHead(nil, in, st.n, st.runs, l.group.first, st.trail)
+		return st.trail.keptHashes(dst, readings, siblings), nil
+	}
 	var readings []stored
 	if st.n > 0 {
 		k, err := l.r.hourKeys(in, l.group.hour, [16]byte{})
@@ -198,19 +203,7 @@ func (l *sealer) hidden(in *streamInfo, st *sealing, b blocks) ([]byte, error) {
 // appendHidden makes the hidden part of an envelope object of these readings, and
 // takes the trail on behind them.
 func (r *reader) appendHidden(dst []byte, in *streamInfo, readings []stored, runs []partRun, group uint64, t *trail, h *reading.Hasher) ([]byte, error) {
-	dst = binary.AppendUvarint(append(append(dst, hiddenVersion), in.tag[:]...), t.tree.Size())
-	dst = binary.AppendUvarint(dst, uint64(len(readings)))
-	peaks := t.tree.AppendBinary(nil)[8:]
-	dst = append(binary.AppendUvarint(dst, uint64(len(peaks)/merkle.HashSize)), peaks...)
-	if t.carry.hasPrev {
-		dst = binary.BigEndian.AppendUint64(append(dst, 1), uint64(t.carry.prev))
-	} else {
-		dst = append(dst, 0)
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(runs)))
-	for _, run := range runs {
-		dst = binary.AppendUvarint(binary.AppendUvarint(dst, run.batch-group), uint64(run.n))
-	}
+	dst = appendHiddenHead(dst, in, len(readings), runs, group, t)
 	for i := range readings {
 		st := &readings[i]
 		if err := r.complete(st); err != nil {
@@ -230,17 +223,41 @@ func (r *reader) appendHidden(dst []byte, in *streamInfo, readings []stored, run
 	return dst, nil
 }
 
+// appendHiddenHead appends what stands before the readings' hashes.
+func appendHiddenHead(dst []byte, in *streamInfo, n int, runs []partRun, group uint64, t *trail) []byte {
+	dst = binary.AppendUvarint(append(append(dst, hiddenVersion), in.tag[:]...), t.tree.Size())
+	dst = binary.AppendUvarint(dst, uint64(n))
+	peaks := t.tree.AppendBinary(nil)[8:]
+	dst = append(binary.AppendUvarint(dst, uint64(len(peaks)/merkle.HashSize)), peaks...)
+	if t.carry.hasPrev {
+		dst = binary.BigEndian.AppendUint64(append(dst, 1), uint64(t.carry.prev))
+	} else {
+		dst = append(dst, 0)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(runs)))
+	for _, run := range runs {
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, run.batch-group), uint64(run.n))
+	}
+	return dst
+}
+
 // appendSiblings appends what one who has the envelope's items of a reading lacks
 // for its record root.
 func appendSiblings(dst []byte, leaves []merkle.Hash, items int) []byte {
+	dst = appendHashes(dst, leaves, items)
+	for _, n := range decoyCover(items, len(leaves)) {
+		root := merkle.RootOf(leaves[n.from:n.to])
+		dst = append(dst, root[:]...)
+	}
+	return dst
+}
+
+// appendHashes appends of these siblings all but the decoys.
+func appendHashes(dst []byte, leaves []merkle.Hash, items int) []byte {
 	dst = binary.AppendUvarint(dst, uint64(items))
 	dst = append(dst, leaves[reading.IndexReading][:]...)
 	for i := reading.IndexFrame; i < items; i++ {
 		dst = append(dst, leaves[i][:]...)
-	}
-	for _, n := range decoyCover(items, len(leaves)) {
-		root := merkle.RootOf(leaves[n.from:n.to])
-		dst = append(dst, root[:]...)
 	}
 	return dst
 }

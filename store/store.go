@@ -131,6 +131,7 @@ type Store struct {
 	shredding sync.Mutex // one at a time; taken before sealing
 	sealing   sync.Mutex // one quarter hour at a time; covers trails
 	trails    map[uint64]*trail
+	kept      kept // what intake has hashed and is not sealed yet
 	live      liveGroups
 	made      madeGroups
 
