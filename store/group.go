@@ -217,7 +217,7 @@ func (r *wireReader) batch(batch uint64) (b GroupBatch) {
 	r.tuple(10)
 	b.Incarnation = r.salt()
 	depth := r.uint()
-	leaves := r.string(32<<maxGroupDepth)
+	leaves := r.string(32 << maxGroupDepth)
 	r.require(depth >= 3 && depth <= maxGroupDepth && len(leaves) == 32<<depth, "batch %d: %d bytes of leaves at depth %d", batch, len(leaves), depth)
 	if r.Err != nil {
 		return b
