@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"cairn/ingest/reading"
 )
@@ -32,6 +34,8 @@ type Message struct {
 	Measured     int64 // Unix ms; counts only with HasMeasured
 	HasMeasured  bool
 	Measurements []reading.Measurement
+	Counter      uint64 // as the sender tells it: nobody here has verified it; counts only with HasCounter
+	HasCounter   bool
 	Payload      []byte // what the device sent through a LoRaWAN network, nil if none is told
 	ID           string // the sender's own name for this message, "" if it has none
 	Left         int    // members that no measurement can hold
@@ -79,10 +83,13 @@ func checkAddress(a string) error {
 	case len(a) > MaxAddress:
 		return fmt.Errorf("%w: the device's name has %d bytes, at most %d are taken", ErrFormat, len(a), MaxAddress)
 	}
-	for i := range len(a) {
-		if a[i] <= ' ' || a[i] > '~' {
-			return fmt.Errorf("%w: the device's name is not printable ASCII without spaces", ErrFormat)
+	for _, r := range a {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return fmt.Errorf("%w: the device's name is not printable text", ErrFormat)
 		}
+	}
+	if strings.TrimSpace(a) != a {
+		return fmt.Errorf("%w: the device's name begins or ends with a space", ErrFormat)
 	}
 	return nil
 }
@@ -96,7 +103,7 @@ func safeName(s string) string {
 		}
 		return r
 	}, s)
-	switch clean {
+	switch clean { // the items of every reading
 	case "device", "measured", "received", "sequence", "origin", "frame":
 		return "_" + clean
 	}

@@ -90,7 +90,7 @@ func TestSenMLRefused(t *testing.T) {
 		{"item's name", `[{"bn":"a/","n":"device","v":1}]`, ErrFormat, "another item"},
 		{"long text", `[{"bn":"a/","n":"x","vs":"` + strings.Repeat("x", 65) + `"}]`, ErrFormat, "no value"},
 		{"before 1970", `[{"bn":"a/","n":"x","v":1,"t":-2000000000}]`, ErrFormat, "1970"},
-		{"odd device", `[{"bn":"a b/","n":"x","v":1}]`, ErrFormat, "printable"},
+		{"odd device", `[{"bn":"a\u0007b/","n":"x","v":1}]`, ErrFormat, "printable"},
 		{"too many", "[" + many.String()[1:] + "]", ErrLimit, "256"},
 		{"too long", "[" + strings.Repeat(" ", MaxBody) + "]", ErrLimit, "bytes"},
 	} {
