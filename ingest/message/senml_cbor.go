@@ -19,7 +19,7 @@ var labels = map[int64]string{
 var senmlDec = func() cbor.DecMode {
 	m, err := cbor.DecOptions{
 		DupMapKey: cbor.DupMapKeyEnforcedAPF, MaxArrayElements: 4096, MaxMapPairs: 64, MaxNestedLevels: maxDepth,
-		IntDec: cbor.IntDecConvertSigned, UTF8: cbor.UTF8RejectInvalid,
+		IntDec: cbor.IntDecConvertSignedOrFail, UTF8: cbor.UTF8RejectInvalid,
 	}.DecMode()
 	if err != nil {
 		panic(err)
