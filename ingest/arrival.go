@@ -18,13 +18,18 @@ type Done = func(v reading.Verdict, slot, seq uint64, received int64, rebooted b
 type Arrival struct {
 	Device uint32 // number in the registry
 	Epoch  uint32 // key epoch
-	// Verdict is Authenticated, Opaque or Insecure (text lines). The committer
-	// turns Authenticated into Duplicate, Replay or CounterConflict.
+	// Verdict is Authenticated, Opaque, Insecure (text lines) or Vouched. The
+	// committer turns Authenticated into Duplicate, Replay or CounterConflict, and
+	// what came before under its Once into Duplicate.
 	Verdict      reading.Verdict
 	Transport    string        // reading.TransportUDP, …
 	Counter      frame.Counter // Authenticated only
+	Measured     int64         // Vouched only: the device's own time, Unix ms; counts only with HasMeasured
+	HasMeasured  bool
+	Once         [8]byte // Vouched only: names a message that may be sent again; zero: no name
+	Again        bool    // it may have come before: Duplicate if the committer has it already
 	Measurements []reading.Measurement
-	Wire         []byte // the frame with its length byte, or the text line
+	Wire         []byte // the frame with its length byte, the text line, or the message
 	Body         []byte // the decrypted body; nil if there is none
 	Type         byte   // the frame's type byte, or the text line's first character
 	IDLen        byte   // ID bytes in the frame or the line

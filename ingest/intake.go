@@ -269,7 +269,7 @@ type feed struct {
 }
 
 func (f *feed) packet(p Packet) packet {
-	return packet{form: p.Form, addr: p.From, hub: p.Hub, transport: p.Transport, source: f.name, done: p.Done}
+	return packet{form: p.Form, addr: p.From, hub: p.Hub, told: p.Told, transport: p.Transport, source: f.name, done: p.Done}
 }
 
 func (f *feed) Offer(p Packet) bool {

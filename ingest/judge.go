@@ -15,7 +15,7 @@ const DefaultCandidates = 8
 
 // Decision is what a judge says of one frame or line.
 type Decision struct {
-	// Verdict is Authenticated, Opaque or Insecure with Record, else the
+	// Verdict is Authenticated, Opaque, Insecure or Vouched with Record, else the
 	// reason's. It means nothing with Aside.
 	Verdict reading.Verdict
 	Reason  Reason // why it is not recorded; NoReason with Record
@@ -244,6 +244,27 @@ func (j *Judge) text(e *entry, line frame.Line, idLen int, a *Arrival) Decision 
 	j.stats(start, line.Stats)
 	a.Measurements = j.end(start)
 	return Decision{Verdict: reading.Insecure, Record: true, Device: e.device}
+}
+
+// Told judges a message of a sender that the gateway knows, of which b are the bytes.
+// Nobody but such a sender speaks for a vouched device, and no message for another
+// kind: what a key or a hub vouches for cannot be told over its head.
+func (j *Judge) Told(t *Told, b []byte, transport string, a *Arrival) Decision {
+	s := j.registry.current.Load()
+	e := only(withPrefix(s.vouched, t.Device[:]))
+	if e == nil {
+		d := Decision{Verdict: reading.UnknownNode, Reason: NoCandidate}
+		if keyed := withPrefix(s.secure, t.Device[:]); len(keyed) > 0 {
+			d = Decision{Verdict: reading.Insecure, Reason: HasKey, Device: keyed[0].device}
+		}
+		return d
+	}
+	*a = Arrival{
+		Device: e.device, Epoch: e.epoch, Verdict: reading.Vouched, Transport: transport,
+		Measured: t.Measured, HasMeasured: t.HasMeasured, Measurements: t.Measurements, Once: t.Once, Again: t.Again,
+		Wire: j.keep(b),
+	}
+	return Decision{Verdict: reading.Vouched, Record: true, Device: e.device}
 }
 
 const (

@@ -12,6 +12,7 @@ type packet struct {
 	from, to  int // its bytes
 	addr      netip.AddrPort
 	hub       uint32
+	told      *Told
 	transport string
 	source    string
 	done      Done

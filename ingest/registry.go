@@ -17,6 +17,8 @@ const (
 	KindSecure = "secure" // has a key; only frames that authenticate count
 	KindOpaque = "opaque" // no key here: frames are recorded unopened
 	KindText   = "text"   // known from a hub's text lines alone
+	// KindVouched: known from messages of senders that the gateway authenticates.
+	KindVouched = "vouched"
 )
 
 // ErrDevice is wrapped by the errors of [Registry.Set]: the list of devices
@@ -53,7 +55,7 @@ type entry struct {
 // snapshot is one immutable state of the registry: open devices by kind, sorted
 // by ID, then newest epoch first.
 type snapshot struct {
-	secure, opaque, text []*entry
+	secure, opaque, text, vouched []*entry
 }
 
 // Registry holds the devices that intake knows. It is safe for concurrent use;
@@ -95,7 +97,7 @@ func (r *Registry) Set(devices []Device) error {
 		list := next.list(d.Kind)
 		*list = append(*list, e)
 	}
-	for _, list := range []*[]*entry{&next.secure, &next.opaque, &next.text} {
+	for _, list := range []*[]*entry{&next.secure, &next.opaque, &next.text, &next.vouched} {
 		slices.SortFunc(*list, func(a, b *entry) int {
 			return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(b.epoch, a.epoch), cmp.Compare(a.device, b.device))
 		})
@@ -107,7 +109,7 @@ func (r *Registry) Set(devices []Device) error {
 // Len returns the number of open devices, counting each key epoch.
 func (r *Registry) Len() int {
 	s := r.current.Load()
-	return len(s.secure) + len(s.opaque) + len(s.text)
+	return len(s.secure) + len(s.opaque) + len(s.text) + len(s.vouched)
 }
 
 // list returns the list of a kind, nil for an unknown one.
@@ -119,6 +121,8 @@ func (s *snapshot) list(kind string) *[]*entry {
 		return &s.opaque
 	case KindText:
 		return &s.text
+	case KindVouched:
+		return &s.vouched
 	}
 	return nil
 }
@@ -195,4 +199,9 @@ func (s *snapshot) hub(number uint32) *entry {
 		}
 	}
 	return nil
+}
+
+// Knows reports whether senders may speak for a device.
+func (r *Registry) Knows(id frame.ID) bool {
+	return only(withPrefix(r.current.Load().vouched, id[:])) != nil
 }

@@ -3,6 +3,9 @@ package ingest
 import (
 	"context"
 	"net/netip"
+
+	"cairn/ingest/frame"
+	"cairn/ingest/reading"
 )
 
 // Form says what a packet's bytes are.
@@ -13,7 +16,19 @@ const (
 	FormDatagram Form = iota // a frame without its length byte
 	FormWire                 // a frame with its length byte
 	FormLine                 // a text line of a hub, without LF
+	FormTold                 // a message about a device: Told says what it means
 )
+
+// Told is what a sender says that a device said. That the sender is who it says, and
+// may speak for devices, is the source's to see to.
+type Told struct {
+	Device       frame.ID // see frame.IDOf
+	Measured     int64    // the device's own time, Unix ms; counts only with HasMeasured
+	HasMeasured  bool
+	Measurements []reading.Measurement
+	Once         [8]byte // names the message for its device; zero: it has no name
+	Again        bool    // it may have been sent before
+}
 
 // Packet is one thing that a source received.
 type Packet struct {
@@ -22,6 +37,7 @@ type Packet struct {
 	Transport string         // reading.TransportUDP, …
 	From      netip.AddrPort // the sender, if there is an address
 	Hub       uint32         // FormLine: the text device of the hub's own status lines, 0 for none
+	Told      *Told          // FormTold; not touched again
 	// Done, if set, is told once what became of the packet, also when it is
 	// rejected or aside; then slot, sequence and time are 0. For a line aside
 	// the verdict is 0. It is not called for a packet that was never queued.

@@ -43,6 +43,8 @@ func (w *worker) chunk(c *chunk) {
 		case FormLine:
 			d = w.judge.Line(data, p.hub, &a)
 			w.in.tally.line(d.Line)
+		case FormTold:
+			d = w.judge.Told(p.told, data, p.transport, &a)
 		}
 		if d.Record {
 			a.Done = w.finisher(d.Device, p.done)

@@ -31,7 +31,8 @@ var layout = map[string][]string{
 
 	"ingest/frame":   nil,
 	"ingest/reading": {"merkle", "merkle/cbor"},
-	"ingest":         {"ingest/frame", "ingest/reading", "merkle/ledger"},
+	"ingest/message": {"ingest/reading"},
+	"ingest":         {"ingest/frame", "ingest/reading", "ingest/message", "merkle/ledger"},
 	"ingest/alert":   {"ingest/reading"},
 
 	"store":        {"merkle", "merkle/cbor", "merkle/ledger", "ingest/frame", "ingest/reading", "store/share"},
@@ -119,7 +120,7 @@ var ethereumBytes = []string{
 }
 
 // pure rooms touch no file, no network and no clock.
-var pure = []string{"merkle", "merkle/cbor", "merkle/ledger", "ingest/frame", "ingest/reading"}
+var pure = []string{"merkle", "merkle/ledger", "ingest/frame", "ingest/reading", "ingest/message"}
 
 // ambient is what only cmd may use: flags, the environment and the process-wide logger are passed down.
 // An empty list of names means the whole package.

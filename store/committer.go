@@ -214,6 +214,13 @@ func (c *committer) number(g *group, arrivals []Arrival) {
 			}
 			k.rebooted = c.noteReboot(g, d, a, stamp)
 			d.accept(a, [8]byte(digest[:8]))
+		} else if a.Verdict == reading.Vouched && a.Once != [8]byte{} {
+			if a.Again && d.has(a.Once) {
+				k.verdict = reading.Duplicate
+				g.acks = append(g.acks, k)
+				continue
+			}
+			d.accept(a, a.Once)
 		}
 		p := g.add()
 		p.a, p.digest = *a, digest
@@ -237,12 +244,13 @@ func (c *committer) number(g *group, arrivals []Arrival) {
 // check refuses what could not be encoded, before anything is changed by it.
 func (c *committer) check(a *Arrival, d *device, stamp int64) error {
 	switch a.Verdict {
-	case reading.Authenticated, reading.Opaque, reading.Insecure:
+	case reading.Authenticated, reading.Opaque, reading.Insecure, reading.Vouched:
 	default:
 		return fmt.Errorf("device %d: %w: an arrival of verdict %s is no reading", a.Device, ErrRefused, a.Verdict)
 	}
 	r := reading.Reading{
 		Device: d.text, Received: stamp, Clock: reading.Synced, Measurements: a.Measurements,
+		Measured: a.Measured, HasMeasured: a.HasMeasured,
 		Origin: reading.Origin{Transport: a.Transport, Verdict: a.Verdict},
 	}
 	if err := r.Validate(); err != nil {
@@ -277,6 +285,7 @@ func (c *committer) setReading(p *pending, st *stream, stamp int64, clock readin
 	if len(p.a.Wire) > 0 {
 		r.Frame, r.HasFrame = p.digest, true
 	}
+	r.Measured, r.HasMeasured = p.a.Measured, p.a.HasMeasured
 	r.Measurements = p.a.Measurements
 	r.form, r.payload = evidenceOf(&p.a, nil)
 }

@@ -351,7 +351,7 @@ func (c *committer) replayRecord(r *record) error {
 			}
 			d.recent = append(d.recent, f)
 		}
-		if over := len(d.recent) - recentFrames; over > 0 {
+		if over := len(d.recent) - d.remembers(); over > 0 {
 			d.recent = append(d.recent[:0], d.recent[over:]...)
 		}
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/fxamacker/cbor/v2"
@@ -185,19 +186,34 @@ type seenFrame struct {
 	digest  [8]byte
 }
 
-// recentFrames is how many accepted frames of a device are remembered to tell a
-// repeated frame from a replayed one.
-const recentFrames = 16
+// How many accepted frames of a device are remembered to tell a repeated frame from
+// a replayed one, and how many messages to tell one that is sent again: a broker may
+// hold back as many as it lets be under way at once.
+const (
+	recentFrames   = 16
+	recentMessages = 256
+)
+
+// remembers is how many the device's ring holds.
+func (d *device) remembers() int {
+	if d.binding.Kind == ledger.BindVouched {
+		return recentMessages
+	}
+	return recentFrames
+}
+
+// has reports whether something with this digest is remembered.
+func (d *device) has(digest [8]byte) bool {
+	return slices.ContainsFunc(d.recent, func(f seenFrame) bool { return f.digest == digest })
+}
 
 // admit judges an authenticated or opaque frame by what was accepted before.
 // Counters must strictly increase per key epoch and start above the floor; an
 // older key's frames are replays from the rotation on.
 func (d *device) admit(a *Arrival, digest [8]byte) reading.Verdict {
 	if a.Verdict == reading.Opaque {
-		for _, f := range d.recent {
-			if f.digest == digest {
-				return reading.Duplicate
-			}
+		if d.has(digest) {
+			return reading.Duplicate
 		}
 		return reading.Opaque
 	}
@@ -227,9 +243,9 @@ func (d *device) accept(a *Arrival, digest [8]byte) {
 	if a.Verdict == reading.Authenticated {
 		d.epoch, d.counter = a.Epoch, a.Counter
 	}
-	if len(d.recent) == recentFrames {
+	if n := d.remembers(); len(d.recent) == n {
 		copy(d.recent, d.recent[1:])
-		d.recent = d.recent[:recentFrames-1]
+		d.recent = d.recent[:n-1]
 	}
 	d.recent = append(d.recent, seenFrame{a.Counter, a.Epoch, digest})
 	d.dirty = true
@@ -397,7 +413,7 @@ func (d *device) row() deviceRow {
 func (d *device) setRow(r deviceRow) error {
 	d.binding, d.epoch, d.counter = r.Binding.binding(), r.Epoch, frame.Counter(r.Counter)
 	d.text = d.binding.Device()
-	if len(r.Digest)%15 != 0 || len(r.Digest) > 15*recentFrames {
+	if len(r.Digest)%15 != 0 || len(r.Digest) > 15*d.remembers() {
 		return fmt.Errorf("%w: device %d: %d bytes of recent frames", ErrDamaged, r.Binding.Number, len(r.Digest))
 	}
 	d.recent = d.recent[:0]

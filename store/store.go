@@ -84,11 +84,15 @@ type Event struct {
 type Arrival struct {
 	Device       uint32          // device number
 	Epoch        uint32          // key epoch
-	Verdict      reading.Verdict // Authenticated, Opaque or Insecure as intake judged it
+	Verdict      reading.Verdict // Authenticated, Opaque, Insecure or Vouched as intake judged it
 	Transport    string
 	Counter      frame.Counter
+	Measured     int64 // of the device's clock, Unix ms; counts only with HasMeasured
+	HasMeasured  bool
+	Once         [8]byte // names a message for this device; zero: no name
+	Again        bool    // it may have come before: Duplicate if Once is known
 	Measurements []reading.Measurement
-	Wire         []byte // frame with its length byte, or the text line
+	Wire         []byte // frame with its length byte, the text line, or the message
 	Body         []byte // decrypted body
 	Type         byte   // frame type as on the wire
 	IDLen        byte

@@ -84,7 +84,9 @@ type ReadingVerdict struct {
 	NotBefore *Bound         `json:"notBefore,omitempty"`
 	NotAfter  *Bound         `json:"notAfter,omitempty"`
 
-	at     int // position of the batch in the file
+	at      int  // position of the batch in the file
+	vouched bool // its origin says that a sender told what the device said
+
 	before int // of the one that bounds when it came: the same, or in a range one before; -1: none
 
 	// Authenticated says whether the shown origin names the device's own key as

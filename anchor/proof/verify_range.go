@@ -568,6 +568,7 @@ func (d *describer) word(s string) string {
 func (d *describer) fields(v *ReadingVerdict, fields []Field, shown *reading.Reading) {
 	v.Whole = len(fields) != 0 && fields[0].Index == reading.IndexReading
 	v.Authenticated = shown.Origin.Verdict.DeviceAuthenticated()
+	v.vouched = shown.Origin.Verdict == reading.Vouched
 	n := len(fields)
 	if v.Whole {
 		n--

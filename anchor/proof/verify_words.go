@@ -71,6 +71,9 @@ func (c *checker) notChecked() {
 	if !c.oneHistory() {
 		add("that the file's heads extend one another")
 	}
+	if slices.ContainsFunc(c.v.Readings, func(r ReadingVerdict) bool { return r.vouched }) {
+		add("what a device said whose readings are vouched: a sender that the gateway knew told it, and nothing of the device's own shows it")
+	}
 	add("who made a frame: a key that a building's devices share authenticates it, and cannot prove it to others (no non-repudiation)")
 	for i := range c.v.Anchors {
 		if a := &c.v.Anchors[i]; a.Contract != "" && (!a.Stored || !a.Logged) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -69,13 +70,30 @@ func (g *gateway) devices(ctx context.Context, name string, _ nothing) ([]device
 type deviceRequest struct {
 	Device string `json:"device,omitempty"` // rotate and remove: number, ID or name
 	ID     string `json:"id,omitempty"`
-	Name   string `json:"name,omitempty"`
-	Kind   string `json:"kind,omitempty"`
-	Floor  string `json:"floor,omitempty"` // 12 hex digits
-	Key    string `json:"key,omitempty"`   // 32 hex digits
+	// Address is what senders call a vouched device, instead of its ID.
+	Address string `json:"address,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Kind    string `json:"kind,omitempty"`
+	Floor   string `json:"floor,omitempty"` // 12 hex digits
+	Key     string `json:"key,omitempty"`   // 32 hex digits
 	// Labels choose the ledger of a new device, where none is named, and its
 	// compartments.
 	Labels []string `json:"labels,omitempty"`
+}
+
+// id is the device's ID, given as such or as the address that senders use.
+func (q *deviceRequest) id() (frame.ID, error) {
+	switch {
+	case q.Address == "":
+		return frame.ParseID(q.ID)
+	case q.ID != "":
+		return frame.ID{}, errors.New("a device has an ID or an address, not both: the ID follows from the address")
+	case q.Kind != ingest.KindVouched:
+		return frame.ID{}, fmt.Errorf("a device of kind %s has an ID; senders give addresses to those of kind %s", q.Kind, ingest.KindVouched)
+	case len(q.Address) > ingest.MaxAddress:
+		return frame.ID{}, fmt.Errorf("an address has at most %d bytes", ingest.MaxAddress)
+	}
+	return ingest.AddressID(q.Address), nil
 }
 
 func (q *deviceRequest) key() (*frame.Key, error) {
@@ -115,7 +133,7 @@ func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (
 	if err := checkName(q.Name); err != nil {
 		return deviceRow{}, err
 	}
-	id, err := frame.ParseID(q.ID)
+	id, err := q.id()
 	if err != nil {
 		return deviceRow{}, err
 	}

@@ -42,6 +42,7 @@ type Config struct {
 	UDPRate          float64 // datagrams a second of one sender; 0: no limit
 	UDPReceiveBuffer int     // bytes
 	Lines            []LinesConfig
+	Senders          []SenderConfig // who may post over HTTP
 
 	HTTPListen    string // host:port; "": no HTTP
 	HTTPTokenFile string // "": no token, loopback only
@@ -179,6 +180,7 @@ func (s *settings) config(dir string) *Config {
 		Pad:              int(s.size("storage.pad", maxPad)),
 		Clock:            s.oneOf("clock", clockAuto, clockTrusted),
 		Compartments:     s.compartments(keyCompartments),
+		Senders:          s.senders(dir),
 		IPFS:             s.ipfs(),
 		LogFormat:        s.oneOf("log.format", "auto", "json", "text"),
 		LogLevel:         s.oneOf("log.level", "debug", "info", "warn", "error"),
@@ -226,6 +228,9 @@ func (c *Config) contradictions(s *settings) {
 	}
 	if c.HTTPListen != "" && c.HTTPTokenFile == "" && !isLoopback(c.HTTPListen) {
 		s.fail("http.listen", "%s can be reached from beyond this machine: set http.token_file, or listen on 127.0.0.1", c.HTTPListen)
+	}
+	if len(c.Senders) > 0 && c.HTTPListen == "" {
+		s.fail(keySenders, "post over HTTP: set http.listen")
 	}
 	stdin := 0
 	for _, l := range c.Lines {

@@ -59,11 +59,12 @@ func (c *command) deviceAdd() *cobra.Command {
 	var q deviceRequest
 	var key keyFlags
 	cmd := &cobra.Command{
-		Use:   "add --id HEX16 [--key-file F | --key-stdin] [--name NAME] [--kind KIND] [--label KEY=VALUE…]",
+		Use:   "add {--id HEX16 | --address ADDRESS} [--key-file F | --key-stdin] [--name NAME] [--kind KIND] [--label KEY=VALUE…]",
 		Short: "Register a device and begin its stream",
 		Long: "Registers a device and begins its stream. Kinds: secure (has a key; only frames that\n" +
 			"authenticate count), opaque (no key here; frames are recorded unopened), text (known from\n" +
-			"a hub's text lines alone). With --counter-floor, counters up to there are refused: give\n" +
+			"a hub's text lines alone), vouched (senders that the configuration names say what it said,\n" +
+			"under an --address: the name in SenML, a DevEUI). With --counter-floor, counters up to there are refused: give\n" +
 			"the node's present counter, and frames recorded earlier cannot be played back.\n\n" +
 			"Where the gateway runs several ledgers, labels such as jurisdiction=ch choose the one whose\n" +
 			"rule in the configuration fits first, \"site\" if none does; or name it with --ledger. The\n" +
@@ -83,12 +84,14 @@ func (c *command) deviceAdd() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&q.ID, "id", "", "the node's ID, 16 hex digits")
+	cmd.Flags().StringVar(&q.Address, "address", "", "what senders call a vouched device")
 	cmd.Flags().StringVar(&q.Name, "name", "", "what people call it")
-	cmd.Flags().StringVar(&q.Kind, "kind", "secure", "secure, opaque or text")
+	cmd.Flags().StringVar(&q.Kind, "kind", "secure", "secure, opaque, text or vouched")
 	cmd.Flags().StringVar(&q.Floor, "counter-floor", "", "refuse counters up to this one, 12 hex digits")
 	cmd.Flags().StringArrayVar(&q.Labels, "label", nil, "KEY=VALUE, such as jurisdiction=ch, for the rules of ledgers and compartments; may be repeated")
 	c.ledgerFlag(cmd, `as the labels have it, else "site"`)
-	_ = cmd.MarkFlagRequired("id")
+	cmd.MarkFlagsOneRequired("id", "address")
+	cmd.MarkFlagsMutuallyExclusive("id", "address")
 	key.add(cmd)
 	c.jsonFlag(cmd)
 	return cmd

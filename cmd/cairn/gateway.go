@@ -120,8 +120,9 @@ type live struct {
 	registry *ingest.Registry
 	intake   *ingest.Intake
 	sources  []string
-	http     string      // address that the HTTP server listens on; "": none
-	ended    func() bool // every source has ended
+	posted   *ingest.HTTP // nil: nobody may post
+	http     string       // address that the HTTP server listens on; "": none
+	ended    func() bool  // every source has ended
 	down     downSources
 	twice    twice
 }

@@ -15,7 +15,7 @@ type option struct {
 }
 
 // options are all scalar settings, in the order of the written file. The lists
-// "lines", "anchors", "witnesses", "ledgers" and "compartments" stand in the file
+// "lines", "anchors", "witnesses", "ledgers", "compartments" and "senders" stand in the file
 // alone.
 var options = []option{
 	{"window", "60s", "span of a batch: whole seconds that divide 15 minutes; fixed at the ledger's first start"},
@@ -48,6 +48,7 @@ const (
 
 	keyWitnesses    = "witnesses"
 	keyCompartments = "compartments"
+	keySenders      = "senders"
 )
 
 // Keys of a ledger that stand in its section too.
@@ -78,7 +79,7 @@ func isOption(key string) bool {
 			return true
 		}
 	}
-	return key == keyLines || key == keyAnchors || key == keyWitnesses || key == keyLedgers || key == keyCompartments
+	return key == keyLines || key == keyAnchors || key == keyWitnesses || key == keyLedgers || key == keyCompartments || key == keySenders
 }
 
 func isEnv(name string) bool {

@@ -194,6 +194,8 @@ func (r *readingRow) text() string {
 	origin := r.Origin + ", " + r.Verdict
 	if r.Verdict == reading.Insecure.String() {
 		origin = r.Origin + ", told by the hub"
+	} else if r.Verdict == reading.Vouched.String() {
+		origin = r.Origin + ", told by a sender"
 	}
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", r.ID, time.UnixMilli(r.Received).UTC().Format("2006-01-02T15:04:05.000Z"), r.Clock, origin, strings.Join(values, ", "))
 }

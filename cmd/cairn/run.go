@@ -158,6 +158,7 @@ func (g *gateway) open(cfg *LedgerConfig, w share.Wrap, with func(*store.Options
 type service struct {
 	*gateway
 	token   string
+	senders []ingest.Sender
 	sources []ingest.Source
 	died    context.CancelCauseFunc
 }
@@ -192,6 +193,9 @@ func (c *command) run(ctx context.Context, cfg *Config) error {
 // work there has a moment to end.
 func (s *service) openAll(ctx context.Context, c *command) (err error) {
 	if s.token, err = readToken(s.cfg.HTTPTokenFile); err != nil {
+		return err
+	}
+	if s.senders, err = s.cfg.readSenders(s.token); err != nil {
 		return err
 	}
 	if err := patiently(ctx, func() (err error) { s.release, err = lockFolder(s.cfg.Dir); return err }); err != nil {
@@ -371,6 +375,9 @@ func (s *service) makeSources(c *command) error {
 		}
 		s.sources = append(s.sources, u)
 		s.live.sources = append(s.live.sources, "udp "+u.Addr().String())
+	}
+	if err := s.makeSenders(); err != nil {
+		return err
 	}
 	for i, l := range s.cfg.Lines {
 		hub, err := s.hubNumber(&l)

@@ -23,7 +23,8 @@ import (
 
 // The HTTP server: /healthz, /metrics, and each ledger's log as C2SP tlog-tiles
 // below /ledger/ID/ and /ledger/NAME/, where mirrors and audiences get what is
-// sealed (sealed.go). All of it is read only. The page /verify, where anybody checks
+// sealed (sealed.go), and /ingest/, where senders post messages (senders.go). All else
+// is read only. The page /verify, where anybody checks
 // a proof, tells nothing of this gateway and needs no token.
 
 const (
@@ -75,12 +76,16 @@ func (s *httpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.page.ServeHTTP(w, r)
 		return
 	}
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if strings.HasPrefix(r.URL.Path, sendersPath) {
+		s.serveIngest(w, r)
+		return
+	}
 	if s.locked && !s.admits(r.Header.Get("Authorization")) && !s.ledgerAdmits(r) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="cairn"`)
 		http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
 		return
 	}
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	s.mux.ServeHTTP(w, r)
 }
 

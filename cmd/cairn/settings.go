@@ -159,6 +159,7 @@ var partKeys = map[string][]string{
 
 	keyWitnesses:    {"name", "url", "vkey"},
 	keyCompartments: {"name", "when", "device", "fields"},
+	keySenders:      {"name", "token_file", "devices", "rate"},
 }
 
 func (s *settings) only(section map[string]any, list string) {

@@ -77,7 +77,7 @@ func story(t *testing.T, bin, file string) {
 	testscript.Run(t, testscript.Params{
 		Files: []string{file}, RequireExplicitExec: true, Setup: func(e *testscript.Env) error { return s.setup(e, bin) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": s.await, "code": s.code, "capture": s.capture, "chain": s.chain, "edit": s.edit, "fetch": s.fetch, "flip": s.flip,
+			"await": s.await, "code": s.code, "capture": s.capture, "chain": s.chain, "edit": s.edit, "fetch": s.fetch, "post": s.post, "flip": s.flip,
 			"copy": s.copy, "bitcoin": s.bitcoin, "drop": s.drop, "past": s.past, "history": s.history, "identity": s.identity, "absent": s.absent, "guess": s.guess,
 			"lie": s.lie,
 			"ago": s.ago, "ipfsnode": s.ipfsNode,
@@ -337,6 +337,32 @@ func (s *stage) fetch(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprintf(ts.Stdout(), "Bytes: %d\n%s\n", len(body), body)
 	if got := strconv.Itoa(resp.StatusCode); got != args[0] {
 		ts.Fatalf("%s answers %s, want %s", args[1], got, args[0])
+	}
+}
+
+// post posts a file: post CODE URL TOKEN FILE TYPE [HEADER VALUE]. A TOKEN of "-" is
+// none.
+func (s *stage) post(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 5 && len(args) != 7 {
+		ts.Fatalf("usage: post CODE URL TOKEN FILE TYPE [HEADER VALUE]")
+	}
+	r, err := http.NewRequest(http.MethodPost, args[1], strings.NewReader(ts.ReadFile(args[3])))
+	ts.Check(err)
+	if args[2] != "-" {
+		r.Header.Set("Authorization", "Bearer "+args[2])
+	}
+	r.Header.Set("Content-Type", args[4])
+	if len(args) > 5 {
+		r.Header.Set(args[5], args[6])
+	}
+	resp, err := (&http.Client{Timeout: 20 * time.Second}).Do(r)
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	fmt.Fprintf(ts.Stdout(), "%s", body)
+	if got := strconv.Itoa(resp.StatusCode); got != args[0] {
+		ts.Fatalf("%s answers %s %s, want %s", args[1], got, body, args[0])
 	}
 }
 

@@ -31,9 +31,10 @@
 // state its clock was in. sequence: the reading's place in its stream, from 0,
 // below 2^63-1. origin: the transport is udp, line, mqtt, http, coap, lorawan
 // or csv; the verdict is authenticated, duplicate, replay, counter-conflict,
-// bad-tag, unknown-node, malformed, insecure or opaque; then the node's own
+// bad-tag, unknown-node, malformed, insecure, opaque or vouched (a sender whom
+// the gateway authenticated says that the device said so); then the node's own
 // message counter where the frame carries one. frame: SHA-256 of the frame as
-// it was received with its length byte, or of the text line.
+// it was received with its length byte, of the text line, or of the message.
 //
 // A measurement's name is 1 to 32, its unit 0 to 16 characters of printable
 // ASCII (20 to 7e). The names device, measured, received, sequence, origin and

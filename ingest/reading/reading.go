@@ -65,10 +65,11 @@ const (
 	Malformed                          // not a frame
 	Insecure                           // a frame or line without authentication
 	Opaque                             // kept for a node whose key is elsewhere
+	Vouched                            // told by a sender whom the gateway knows, not by the device
 )
 
 var verdictWords = [...]string{"", "authenticated", "duplicate", "replay", "counter-conflict", "bad-tag",
-	"unknown-node", "malformed", "insecure", "opaque"}
+	"unknown-node", "malformed", "insecure", "opaque", "vouched"}
 
 // String returns the word that the origin item holds for v.
 func (v Verdict) String() string {
@@ -78,7 +79,7 @@ func (v Verdict) String() string {
 	return verdictWords[v]
 }
 
-func (v Verdict) valid() bool { return v >= Authenticated && v <= Opaque }
+func (v Verdict) valid() bool { return v >= Authenticated && v <= Vouched }
 
 // DeviceAuthenticated reports whether the gateway could tell by cryptography
 // that a holder of the device's key made the frame, just now.

@@ -196,7 +196,7 @@ func TestValidate(t *testing.T) {
 		"reserved":         {func(r *Reading) { r.Sequence = ^uint64(0) }, "item 4 (sequence)"},
 		"transport":        {func(r *Reading) { r.Origin.Transport = "tcp" }, "item 5 (origin)"},
 		"no verdict":       {func(r *Reading) { r.Origin.Verdict = 0 }, "item 5 (origin)"},
-		"verdict":          {func(r *Reading) { r.Origin.Verdict = 10 }, "item 5 (origin)"},
+		"verdict":          {func(r *Reading) { r.Origin.Verdict = 11 }, "item 5 (origin)"},
 		"name empty":       {func(r *Reading) { r.Measurements[0].Name = "" }, "item 7 (measurement)"},
 		"name long":        {func(r *Reading) { r.Measurements[1].Name = strings.Repeat("n", 33) }, "item 8 (measurement)"},
 		"name not ASCII":   {func(r *Reading) { r.Measurements[0].Name = "é" }, "item 7 (measurement)"},
@@ -444,7 +444,7 @@ func FuzzSetItem(f *testing.F) {
 }
 
 func TestWords(t *testing.T) {
-	want := "authenticated duplicate replay counter-conflict bad-tag unknown-node malformed insecure opaque"
+	want := "authenticated duplicate replay counter-conflict bad-tag unknown-node malformed insecure opaque vouched"
 	var words []string
 	for _, v := range Verdicts() {
 		words = append(words, v.String())

@@ -10,6 +10,8 @@ const (
 	BindSecure = "secure" // the gateway has the device's key
 	BindOpaque = "opaque" // it has not: frames are kept as they came
 	BindText   = "text"   // lines of text from a hub that vouches for the device
+	// BindVouched: a sender whom the gateway authenticated says what the device said.
+	BindVouched = "vouched"
 )
 
 // MaxName is the longest name of a binding, in bytes.

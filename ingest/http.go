@@ -1,0 +1,369 @@
+package ingest
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cairn/ingest/frame"
+	"cairn/ingest/message"
+	"cairn/ingest/reading"
+)
+
+// maxCopies bounds what one request makes of its body, which is kept with each of its
+// messages as evidence.
+const maxCopies = 1 << 20
+
+// HTTPConfig is what may be posted by whom. Zero elsewhere is the default.
+type HTTPConfig struct {
+	Name    string // default "http"
+	Senders []Sender
+	Knows   func(frame.ID) bool // whether a device is registered that senders speak for
+	// Requests is how many are worked on at once; default 64. More are told to come
+	// back.
+	Requests int
+	// Wait is how long a request waits to be recorded; default 10 s.
+	Wait time.Duration
+	Now  func() time.Time // default time.Now
+}
+
+// Sender is one who may post messages.
+type Sender struct {
+	Name    string
+	Token   [sha256.Size]byte // SHA-256 of its bearer token
+	Devices []string          // globs of addresses that it speaks for, as path.Match has it; none: all
+	Rate    float64           // messages a second; 0: no limit
+	Burst   float64           // default: what comes in 10 s
+}
+
+// HTTP takes messages by HTTP. It is a [Source], and the handler of a server:
+//
+//	POST …/senml        SenML (RFC 8428), application/senml+json or +cbor
+//	POST …/chirpstack   events of ChirpStack 4; others than uplinks are not recorded
+//	POST …/thingsstack  uplink messages of The Things Stack 3
+//
+// A request is authorised by a bearer token (RFC 6750) and answered when all of its
+// messages are on disk and signed, or refused as a whole before any is. With the
+// header Idempotency-Key, or where a message names itself, what is sent again is not
+// recorded again.
+type HTTP struct {
+	cfg     HTTPConfig
+	senders []*sender
+	slots   chan struct{}
+	sink    atomic.Pointer[Sink] // set while Run runs
+}
+
+type sender struct {
+	Sender
+	mu     sync.Mutex
+	budget bucket // under mu
+}
+
+// NewHTTP returns a source that takes nothing until it runs.
+func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
+	if cfg.Name == "" {
+		cfg.Name = "http"
+	}
+	if cfg.Requests <= 0 {
+		cfg.Requests = 64
+	}
+	if cfg.Wait <= 0 {
+		cfg.Wait = 10 * time.Second
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	h := &HTTP{cfg: cfg, slots: make(chan struct{}, cfg.Requests)}
+	for _, s := range cfg.Senders {
+		for _, glob := range s.Devices {
+			if _, err := path.Match(glob, ""); err != nil || glob == "" {
+				return nil, fmt.Errorf("sender %s: %.40q is no pattern of addresses", s.Name, glob)
+			}
+		}
+		if s.Burst <= 0 {
+			s.Burst = max(10*s.Rate, message.MaxMessages)
+		}
+		h.senders = append(h.senders, &sender{Sender: s})
+	}
+	return h, nil
+}
+
+// Name implements [Source].
+func (h *HTTP) Name() string { return h.cfg.Name }
+
+// Run lets requests in until ctx ends.
+func (h *HTTP) Run(ctx context.Context, sink Sink) error {
+	h.sink.Store(&sink)
+	<-ctx.Done()
+	h.sink.Store(nil)
+	return nil
+}
+
+// refusal is why a request is not taken.
+type refusal struct {
+	status int
+	retry  int // seconds; 0: it is no use
+	why    string
+}
+
+func (r *refusal) Error() string { return r.why }
+
+func refuse(status int, format string, a ...any) error {
+	return &refusal{status: status, why: fmt.Sprintf(format, a...)}
+}
+
+func later(status int, why string) error { return &refusal{status: status, retry: 5, why: why} }
+
+// result is what became of one message.
+type result struct {
+	Device   string `json:"device"`
+	Verdict  string `json:"verdict"` // vouched, authenticated, duplicate, …
+	Stream   uint64 `json:"stream"`
+	Sequence uint64 `json:"sequence"`
+	Received string `json:"received,omitempty"` // "" where it was not recorded, or not again
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	results, err := h.take(r)
+	if err == nil {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"readings": results})
+		return
+	}
+	var no *refusal
+	if !errors.As(err, &no) {
+		no = &refusal{status: http.StatusInternalServerError, why: err.Error()}
+	}
+	if no.retry > 0 {
+		w.Header().Set("Retry-After", fmt.Sprint(no.retry))
+	}
+	if no.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="cairn"`)
+	}
+	w.Header().Set("Content-Type", "application/problem+json") // RFC 9457
+	w.WriteHeader(no.status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"status": no.status, "title": http.StatusText(no.status), "detail": no.why})
+}
+
+// take does what a request asks.
+func (h *HTTP) take(r *http.Request) ([]result, error) {
+	who := h.who(r.Header.Get("Authorization"))
+	if who == nil {
+		return nil, refuse(http.StatusUnauthorized, "a bearer token of one who may post readings is needed")
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	default:
+		return nil, later(http.StatusServiceUnavailable, "too many requests at this moment")
+	}
+	sink := h.sink.Load()
+	if sink == nil {
+		return nil, later(http.StatusServiceUnavailable, "the gateway takes no readings at this moment")
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, message.MaxBody+1))
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "the request's body did not come whole")
+	}
+	kind := path.Base(r.URL.Path)
+	all, transport, err := h.read(kind, r, body)
+	switch {
+	case errors.Is(err, message.ErrLimit):
+		return nil, refuse(http.StatusRequestEntityTooLarge, "%v: send less at once", err)
+	case errors.Is(err, message.ErrFormat):
+		return nil, refuse(http.StatusBadRequest, "%v", err)
+	case err != nil:
+		return nil, err
+	case len(all) > 1 && len(all)*len(body) > maxCopies:
+		return nil, refuse(http.StatusRequestEntityTooLarge, "%d messages in %d bytes: send less at once", len(all), len(body))
+	}
+	if err := h.allowed(who, all); err != nil {
+		return nil, err
+	}
+	return h.record(r, *sink, h.packets(who, r.Header.Get("Idempotency-Key"), all, body, transport), all)
+}
+
+// who finds a sender by its token, in a time that does not depend on which.
+func (h *HTTP) who(header string) (found *sender) {
+	token, ok := strings.CutPrefix(header, "Bearer ")
+	sum := sha256.Sum256([]byte(token))
+	for _, s := range h.senders {
+		if subtle.ConstantTimeCompare(sum[:], s.Token[:]) == 1 && ok {
+			found = s
+		}
+	}
+	return found
+}
+
+// read reads a body as its path and type say.
+func (h *HTTP) read(kind string, r *http.Request, body []byte) ([]message.Message, string, error) {
+	var m message.Message
+	var err error
+	switch kind {
+	case "senml":
+		return h.senml(r, body)
+	case "chirpstack":
+		if e := r.URL.Query().Get("event"); e != "" && e != "up" {
+			return nil, "", nil
+		}
+		m, err = message.ChirpStack(body)
+	case "thingsstack":
+		m, err = message.ThingsStack(body)
+	default:
+		return nil, "", refuse(http.StatusNotFound, "%.40q is none of senml, chirpstack, thingsstack", kind)
+	}
+	return []message.Message{m}, reading.TransportLoRaWAN, err
+}
+
+func (h *HTTP) senml(r *http.Request, body []byte) ([]message.Message, string, error) {
+	given := r.Header.Get("Content-Type")
+	media, _, _ := mime.ParseMediaType(given)
+	switch media {
+	case message.TypeSenMLJSON, "application/json":
+		all, err := message.SenML(body, h.cfg.Now())
+		return all, reading.TransportHTTP, err
+	case message.TypeSenMLCBOR:
+		all, err := message.SenMLCBOR(body, h.cfg.Now())
+		return all, reading.TransportHTTP, err
+	}
+	return nil, "", refuse(http.StatusUnsupportedMediaType, "Content-Type %.60q: send %s or %s", given, message.TypeSenMLJSON, message.TypeSenMLCBOR)
+}
+
+// allowed checks all messages before any is recorded.
+func (h *HTTP) allowed(who *sender, all []message.Message) error {
+	for i := range all {
+		address := all[i].Address
+		if !who.speaksFor(address) {
+			return refuse(http.StatusForbidden, "the token of %s may not speak for %q", who.Name, address)
+		}
+		if id := AddressID(address); !isFrame(all[i].Payload) && !h.cfg.Knows(id) {
+			return refuse(http.StatusUnprocessableEntity, "no device is registered for %q: add one with --kind vouched --address %q", address, address)
+		}
+	}
+	if !who.afford(h.cfg.Now(), len(all)) {
+		return later(http.StatusTooManyRequests, fmt.Sprintf("%s sends over %v messages a second", who.Name, who.Rate))
+	}
+	return nil
+}
+
+func (s *sender) speaksFor(address string) bool {
+	for _, glob := range s.Devices {
+		if ok, _ := path.Match(glob, address); ok {
+			return true
+		}
+	}
+	return len(s.Devices) == 0
+}
+
+func (s *sender) afford(now time.Time, n int) bool {
+	if s.Rate <= 0 {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for range n {
+		if !s.budget.take(now, s.Rate, s.Burst) {
+			return false
+		}
+	}
+	return true
+}
+
+// packets are what is recorded of messages. A LoRaWAN payload that is a secure frame
+// is one: what its tag proves, nobody needs to vouch for.
+func (h *HTTP) packets(who *sender, key string, all []message.Message, body []byte, transport string) []Packet {
+	out := make([]Packet, len(all))
+	for i := range all {
+		m := &all[i]
+		if isFrame(m.Payload) {
+			out[i] = Packet{Form: FormDatagram, Data: m.Payload, Transport: transport}
+			continue
+		}
+		told := &Told{
+			Device: AddressID(m.Address), Measured: m.Measured, HasMeasured: m.HasMeasured, Measurements: m.Measurements,
+		}
+		name := key
+		if m.ID != "" {
+			name = m.ID
+		}
+		if name != "" {
+			told.Once, told.Again = once(who.Name, name, i), true
+		}
+		out[i] = Packet{Form: FormTold, Data: body, Transport: transport, Told: told}
+	}
+	return out
+}
+
+func isFrame(payload []byte) bool {
+	f, err := frame.ParseDatagram(payload, new([frame.MaxWire]byte))
+	return err == nil && f.Secure()
+}
+
+// once is the name of the message i of those that a sender calls so.
+func once(who, name string, i int) [8]byte {
+	sum := sha256.Sum256(fmt.Appendf(nil, "cairn/once/1%d:%s%d:%s%d", len(who), who, len(name), name, i))
+	return [8]byte(sum[:8])
+}
+
+// fate is what Done was told of the packet i.
+type fate struct {
+	i        int
+	verdict  reading.Verdict
+	slot     uint64
+	seq      uint64
+	received int64
+	err      error
+}
+
+// record puts packets into the intake and waits for all of them.
+func (h *HTTP) record(r *http.Request, sink Sink, packets []Packet, all []message.Message) ([]result, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Wait)
+	defer cancel()
+	done := make(chan fate, len(packets))
+	results := make([]result, len(packets))
+	for i := range packets {
+		results[i].Device = AddressID(all[i].Address).String()
+		packets[i].Done = func(v reading.Verdict, slot, seq uint64, received int64, _ bool, err error) {
+			done <- fate{i, v, slot, seq, received, err}
+		}
+		if err := sink.Put(ctx, packets[i]); err != nil {
+			return nil, later(http.StatusServiceUnavailable, "the gateway is behind: send it again")
+		}
+	}
+	var failed error
+	for range packets {
+		select {
+		case o := <-done:
+			if o.err != nil {
+				failed = o.err
+			}
+			results[o.i].fill(&o)
+		case <-ctx.Done():
+			return nil, later(http.StatusServiceUnavailable, "it is not known yet whether all of it was recorded: send it again, with the same Idempotency-Key")
+		}
+	}
+	if failed != nil {
+		return nil, later(http.StatusServiceUnavailable, "not all of it was recorded: send it again, with the same Idempotency-Key")
+	}
+	return results, nil
+}
+
+func (x *result) fill(o *fate) {
+	x.Verdict, x.Stream, x.Sequence = o.verdict.String(), o.slot, o.seq
+	if o.received > 0 {
+		x.Received = time.UnixMilli(o.received).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+	}
+}

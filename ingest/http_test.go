@@ -1,0 +1,197 @@
+package ingest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"cairn/ingest/frame"
+	"cairn/ingest/reading"
+)
+
+const fridge = "fridge"
+
+// httpIntake runs an intake with an HTTP source until the test ends.
+func httpIntake(t *testing.T, b *book, senders ...Sender) (*HTTP, *Intake) {
+	t.Helper()
+	registry := testRegistry(t,
+		Device{Number: 1, ID: AddressID(fridge), Kind: KindVouched},
+		Device{Number: 2, ID: testID(t, idA), Epoch: 1, Kind: KindSecure, Key: &keyA},
+		Device{Number: 3, ID: AddressID("0x00158D0003030AF1"), Kind: KindVouched},
+	)
+	h, err := NewHTTP(HTTPConfig{Senders: senders, Knows: registry.Knows, Wait: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := New(Config{Registry: registry, Committer: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- in.Run(ctx, h) }()
+	for h.sink.Load() == nil {
+		runtime.Gosched()
+	}
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		b.busy.Wait()
+	})
+	return h, in
+}
+
+func all(token string) Sender { return Sender{Name: "hub", Token: sha256.Sum256([]byte(token))} }
+
+// post posts a body as application/senml+json, and gives the answer.
+func post(h http.Handler, path, token, body string, header ...string) (status int, answer string, headers http.Header) {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/senml+json")
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code, w.Body.String(), w.Header()
+}
+
+func TestHTTP(t *testing.T) {
+	b := newBook()
+	h, _ := httpIntake(t, b, all("secret"))
+	const body = `[{"bn":"fridge/","bt":1790000000,"n":"T","u":"Cel","v":4.25},{"bn":"0x00158d0003030af1/","n":"T","v":5}]`
+	status, answer, _ := post(h, "/ingest/senml", "secret", body, "Idempotency-Key", "k1")
+	if status != http.StatusOK {
+		t.Fatalf("%d %s", status, answer)
+	}
+	var got struct{ Readings []result }
+	if err := json.Unmarshal([]byte(answer), &got); err != nil || len(got.Readings) != 2 {
+		t.Fatalf("%v: %s", err, answer)
+	}
+	if x := got.Readings[0]; x.Verdict != "vouched" || x.Device != AddressID(fridge).String() || x.Received == "" {
+		t.Errorf("first reading: %+v", x)
+	}
+	if x := got.Readings[1]; x.Device != "00158d0003030af1" {
+		t.Errorf("second reading: %+v", x)
+	}
+	a := b.taken[0]
+	if a.Verdict != reading.Vouched || a.Transport != reading.TransportHTTP || !a.HasMeasured || a.Measured != 1_790_000_000_000 ||
+		len(a.Measurements) != 1 || a.Measurements[0].Value.String() != "4.25" || string(a.Wire) != body {
+		t.Errorf("arrival: %+v", a)
+	}
+	if a.Once != once("hub", "k1", 0) || !a.Again || b.taken[1].Once == a.Once {
+		t.Errorf("names %x %x, again %t", a.Once, b.taken[1].Once, a.Again)
+	}
+	post(h, "/ingest/senml", "secret", body)
+	if a := b.taken[2]; a.Once != [8]byte{} || a.Again {
+		t.Errorf("a message without a name has %x", a.Once)
+	}
+}
+
+func TestHTTPLoRaWAN(t *testing.T) {
+	b := newBook()
+	h, _ := httpIntake(t, b, all("secret"))
+	wire := seal(t, keyA, frame.TypeBasic|frame.SecureBit, idA, 4, 1<<24, "\x7f\x10{\"T|C16\":336")
+	up := func(eui string, payload []byte, object string) string {
+		return fmt.Sprintf(`{"deduplicationId":"d1","deviceInfo":{"devEui":%q},"data":%q,"object":%s}`,
+			eui, base64.StdEncoding.EncodeToString(payload), object)
+	}
+	// A frame of a node is worth what its tag proves, whatever radio it travelled by.
+	status, answer, _ := post(h, "/ingest/chirpstack?event=up", "secret", up("0101010101010101", wire[1:], "null"))
+	if status != http.StatusOK || !strings.Contains(answer, `"verdict":"authenticated"`) {
+		t.Errorf("a frame in a payload: %d %s", status, answer)
+	}
+	if a := b.taken[0]; a.Verdict != reading.Authenticated || a.Transport != reading.TransportLoRaWAN || a.Device != 2 {
+		t.Errorf("arrival: %+v", a)
+	}
+	status, answer, _ = post(h, "/ingest/chirpstack?event=up", "secret", up("00158D0003030AF1", []byte{1, 2}, `{"temperature":-4.5}`))
+	if status != http.StatusOK || !strings.Contains(answer, `"verdict":"vouched"`) || b.taken[1].Once != once("hub", "d1", 0) {
+		t.Errorf("a decoded payload: %d %s %x", status, answer, b.taken[1].Once)
+	}
+	if status, answer, _ := post(h, "/ingest/chirpstack?event=join", "secret", `{}`); status != http.StatusOK || len(b.taken) != 2 {
+		t.Errorf("another event: %d %s, %d taken", status, answer, len(b.taken))
+	}
+}
+
+func TestHTTPRefused(t *testing.T) {
+	b := newBook()
+	kitchen := all("kitchen")
+	kitchen.Name, kitchen.Devices = "kitchen", []string{"oven*"}
+	slow := all("slow")
+	slow.Rate, slow.Burst = 0.001, 1
+	h, in := httpIntake(t, b, all("secret"), kitchen, slow)
+	const one = `[{"n":"fridge/T","v":1}]`
+	post(h, "/ingest/senml", "slow", one)
+	for _, c := range []struct {
+		name, path, token, body string
+		header                  []string
+		status                  int
+		says                    string
+	}{
+		{"no token", "/ingest/senml", "", one, nil, 401, "token"},
+		{"another token", "/ingest/senml", "secre", one, nil, 401, "token"},
+		{"another's device", "/ingest/senml", "kitchen", one, nil, 403, "kitchen"},
+		{"unknown device", "/ingest/senml", "secret", `[{"n":"fridge/T","v":1},{"n":"other/T","v":1}]`, nil, 422, `--address \"other\"`},
+		{"a device with a key", "/ingest/senml", "secret", `[{"bn":"` + idA + `/","n":"T","v":1}]`, nil, 422, "no device"},
+		{"no SenML", "/ingest/senml", "secret", `{}`, nil, 400, "array"},
+		{"another type", "/ingest/senml", "secret", one, []string{"Content-Type", "text/csv"}, 415, "text/csv"},
+		{"too long", "/ingest/senml", "secret", "[" + strings.Repeat(" ", 70000), nil, 413, "bytes"},
+		{"another path", "/ingest/sparkplug", "secret", one, nil, 404, "sparkplug"},
+		{"too fast", "/ingest/senml", "slow", one, nil, 429, "a second"},
+	} {
+		status, answer, headers := post(h, c.path, c.token, c.body, c.header...)
+		if status != c.status || !strings.Contains(answer, c.says) {
+			t.Errorf("%s: got %d %s, want %d with %q", c.name, status, answer, c.status, c.says)
+		}
+		if again := headers.Get("Retry-After") != ""; again != (status == 429) {
+			t.Errorf("%s: to be sent again %t", c.name, again)
+		}
+		for _, token := range []string{"secret", "slow", "kitchen\""} {
+			if strings.Contains(answer, `"`+token) {
+				t.Errorf("%s: the answer shows a token: %s", c.name, answer)
+			}
+		}
+	}
+	if len(b.taken) != 1 {
+		t.Errorf("%d arrivals, want that one before", len(b.taken))
+	}
+	if n := in.Tally().Snapshot().Received; n != 1 {
+		t.Errorf("%d received, want 1", n)
+	}
+}
+
+func TestHTTPFails(t *testing.T) {
+	b := newBook()
+	b.fail = errors.New("disk")
+	h, _ := httpIntake(t, b, all("secret"))
+	const one = `[{"n":"fridge/T","v":1}]`
+	status, answer, headers := post(h, "/ingest/senml", "secret", one)
+	if status != 503 || headers.Get("Retry-After") == "" || strings.Contains(answer, "disk") {
+		t.Errorf("a failed commit: %d %s", status, answer)
+	}
+	idle, err := NewHTTP(HTTPConfig{Senders: []Sender{all("secret")}, Knows: func(frame.ID) bool { return true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, answer, _ := post(idle, "/ingest/senml", "secret", one); status != 503 {
+		t.Errorf("before it runs: %d %s", status, answer)
+	}
+	bad := all("x")
+	bad.Devices = []string{"["}
+	if _, err := NewHTTP(HTTPConfig{Senders: []Sender{bad}}); err == nil {
+		t.Error("a glob that is none was taken")
+	}
+}
