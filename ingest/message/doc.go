@@ -1,6 +1,5 @@
-// Package message reads what programs and devices of others send: packs of SenML,
-// webhooks of LoRaWAN network servers, JSON under MQTT topics. It is pure: bytes in,
-// messages out.
+// Package message reads what programs and devices of others send: packs of SenML and
+// webhooks of LoRaWAN network servers. It is pure: bytes in, messages out.
 //
 // A [Message] is what one device said at one time. Which device of the registry its
 // address means, and whether the sender may speak for it, is not decided here.
