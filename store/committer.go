@@ -430,22 +430,29 @@ func (c *committer) hashStream(st *stream, h *reading.Hasher, hour share.Hour, r
 	}
 	st.cols.reset(st.slot)
 	out.kept.reset(st.tree.Size())
+	keep := !c.s.bench.noSealing && !c.s.bench.noGroups && c.s.kept.takes()
 	for _, p := range st.pending {
 		p.r.class = st.classes.classOf(p.r.class, p.r.Measurements, st.known)
 		var root merkle.Hash
 		leaves := h.Leaves(&p.r.Reading, st.keys.of(&p.r))
-		out.kept.siblings, root = keepSiblings(out.kept.siblings, leaves, h.Items().Len())
+		if keep {
+			out.kept.siblings, root = keepSiblings(out.kept.siblings, leaves, h.Items().Len())
+		} else {
+			root = merkle.PerfectRoot(leaves)
+		}
 		p.leaf = reading.EntryLeaf(st.tag, p.r.Sequence, root)
-		out.kept.readings = append(out.kept.readings, keptReading{
-			leaf: p.leaf, end: len(out.kept.siblings), counter: frame.Counter(p.r.Origin.Counter), counted: p.r.Origin.HasCounter,
-		})
+		if keep {
+			out.kept.readings = append(out.kept.readings, keptReading{
+				leaf: p.leaf, end: len(out.kept.siblings), counter: frame.Counter(p.r.Origin.Counter), counted: p.r.Origin.HasCounter,
+			})
+		}
 		out.roots = append(out.roots, root)
 		st.tree.AppendCollect(p.leaf, st.classes.nodeLevel(), putStream)
 		st.run.AppendCollect(p.leaf, nodeLevel, putRun)
 		st.stats.add(&p.r.Reading)
 		st.cols.add(&p.r)
 	}
-	if !c.s.bench.noGroups {
+	if keep {
 		c.s.kept.add(st.slot, &out.kept)
 	}
 	out.plain = st.cols.envelope(out.plain[:0])
@@ -468,6 +475,14 @@ func (s *Store) sealMessage(k *share.HourKey, dst []byte, random *[32]byte, aad,
 		return append(dst, plain...)
 	}
 	return k.SealMessage(dst, purposeCommit, random, aad, plain)
+}
+
+// openMessage gives back what sealMessage was given.
+func (s *Store) openMessage(k *share.HourKey, random *[32]byte, aad, sealed []byte) ([]byte, error) {
+	if s.bench.noSealing {
+		return sealed, nil
+	}
+	return k.OpenMessage(nil, purposeCommit, random, aad, sealed)
 }
 
 // beginRun starts the run of a batch if it has not begun.

@@ -16,6 +16,7 @@ type kept struct {
 	mu      sync.Mutex // covers all below
 	streams map[uint64]*keptStream
 	held    int
+	missed  int // readings hashed again; by the sealing
 }
 
 // maxKept bounds what is kept, in bytes: the readings of 80 a second.
@@ -42,6 +43,13 @@ func (k *keptStream) size() int { return len(k.siblings) + keptSize*len(k.readin
 
 func (k *keptStream) reset(first uint64) {
 	k.first, k.readings, k.siblings = first, k.readings[:0], k.siblings[:0]
+}
+
+// takes says whether there is room for more.
+func (k *kept) takes() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.held < maxKept
 }
 
 // add takes a stream's next readings over.

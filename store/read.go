@@ -332,10 +332,10 @@ func (s *Store) openColumns(rec *record, i int, in *streamInfo, k *hourKeys) (b 
 		return b, fmt.Errorf("%w: stream %d in commit %d has %d classes, want %d", ErrDamaged, st.slot, rec.number, len(st.data), len(in.classes.list))
 	}
 	b.data = make([][]byte, len(st.data))
-	b.envelope, err = k.envelope.OpenMessage(nil, purposeCommit, &rec.random, s.commitAAD(rec.number, in.envelope), st.envelope)
+	b.envelope, err = s.openMessage(&k.envelope, &rec.random, s.commitAAD(rec.number, in.envelope), st.envelope)
 	for j, x := range in.classes.list {
 		if err == nil {
-			b.data[j], err = k.data[j].OpenMessage(nil, purposeCommit, &rec.random, s.commitAAD(rec.number, x.compartment), st.data[j])
+			b.data[j], err = s.openMessage(&k.data[j], &rec.random, s.commitAAD(rec.number, x.compartment), st.data[j])
 		}
 	}
 	if err != nil {
@@ -347,7 +347,7 @@ func (s *Store) openColumns(rec *record, i int, in *streamInfo, k *hourKeys) (b 
 // openRecord opens a whole commit record: its readings, stream after stream, and
 // what its site chunk has behind the evidence.
 func (s *Store) openRecord(rec *record, site share.HourKey, keys func(slot uint64) (streamInfo, *hourKeys, error)) (out [][]stored, rest []byte, err error) {
-	plain, err := site.OpenMessage(nil, purposeCommit, &rec.random, s.commitAAD(rec.number, share.Site), rec.site)
+	plain, err := s.openMessage(&site, &rec.random, s.commitAAD(rec.number, share.Site), rec.site)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: site chunk of commit %d: %w", ErrDamaged, rec.number, err)
 	}

@@ -136,7 +136,7 @@ func (s *Store) sealLoop() {
 		}
 	}()
 	for {
-		for !s.bench.noSealing && !s.bench.noGroups {
+		for !s.bench.noGroups {
 			did, err := s.sealNext(ctx)
 			if err != nil && ctx.Err() == nil && s.Dead() == nil && !errors.Is(err, ErrClosed) {
 				s.opt.Logger.Error("sealing a quarter hour failed: it is tried again when the next window closes", "error", err)

@@ -121,7 +121,7 @@ type Store struct {
 	noFlush bool         // for tests of bad disks: a flush begins a new log, and where that fails Pebble panics
 
 	bench struct { // what benchmarks leave out; nothing can be read back then
-		noSealing bool // commits stand in the clear, and quarter hours stay as they are
+		noSealing bool // commits and quarter hours stand in the clear, without hidden parts and group objects
 		noGroups  bool // quarter hours stay as they are
 		keepRuns  bool // rows n stay
 	}
