@@ -406,7 +406,6 @@ type sealed struct {
 	roots    []merkle.Hash
 	nodes    []nodePut
 	plain    []byte
-	kept     keptStream
 }
 
 type nodePut struct {
@@ -429,21 +428,24 @@ func (c *committer) hashStream(st *stream, h *reading.Hasher, hour share.Hour, r
 		out.nodes = append(out.nodes, nodePut{c.s.keys.runNode(st.slot, batch, level, index), n})
 	}
 	st.cols.reset(st.slot)
-	out.kept.reset(st.tree.Size())
+	var kept keptPart
 	keep := !c.s.bench.noSealing && !c.s.bench.noGroups && c.s.kept.takes()
+	if keep {
+		kept = newKeptPart(st.tree.Size(), len(st.pending), st.pending[0].r.Items())
+	}
 	for _, p := range st.pending {
 		p.r.class = st.classes.classOf(p.r.class, p.r.Measurements, st.known)
 		var root merkle.Hash
 		leaves := h.Leaves(&p.r.Reading, st.keys.of(&p.r))
 		if keep {
-			out.kept.siblings, root = keepSiblings(out.kept.siblings, leaves, h.Items().Len())
+			kept.siblings, root = keepSiblings(kept.siblings, leaves, h.Items().Len())
 		} else {
 			root = merkle.PerfectRoot(leaves)
 		}
 		p.leaf = reading.EntryLeaf(st.tag, p.r.Sequence, root)
 		if keep {
-			out.kept.readings = append(out.kept.readings, keptReading{
-				leaf: p.leaf, end: len(out.kept.siblings), counter: frame.Counter(p.r.Origin.Counter), counted: p.r.Origin.HasCounter,
+			kept.readings = append(kept.readings, keptReading{
+				leaf: p.leaf, end: len(kept.siblings), counter: frame.Counter(p.r.Origin.Counter), counted: p.r.Origin.HasCounter,
 			})
 		}
 		out.roots = append(out.roots, root)
@@ -453,7 +455,7 @@ func (c *committer) hashStream(st *stream, h *reading.Hasher, hour share.Hour, r
 		st.cols.add(&p.r)
 	}
 	if keep {
-		c.s.kept.add(st.slot, &out.kept)
+		c.s.kept.add(st.slot, kept)
 	}
 	out.plain = st.cols.envelope(out.plain[:0])
 	out.envelope = c.s.sealMessage(&st.keys.envelope, out.envelope[:0], &rec.random, c.s.commitAAD(rec.number, st.envelope), out.plain)

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"math/bits"
 	"slices"
 	"sync"
 
 	"cairn/ingest/frame"
+	"cairn/ingest/reading"
 	"cairn/merkle"
 )
 
@@ -22,8 +24,14 @@ type kept struct {
 // maxKept bounds what is kept, in bytes: the readings of 80 a second.
 const maxKept = 32 << 20
 
-// keptStream is of the readings of a stream from first on, without holes.
+// keptStream is of a stream's readings, commit after commit, without holes.
 type keptStream struct {
+	parts []keptPart
+	next  uint64 // reading
+}
+
+// keptPart is of the readings of one commit, which are sealed together.
+type keptPart struct {
 	first    uint64
 	readings []keptReading
 	siblings []byte // as appendSiblings has them, one behind the other
@@ -36,13 +44,34 @@ type keptReading struct {
 	counted bool
 }
 
-// keptSize is what a reading costs but for its siblings.
-const keptSize = 56
+// keptSize is what a reading costs but for its siblings, keptPartSize a part.
+const (
+	keptSize     = 56
+	keptPartSize = 56
+)
 
-func (k *keptStream) size() int { return len(k.siblings) + keptSize*len(k.readings) }
+func (k *keptPart) size() int { return len(k.siblings) + keptSize*len(k.readings) + keptPartSize }
 
-func (k *keptStream) reset(first uint64) {
-	k.first, k.readings, k.siblings = first, k.readings[:0], k.siblings[:0]
+func (k *keptPart) next() uint64 { return k.first + uint64(len(k.readings)) }
+
+// newKeptPart has room for n readings, as many of them as not with these items.
+func newKeptPart(first uint64, n, items int) keptPart {
+	width := reading.Width(items)
+	each := 1 + merkle.HashSize*(1+items-reading.IndexFrame+bits.OnesCount(uint(width-items)))
+	return keptPart{first: first, readings: make([]keptReading, 0, n), siblings: make([]byte, 0, n*each)}
+}
+
+// cut gives the part's readings [from, to).
+func (k *keptPart) cut(from, to uint64) keptPart {
+	at := 0
+	if from > k.first {
+		at = k.readings[from-k.first-1].end
+	}
+	out := keptPart{first: from, readings: k.readings[from-k.first : to-k.first]}
+	if from < to {
+		out.siblings = k.siblings[at:out.readings[len(out.readings)-1].end]
+	}
+	return out
 }
 
 // takes says whether there is room for more.
@@ -52,11 +81,11 @@ func (k *kept) takes() bool {
 	return k.held < maxKept
 }
 
-// add takes a stream's next readings over.
-func (k *kept) add(slot uint64, add *keptStream) {
+// add takes a stream's next readings over, with the memory that they are in.
+func (k *kept) add(slot uint64, p keptPart) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(add.readings) == 0 || k.held+add.size() > maxKept {
+	if len(p.readings) == 0 || k.held+p.size() > maxKept {
 		return
 	}
 	if k.streams == nil {
@@ -64,77 +93,69 @@ func (k *kept) add(slot uint64, add *keptStream) {
 	}
 	x := k.streams[slot]
 	if x == nil {
-		x = new(keptStream)
+		x = &keptStream{next: p.first}
 		k.streams[slot] = x
 	}
-	if len(x.readings) == 0 {
-		x.first = add.first
-	} else if x.first+uint64(len(x.readings)) != add.first {
+	if x.next != p.first {
 		return // some did not fit: not before what is there is sealed
 	}
-	at := len(x.siblings)
-	x.siblings = append(x.siblings, add.siblings...)
-	for _, r := range add.readings {
-		r.end += at
-		x.readings = append(x.readings, r)
-	}
-	k.held += add.size()
+	x.parts, x.next = append(x.parts, p), p.next()
+	k.held += p.size()
 }
 
 // get gives what is kept of the readings [first, first+n) if that is all of them.
-// It stays as it is until these are dropped.
-func (k *kept) get(slot, first uint64, n int) (readings []keptReading, siblings []byte, ok bool) {
+func (k *kept) get(slot, first uint64, n int) (out []keptPart, ok bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	x := k.streams[slot]
-	if x == nil || first < x.first || first+uint64(n) > x.first+uint64(len(x.readings)) {
-		return nil, nil, false
+	x, next := k.streams[slot], first+uint64(n)
+	if x == nil || first < x.parts[0].first || next > x.next {
+		return nil, false
 	}
-	at := int(first - x.first)
-	from := 0
-	if at > 0 {
-		from = x.readings[at-1].end
+	for i := range x.parts {
+		if p := &x.parts[i]; p.first < next && p.next() > first {
+			out = append(out, p.cut(max(first, p.first), min(next, p.next())))
+		}
 	}
-	readings = x.readings[at : at+n]
-	if n > 0 {
-		siblings = x.siblings[from:readings[n-1].end]
-	}
-	return readings, siblings, true
+	return out, true
 }
 
-// drop forgets a stream's readings below next, which are sealed.
+// drop forgets a stream's parts below next, which are sealed.
 func (k *kept) drop(slot, next uint64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	x := k.streams[slot]
-	if x == nil || next <= x.first {
+	if x == nil {
 		return
 	}
-	k.held -= x.size()
-	if n := next - x.first; n < uint64(len(x.readings)) {
-		from := x.readings[n-1].end
-		x.siblings = slices.Clone(x.siblings[from:])
-		x.readings = slices.Clone(x.readings[n:])
-		for i := range x.readings {
-			x.readings[i].end -= from
-		}
-		x.first = next
-		k.held += x.size()
-	} else {
+	n := 0
+	for n < len(x.parts) && x.parts[n].next() <= next {
+		k.held -= x.parts[n].size()
+		n++
+	}
+	if x.parts = slices.Delete(x.parts, 0, n); len(x.parts) == 0 {
 		delete(k.streams, slot)
 	}
 }
 
 // keptHashes appends what intake kept of a part's readings, and takes the trail on
 // behind them.
-func (t *trail) keptHashes(dst []byte, readings []keptReading, siblings []byte) []byte {
-	for i := range readings {
-		t.tree.Append(readings[i].leaf)
-		if readings[i].counted {
-			t.carry.prev, t.carry.hasPrev = readings[i].counter, true
-		}
+func (t *trail) keptHashes(dst []byte, parts []keptPart) []byte {
+	n := 0
+	for i := range parts {
+		n += len(parts[i].siblings)
 	}
-	return append(dst, siblings...)
+	dst = slices.Grow(dst, n)
+	for i := range parts {
+		for j := range parts[i].readings {
+			r := &parts[i].readings[j]
+			t.tree.Append(r.leaf)
+			if r.counted {
+				t.carry.prev, t.carry.hasPrev = r.counter, true
+			}
+		}
+		dst = append(dst, parts[i].siblings...)
+	}
+	return dst
 }
 
 // keepSiblings makes the record root of a reading's leaves, of which it leaves

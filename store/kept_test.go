@@ -5,6 +5,7 @@ import (
 	"context"
 	"testing"
 
+	"cairn/ingest/reading"
 	"cairn/merkle"
 	"cairn/store/share"
 )
@@ -40,7 +41,9 @@ func TestKeptSealsAlike(t *testing.T) {
 		}
 		if hour == 2 { // as after a start: those of one stream are there in part
 			k := x.s.kept.streams[0]
-			x.s.kept.held -= k.size()
+			for i := range k.parts {
+				x.s.kept.held -= k.parts[i].size()
+			}
 			delete(x.s.kept.streams, 0)
 		}
 		x.s.kept.mu.Unlock()
@@ -85,10 +88,10 @@ func TestKeptSealsAlike(t *testing.T) {
 // What is kept stays within its bound, has no holes, and is got or not as a whole.
 func TestKeptBound(t *testing.T) {
 	var k kept
-	part := func(first uint64, n, size int) *keptStream {
-		x := &keptStream{first: first}
+	part := func(first uint64, n, size int) keptPart {
+		x := keptPart{first: first}
 		for range n {
-			x.siblings = append(x.siblings, make([]byte, size)...)
+			x.siblings = append(x.siblings, bytes.Repeat([]byte{byte(x.next())}, size)...)
 			x.readings = append(x.readings, keptReading{end: len(x.siblings)})
 		}
 		return x
@@ -97,26 +100,55 @@ func TestKeptBound(t *testing.T) {
 	k.add(2, part(0, 1, maxKept)) // does not fit
 	k.add(1, part(14, 2, 100))
 	k.add(1, part(17, 2, 100)) // leaves a hole
+	got := func(first uint64, n int) (all []byte) {
+		parts, _ := k.get(1, first, n)
+		for _, p := range parts {
+			all = append(all, p.siblings...)
+		}
+		return all
+	}
 	for _, c := range []struct {
 		slot, first uint64
 		n           int
 		ok          bool
-	}{{1, 10, 6, true}, {1, 13, 2, true}, {1, 16, 0, true}, {1, 9, 2, false}, {1, 12, 5, false}, {2, 0, 1, false}} {
-		readings, siblings, ok := k.get(c.slot, c.first, c.n)
-		if ok != c.ok || ok && (len(readings) != c.n || len(siblings) != 100*c.n) {
-			t.Errorf("%+v: got %d readings of %d bytes, %v", c, len(readings), len(siblings), ok)
+	}{{1, 10, 6, true}, {1, 11, 2, true}, {1, 13, 2, true}, {1, 16, 0, true}, {1, 9, 2, false}, {1, 12, 5, false}, {2, 0, 1, false}} {
+		if _, ok := k.get(c.slot, c.first, c.n); ok != c.ok {
+			t.Errorf("%+v: got %v", c, ok)
+		}
+		if c.ok {
+			if want := part(c.first, c.n, 100).siblings; !bytes.Equal(got(c.first, c.n), want) {
+				t.Errorf("%+v: other siblings", c)
+			}
 		}
 	}
-	k.drop(1, 13)
-	if want := k.streams[1].size(); k.held != want {
+	k.drop(1, 13) // in the middle of a commit, which stays
+	if want := k.streams[1].parts[0].size() + k.streams[1].parts[1].size(); k.held != want {
 		t.Errorf("%d bytes are held, want %d", k.held, want)
 	}
-	if _, siblings, ok := k.get(1, 13, 3); !ok || len(siblings) != 300 {
-		t.Errorf("after some were dropped: %d bytes, %v", len(siblings), ok)
+	k.drop(1, 14)
+	if want := k.streams[1].parts[0].size(); len(k.streams[1].parts) != 1 || k.held != want {
+		t.Errorf("%d bytes are held, want %d", k.held, want)
+	}
+	if len(got(14, 2)) != 200 {
+		t.Error("what was not dropped is not there")
 	}
 	k.drop(1, 16)
 	k.add(1, part(30, 1, 100)) // begins anew
-	if _, _, ok := k.get(1, 30, 1); !ok || k.held != 100+keptSize {
+	if _, ok := k.get(1, 30, 1); !ok || k.held != k.streams[1].parts[0].size() {
 		t.Errorf("after all were dropped: %v, %d bytes are held", ok, k.held)
+	}
+}
+
+// A part has just the room that it takes.
+func TestKeptPart(t *testing.T) {
+	for items := reading.IndexData; items <= reading.MaxLeaves; items++ {
+		p := newKeptPart(0, 3, items)
+		room := cap(p.siblings)
+		for range 3 {
+			p.siblings, _ = keepSiblings(p.siblings, make([]merkle.Hash, reading.Width(items)), items)
+		}
+		if len(p.siblings) != room {
+			t.Errorf("%d items: room for %d bytes, %d taken", items, room, len(p.siblings))
+		}
 	}
 }

@@ -70,9 +70,12 @@ func (l *sealer) put(k share.HourKey, compartment, part uint32, content, hidden 
 	if l.r.s.bench.noSealing {
 		return l.r.s.db.Set(l.r.s.keys.segment(key), packed, pebble.NoSync)
 	}
-	object, err := k.SealObject(nil, l.r.s.segmentAAD(key), &random, packed, hidden, l.r.s.opt.Pad)
+	object, err := k.SealObject(l.object[:0], l.r.s.segmentAAD(key), &random, packed, hidden, l.r.s.opt.Pad)
 	if err != nil {
 		return fmt.Errorf("segment of compartment %d: %w", compartment, err)
+	}
+	if l.live == nil {
+		l.object = object
 	}
 	hash := sha256.Sum256(object)
 	val := append([]byte{formatObject}, hash[:]...)
@@ -191,9 +194,9 @@ func (l *sealer) hidden(in *streamInfo, st *sealing, b blocks) ([]byte, error) {
 	if l.r.s.bench.noSealing {
 		return nil, nil
 	}
-	if readings, siblings, ok := l.r.s.kept.get(in.slot, st.first, st.n); ok {
+	if parts, ok := l.r.s.kept.get(in.slot, st.first, st.n); ok {
 		dst := appendHiddenHead(nil, in, st.n, st.runs, l.group.first, st.trail)
-		return st.trail.keptHashes(dst, readings, siblings), nil
+		return st.trail.keptHashes(dst, parts), nil
 	}
 	l.r.s.kept.missed += st.n
 	var readings []stored

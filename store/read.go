@@ -422,7 +422,7 @@ func (r *reader) cursor(compartment uint32) *share.Cursor {
 }
 
 // maxCursors bounds those kept: each holds a path of keys, under a kilobyte.
-const maxCursors = 256
+const maxCursors = 4096
 
 func (r *reader) siteKey(hour share.Hour) (share.HourKey, error) {
 	k, err := r.cursor(share.Site).Hour(hour)

@@ -228,6 +228,7 @@ type sealer struct {
 	index   []indexed
 	live    *liveGroup // instead of rows; nil: the group is sealed for good
 	hasher  reading.Hasher
+	object  []byte // memory for one; a live group keeps its own
 }
 
 // sealing is what waits of one stream.
@@ -246,6 +247,7 @@ func newSealer(r *reader, g batchGroup) *sealer {
 	l := &sealer{r: r, group: g, streams: map[uint64]*sealing{}, parts: map[uint32]uint32{}}
 	l.row = hourRow{Hour: uint32(g.hour), Next: g.next, Nonce: drawNonce(), Pad: uint32(r.s.opt.Pad)}
 	r.sealing = groupRow{g.first, l.row} // what is put can be opened
+	r.curs = r.s.cursors
 	return l
 }
 

@@ -133,9 +133,10 @@ type Store struct {
 	wg        sync.WaitGroup
 	sealReady chan struct{}
 	shredding sync.Mutex // one at a time; taken before sealing
-	sealing   sync.Mutex // one quarter hour at a time; covers trails
+	sealing   sync.Mutex // one quarter hour at a time; covers trails and cursors
 	trails    map[uint64]*trail
-	kept      kept // what intake has hashed and is not sealed yet
+	cursors   map[uint32]*share.Cursor // of sealers: the next quarter hour's keys are near
+	kept      kept                     // what intake has hashed and is not sealed yet
 	live      liveGroups
 	made      madeGroups
 
@@ -312,7 +313,7 @@ func prepare(o Options) (*Store, error) {
 		return nil, err
 	}
 	return &Store{
-		opt: o, first: pub, local: local, window: o.Window.Milliseconds(),
+		opt: o, first: pub, local: local, window: o.Window.Milliseconds(), cursors: map[uint32]*share.Cursor{},
 		keys:      keyspace{ledger.ID(pub, o.Keyring.Nonce())},
 		in:        make(chan []Arrival, queueSlices),
 		ctl:       make(chan func()),

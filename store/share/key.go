@@ -3,7 +3,6 @@ package share
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -25,6 +24,8 @@ const (
 	saltKeyLabel = "cairn/salt-key/1"
 	saltLabel    = "cairn/salt/1"
 	sealInfo     = "cairn/seal/1 "
+
+	notDrawn = "share: the random bytes of a seal were not drawn"
 )
 
 // HourKey is what one compartment's leaf gives: the key that messages of the hour
@@ -81,7 +82,7 @@ func (k *HourKey) saltKey(label string, slot uint64, incarnation [16]byte) [32]b
 // keeps it beside the sealed bytes; all zero means it was forgotten, and panics.
 func (k HourKey) SealMessage(dst []byte, purpose string, random *[32]byte, aad, plain []byte) []byte {
 	if *random == [32]byte{} {
-		panic("share: the random bytes of a seal were not drawn")
+		panic(notDrawn)
 	}
 	var nonce [12]byte
 	return k.aead(purpose, random).Seal(dst, nonce[:], plain, aad)
@@ -98,12 +99,18 @@ func (k HourKey) OpenMessage(dst []byte, purpose string, random *[32]byte, aad, 
 }
 
 func (k *HourKey) aead(purpose string, random *[32]byte) cipher.AEAD {
-	key, err := hkdf.Key(sha256.New, k.Seal[:], random[:], sealInfo+purpose, 32)
-	if err != nil {
-		panic("share: " + err.Error()) // 32 bytes are far below the limit of RFC 5869
-	}
-	block, err := aes.NewCipher(key)
-	clear(key)
+	prk := k.extract(random)
+	return purposeAEAD(&prk, purpose)
+}
+
+// extract and purposeAEAD are the two steps of HKDF-SHA256 (RFC 5869) with random as
+// the salt; 32 bytes are one block of its output.
+func (k *HourKey) extract(random *[32]byte) [32]byte { return mac(random, k.Seal[:]) }
+
+func purposeAEAD(prk *[32]byte, purpose string) cipher.AEAD {
+	key := mac(prk, sealInfo+purpose+"\x01")
+	block, err := aes.NewCipher(key[:])
+	clear(key[:])
 	if err != nil {
 		panic("share: " + err.Error())
 	}

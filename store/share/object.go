@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // MaxObject is the most bytes that an object may have.
@@ -41,13 +42,17 @@ func (k HourKey) SealObject(dst, aad []byte, random *[32]byte, content, hidden [
 	if n+zeros > MaxObject {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrObject, n+zeros, MaxObject)
 	}
-	rest := make([]byte, 0, len(length)+len(hidden)+zeros)
-	rest = append(append(rest, length...), hidden...)
-	rest = rest[:cap(rest)]
-	dst = append(dst, random[:]...)
-	dst = k.SealMessage(dst, purposeSize, random, aad, binary.BigEndian.AppendUint32(nil, uint32(len(content))))
-	dst = k.SealContent(dst, aad, random, content)
-	return k.SealMessage(dst, purposeRest, random, aad, rest), nil
+	if *random == [32]byte{} {
+		panic(notDrawn)
+	}
+	prk := k.extract(random)
+	var nonce [12]byte
+	dst = append(slices.Grow(dst, n+zeros), random[:]...)
+	dst = purposeAEAD(&prk, purposeSize).Seal(dst, nonce[:], binary.BigEndian.AppendUint32(nil, uint32(len(content))), aad)
+	dst = purposeAEAD(&prk, purposeContent).Seal(dst, nonce[:], content, aad)
+	rest := len(dst)
+	dst = append(append(append(dst, length...), hidden...), make([]byte, zeros)...)
+	return purposeAEAD(&prk, purposeRest).Seal(dst[:rest], nonce[:], dst[rest:], aad), nil // where it stands
 }
 
 // OpenObject gives what SealObject was given. [ErrSeal]: another hour,

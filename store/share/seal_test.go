@@ -2,8 +2,13 @@ package share
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -112,5 +117,29 @@ func BenchmarkSealMessage(b *testing.B) {
 				k.SealMessage(dst, "commit", &random, aad, plain)
 			}
 		})
+	}
+}
+
+// What messages are sealed under is HKDF-SHA256 as the standard library has it.
+func TestSealKeyIsHKDF(t *testing.T) {
+	k := HourKey{Seal: [32]byte{1, 2, 3}}
+	random := [32]byte{4, 5, 6}
+	for _, purpose := range []string{"", "commit", "evidence/18446744073709551615", strings.Repeat("long", 40)} {
+		key, err := hkdf.Key(sha256.New, k.Seal[:], random[:], sealInfo+purpose, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		aead, err := cipher.NewGCM(block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := aead.Seal(nil, make([]byte, 12), []byte("plain"), []byte("aad"))
+		if got := k.SealMessage(nil, purpose, &random, []byte("aad"), []byte("plain")); !bytes.Equal(got, want) {
+			t.Errorf("purpose %q: another key", purpose)
+		}
 	}
 }
