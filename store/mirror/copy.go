@@ -118,7 +118,8 @@ type state struct {
 // unlisted is what a later header has to list of a group.
 type unlisted struct {
 	First      uint64         `json:"first"`
-	Statements uint64         `json:"statements"` // recorded before the group
+	Statements uint64         `json:"statements"`     // recorded before the group
+	Seen       uint64         `json:"seen,omitempty"` // size of the log when the group came
 	Objects    []listedObject `json:"objects"`
 }
 

@@ -26,6 +26,8 @@ type pass struct {
 	report Report
 	told   time.Time
 	alarms []error // that let the pass go on
+
+	unlisted []unlisted // what neither sealed nor live groups list; nil: not known
 }
 
 // Follow brings the copy up to what the source has, and holds everything against

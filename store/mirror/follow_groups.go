@@ -20,7 +20,8 @@ import (
 const (
 	// fetchedAtOnce is how many objects of a group are fetched at the same time.
 	fetchedAtOnce = 4
-	// listedWithin is within how many groups the log has to list what was given.
+	// listedWithin is within how many groups, and batches since a copy has it, the log
+	// has to list what was given.
 	listedWithin = 16
 	// maxUnlisted is how many groups with such objects are remembered.
 	maxUnlisted = 4096
@@ -361,7 +362,7 @@ func (p *pass) takeSealed(ctx context.Context, ref store.GroupRef) error {
 	if err := p.list(o, &st); err != nil {
 		return err
 	}
-	o.note(&st)
+	o.note(&st, c.head.Size)
 	if err := p.fetch(ctx, o); err != nil {
 		return err
 	}
@@ -421,9 +422,9 @@ func (p *pass) list(o *opened, st *state) error {
 	return nil
 }
 
-// note notes the group's own objects, to be listed by later headers.
-func (o *opened) note(st *state) {
-	own := unlisted{First: o.g.First, Statements: o.g.FirstStatement}
+// note notes the group's own objects, to be listed by headers after a log of size.
+func (o *opened) note(st *state, size uint64) {
+	own := unlisted{First: o.g.First, Statements: o.g.FirstStatement, Seen: size}
 	own.Objects = append(own.Objects, listedObject{share.Ledger, 0, o.ref.Object.String()})
 	for _, ref := range o.g.Objects {
 		own.Objects = append(own.Objects, listedObject{ref.Compartment, ref.Part, ref.Hash.String()})
@@ -433,10 +434,15 @@ func (o *opened) note(st *state) {
 }
 
 // checkListed holds that the log has listed what was given, but for the newest
-// groups.
+// groups, and those that the log had no time to list since they were given: after a
+// gateway was off, many are sealed at once, and the next windows' headers list them.
+// What the live groups list counts; without them nothing can be said.
 func (p *pass) checkListed(context.Context) error {
-	all := p.c.st.Unlisted
-	if n := len(p.c.groups); len(all) == 0 || n <= listedWithin || all[0].First >= p.c.groups[n-listedWithin].First {
+	all, n := p.unlisted, len(p.c.groups)
+	switch {
+	case len(all) == 0 || n <= listedWithin || all[0].First >= p.c.groups[n-listedWithin].First:
+		return nil
+	case p.c.head.Size-min(all[0].Seen, p.c.head.Size) <= listedWithin:
 		return nil
 	}
 	return alarmf(UnlistedObject, "the log has not listed %d objects of group %d, up to batch %d", len(all[0].Objects), all[0].First, p.c.st.Next)
@@ -646,7 +652,8 @@ func (p *pass) takeLive(ctx context.Context, refs []store.GroupRef) error {
 	var earlier []merkle.Hash
 	live := []liveGroup{}
 	var all []*opened
-	listed := c.st // what the live ones list is struck off once they are sealed
+	p.unlisted = nil
+	listed := c.st // what the live ones list is struck off for good once they are sealed
 	listed.Unlisted = slices.Clone(listed.Unlisted)
 	for i, ref := range refs {
 		if i == 0 {
@@ -705,6 +712,7 @@ func (p *pass) takeLive(ctx context.Context, refs []store.GroupRef) error {
 	for _, o := range all {
 		c.sweepGroup(o.g.First, o.named())
 	}
+	p.unlisted = listed.Unlisted
 	return nil
 }
 

@@ -127,7 +127,7 @@ func (s *site) close(n int) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if len(s.hours) > 0 && s.hours[len(s.hours)-1] != hour {
+		if len(s.hours) > 0 && s.hours[len(s.hours)-1] != hour && s.sealed() < uint64(len(s.entries)) {
 			s.seal()
 		}
 		s.closeWindow(from, hour)
