@@ -158,6 +158,9 @@ func (s *Store) sealLoop() {
 func (s *Store) sealNext(ctx context.Context) (bool, error) {
 	s.sealing.Lock()
 	defer s.sealing.Unlock()
+	if err := s.Dead(); err != nil {
+		return false, err // what a sealing wrote that failed may be there, and is none
+	}
 	r := s.reader()
 	defer r.close()
 	g, err := r.endedGroup()
