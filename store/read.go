@@ -25,7 +25,8 @@ type reader struct {
 	curs map[uint32]*share.Cursor // by compartment
 	last lastSegment
 
-	group, sealing groupRow // whose row was read last; that which is being sealed
+	group, sealing groupRow             // whose row was read last; that which is being sealed
+	open           map[uint64]*openRuns // by stream, of that which is being sealed
 	made           *streamGroups
 	windows        map[uint64]*windowRow
 	runs           struct { // the row r that was read last

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"sync"
 
@@ -408,6 +410,12 @@ func (r *reader) window(batch uint64) (*windowRow, error) {
 // run gives a stream's run in one batch, of a sealed one without its hashes; ok is
 // false when it is empty.
 func (r *reader) run(slot, batch uint64) (row runRow, ok bool, err error) {
+	if x, err := r.openRuns(slot, batch); x != nil || err != nil {
+		if i, ok := x.at(batch); ok {
+			return x.runs[i], true, nil
+		}
+		return row, false, err
+	}
 	val, closer, err := r.snap.Get(r.s.keys.pair(kindRun, slot, batch))
 	if err == nil {
 		defer closer.Close()
@@ -441,8 +449,71 @@ func (r *reader) seekRun(slot, b uint64) (run *runRow, err error) {
 	return run, err
 }
 
+// openRuns are a stream's runs in the group that is being sealed, and the last one
+// before: read at once, as the group's object asks for those of each batch.
+type openRuns struct {
+	before *runRow
+	runs   []runRow
+}
+
+// at gives the place of a batch's run, or of the one that would come behind it.
+func (x *openRuns) at(batch uint64) (int, bool) {
+	if x == nil {
+		return 0, false
+	}
+	return slices.BinarySearchFunc(x.runs, batch, func(r runRow, b uint64) int { return cmp.Compare(r.batch, b) })
+}
+
+// openRuns gives nil where the reader is not sealing a batch.
+func (r *reader) openRuns(slot, batch uint64) (*openRuns, error) {
+	if batch < r.sealing.first || batch >= r.sealing.row.Next {
+		return nil, nil
+	}
+	if x := r.open[slot]; x != nil {
+		return x, nil
+	}
+	x := new(openRuns)
+	var err error
+	if x.before, err = r.lastRunOnDisk(slot, r.sealing.first); err != nil {
+		return nil, err
+	}
+	k := r.s.keys
+	err = each(r.snap, k.pair(kindRun, slot, r.sealing.first), k.pair(kindRun, slot, r.sealing.row.Next), func(key, val []byte) (bool, error) {
+		run, err := parseRun(binary.BigEndian.Uint64(suffix(key)[8:]), val)
+		x.runs = append(x.runs, run)
+		return true, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r.open == nil {
+		r.open = map[uint64]*openRuns{}
+	}
+	r.open[slot] = x
+	return x, nil
+}
+
 // lastRun gives the last non-empty run before batch b.
 func (r *reader) lastRun(slot, b uint64) (*runRow, error) {
+	x, err := r.openRuns(slot, b)
+	if x == nil || err != nil {
+		if err == nil {
+			return r.lastRunOnDisk(slot, b)
+		}
+		return nil, err
+	}
+	last := x.before
+	if i, _ := x.at(b); i > 0 {
+		last = &x.runs[i-1]
+	}
+	if last == nil {
+		return nil, nil
+	}
+	run := *last
+	return &run, nil
+}
+
+func (r *reader) lastRunOnDisk(slot, b uint64) (*runRow, error) {
 	it, err := r.snap.NewIter(&pebble.IterOptions{LowerBound: r.s.keys.u64(kindRun, slot), UpperBound: r.s.keys.pair(kindRun, slot, b)})
 	if err != nil {
 		return nil, err

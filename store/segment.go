@@ -250,7 +250,7 @@ func newSealer(r *reader, g batchGroup) *sealer {
 	l := &sealer{r: r, group: g, streams: map[uint64]*sealing{}, parts: map[uint32]uint32{}}
 	l.row = hourRow{Hour: uint32(g.hour), Next: g.next, Nonce: drawNonce(), Pad: uint32(r.s.opt.Pad)}
 	r.sealing = groupRow{g.first, l.row} // what is put can be opened
-	r.curs = r.s.cursors
+	r.curs, r.open = r.s.cursors, nil
 	return l
 }
 
