@@ -75,7 +75,8 @@ type Copy struct {
 	now   func() time.Time
 	tiles *tiles
 
-	pass sync.Mutex // held by the one who follows, keeps or writes
+	pass      sync.Mutex // held by the one who follows, keeps or writes
+	unwritten time.Time  // since when the state is not as its file; of who holds pass
 
 	mu     sync.RWMutex // covers what follows
 	note   []byte       // the newest checkpoint as it came; nil: none
@@ -494,6 +495,30 @@ func (c *Copy) Bundle(_ context.Context, grant uint64) ([]byte, error) {
 	return readLimited(c.bundlePath(grant), MaxBundle)
 }
 
+// stateEvery is how often the state is written while groups come. A crash has what
+// came since then fetched again, but for what lies in the folder.
+const stateEvery = time.Second
+
+// setSealed makes a sealed group the copy's, with a state that keepState writes.
+func (c *Copy) setSealed(st state, ref store.GroupRef) {
+	if c.unwritten.IsZero() {
+		c.unwritten = time.Now()
+	}
+	c.mu.Lock()
+	c.st = st
+	c.groups = append(c.groups, ref)
+	c.live = slices.DeleteFunc(c.live, func(l liveGroup) bool { return l.Ref.First < ref.Next })
+	c.mu.Unlock()
+}
+
+// keepState writes a state that was set and not written.
+func (c *Copy) keepState() error {
+	if c.unwritten.IsZero() {
+		return nil
+	}
+	return c.putState(c.st)
+}
+
 // putState replaces the state; c.pass is held.
 func (c *Copy) putState(st state) error {
 	b, err := json.Marshal(st)
@@ -503,6 +528,7 @@ func (c *Copy) putState(st state) error {
 	if err := writeFile(filepath.Join(c.dir, stateFile), append(b, '\n'), 0o600); err != nil {
 		return err
 	}
+	c.unwritten = time.Time{}
 	c.mu.Lock()
 	c.st = st
 	c.mu.Unlock()

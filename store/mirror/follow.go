@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"cairn/merkle"
 )
 
 // Progress says how far a pass is.
@@ -26,6 +28,9 @@ type pass struct {
 	report Report
 	told   time.Time
 	alarms []error // that let the pass go on
+
+	tree   merkle.Tree // of statements, before the group that begins with batch treeOf
+	treeOf uint64
 
 	unlisted []unlisted // what neither sealed nor live groups list; nil: not known
 }

@@ -111,6 +111,11 @@ func checkRefs(refs []store.GroupRef, from uint64) *Alarm {
 // says that there are others.
 func (p *pass) takeGroups(ctx context.Context, refs []store.GroupRef) (beyond bool, err error) {
 	c := p.c
+	defer func() {
+		if kerr := c.keepState(); kerr != nil {
+			err = errors.Join(err, kerr)
+		}
+	}()
 	var live []store.GroupRef
 	for _, ref := range refs {
 		if ref.Next > c.head.Size {
@@ -134,6 +139,9 @@ func (p *pass) takeGroups(ctx context.Context, refs []store.GroupRef) (beyond bo
 	}
 	if beyond {
 		return true, nil
+	}
+	if err := c.keepState(); err != nil {
+		return false, err
 	}
 	return false, p.takeLive(ctx, live)
 }
@@ -293,6 +301,9 @@ func (o *opened) statements() error {
 func (p *pass) statementsBefore(ctx context.Context, ref store.GroupRef) (merkle.Tree, []merkle.Hash, error) {
 	c := p.c
 	var tree merkle.Tree
+	if p.treeOf == ref.First && ref.First > 0 {
+		return p.tree, nil, nil
+	}
 	if len(c.groups) > 0 || ref.First == 0 {
 		for _, leaf := range c.leaves[:c.st.Statements] {
 			tree.Append(leaf)
@@ -346,7 +357,7 @@ func (p *pass) fetchLeaves(ctx context.Context, ref store.GroupRef) (tree merkle
 //	objects, group object, their folder   files that the next pass writes again
 //	leaves of statements                  leaves that were checked
 //	record of the index                   a record beyond the state, written again
-//	state                                 the group is here
+//	state                                 the group is here; once for some groups
 func (p *pass) takeSealed(ctx context.Context, ref store.GroupRef) error {
 	c := p.c
 	tree, earlier, err := p.statementsBefore(ctx, ref)
@@ -380,20 +391,20 @@ func (p *pass) takeSealed(ctx context.Context, ref store.GroupRef) error {
 	}
 	st.Next, st.Statements = ref.Next, o.tree.Size()
 	if len(o.g.Statements) > 0 {
-		st.Noted = append(slices.Clone(st.Noted), ref.First)
+		st.Noted = append(slices.Clip(st.Noted), ref.First)
 	}
-	st.Missing = append(slices.Clone(st.Missing), o.missing...)
+	st.Missing = append(slices.Clip(st.Missing), o.missing...)
 	st.Missing = st.Missing[:min(len(st.Missing), maxMissing)]
 	if err := p.learn(o, &st); err != nil {
 		return err
 	}
-	if err := c.putState(st); err != nil {
-		return err
+	c.setSealed(st, ref)
+	p.tree, p.treeOf = o.tree, ref.Next
+	if time.Since(c.unwritten) >= stateEvery {
+		if err := c.keepState(); err != nil {
+			return err
+		}
 	}
-	c.mu.Lock()
-	c.groups = append(c.groups, ref)
-	c.live = slices.DeleteFunc(c.live, func(l liveGroup) bool { return l.Ref.First < ref.Next })
-	c.mu.Unlock()
 	c.sweepGroup(ref.First, o.named())
 	return nil // retry says what is still missing once all statements are known
 }

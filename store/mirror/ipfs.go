@@ -35,6 +35,9 @@ type IPFS struct {
 
 	folders []folderAt // by their batches, without holes up to the newest
 
+	tell sync.Mutex    // held by who takes statements; before mu
+	all  []merkle.Hash // that the newest folder tells, once they were read; of who holds tell
+
 	mu     sync.Mutex    // covers what follows
 	open   []*openFolder // the last ones that were read, newest last
 	leaves []merkle.Hash // of statements from 0 on, as far as they were asked for
@@ -472,8 +475,10 @@ func (s *IPFS) Object(ctx context.Context, first uint64, ref store.ObjectRef) ([
 // StatementLeaves implements Source. A head has those of before, the groups have theirs: where the keys open neither the
 // head nor the first groups there are none.
 func (s *IPFS) StatementLeaves(ctx context.Context, from, to uint64) ([]merkle.Hash, error) {
+	s.tell.Lock()
+	defer s.tell.Unlock()
 	if all, err := s.told(ctx); err == nil && from <= to && to <= uint64(len(all)) {
-		return all[from:to], nil
+		return slices.Clone(all[from:to]), nil
 	}
 	s.mu.Lock()
 	upTo, have := s.upTo, uint64(len(s.leaves))
@@ -505,8 +510,11 @@ func (s *IPFS) StatementLeaves(ctx context.Context, from, to uint64) ([]merkle.H
 	return slices.Clone(s.leaves[from:to]), nil
 }
 
-// told are the statements that the newest folder tells.
+// told are the statements that the newest folder tells. s.tell is held.
 func (s *IPFS) told(ctx context.Context) ([]merkle.Hash, error) {
+	if s.all != nil {
+		return s.all, nil
+	}
 	f := s.newest()
 	k, err := s.keys.Key(ledgerName, f.hour)
 	if err != nil || !f.group {
@@ -520,7 +528,8 @@ func (s *IPFS) told(ctx context.Context) ([]merkle.Hash, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openLeaves(k, about, b)
+	s.all, err = openLeaves(k, about, b)
+	return s.all, err
 }
 
 // Bundles implements Source: none are published.
