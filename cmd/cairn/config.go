@@ -51,6 +51,9 @@ type Config struct {
 	IdentityFile   string
 	Credential     string // name of a systemd credential; with it neither of the two
 
+	DropAfter   time.Duration // what is older and mirrors hold is dropped; 0: nothing
+	DropMirrors int           // how many must hold it
+
 	MinFree uint64 // bytes
 	Pad     int    // bytes: what leaves the site has a multiple of them
 
@@ -177,6 +180,8 @@ func (s *settings) config(dir string) *Config {
 		IdentityFile:     within(dir, s.text("keyring.identity_file")),
 		Credential:       s.text("keyring.credential"),
 		MinFree:          s.size("storage.min_free", 1<<50),
+		DropAfter:        s.duration("drop.after"),
+		DropMirrors:      int(s.number("drop.mirrors", maxMirrors)),
 		Pad:              int(s.size("storage.pad", maxPad)),
 		Clock:            s.oneOf("clock", clockAuto, clockTrusted),
 		Compartments:     s.compartments(keyCompartments),
@@ -188,7 +193,7 @@ func (s *settings) config(dir string) *Config {
 	for _, part := range s.list(keyLines) {
 		c.Lines = append(c.Lines, part.lines(dir))
 	}
-	site := LedgerConfig{Name: siteLedger, Dir: dir, Quorum: s.text("quorum")}
+	site := LedgerConfig{Name: siteLedger, Dir: dir, Quorum: s.text("quorum"), Mirrors: s.mirrors(dir)}
 	for _, part := range s.list(keyAnchors) {
 		site.Anchors = append(site.Anchors, part.anchor(dir))
 	}
@@ -229,6 +234,7 @@ func (c *Config) contradictions(s *settings) {
 	if c.HTTPListen != "" && c.HTTPTokenFile == "" && !isLoopback(c.HTTPListen) {
 		s.fail("http.listen", "%s can be reached from beyond this machine: set http.token_file, or listen on 127.0.0.1", c.HTTPListen)
 	}
+	c.checkDrop(s)
 	if len(c.Senders) > 0 && c.HTTPListen == "" {
 		s.fail(keySenders, "post over HTTP: set http.listen")
 	}

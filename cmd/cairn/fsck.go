@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -133,6 +134,23 @@ func (l *openLedger) fsck(ctx context.Context, heads []store.AnchoredHead, progr
 
 var errFsck = errors.New("the store is not what it should be: keep a copy of the folder before anything else")
 
+// keptInstead says of which readings there are hashes alone.
+func keptInstead(a *fsckAnswer) string {
+	var all []string
+	for _, x := range []struct {
+		n    uint64
+		what string
+	}{{a.Gone, "shredded"}, {a.Left, "shredded in part"}, {a.Dropped, "dropped"}} {
+		if x.n > 0 {
+			all = append(all, fmt.Sprintf("%d that were %s", x.n, x.what))
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return ", and from what was kept of " + strings.Join(all, ", ")
+}
+
 func (c *command) reportFsck(a fsckAnswer) error {
 	if c.json {
 		if err := c.printJSON(a); err != nil {
@@ -147,7 +165,7 @@ func (c *command) reportFsck(a fsckAnswer) error {
 			fmt.Fprintf(c.Out, "- and %d more\n", a.More)
 		}
 		if a.OK {
-			fmt.Fprintln(c.Out, "every hash follows from the readings")
+			fmt.Fprintln(c.Out, "every hash follows from the readings"+keptInstead(&a))
 		}
 	}
 	if !a.OK {

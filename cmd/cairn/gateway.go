@@ -162,6 +162,7 @@ func init() { // the operations' methods refer to the map through ask
 		"escrow/confirm":    asks(true, (*openLedger).confirmDestroyed),
 		"shred":             asks(false, (*openLedger).previewShred),
 		"shred/do":          asks(true, (*openLedger).planShred),
+		"drop":              asksLong((*openLedger).drop),
 		"shreds":            asks(false, (*openLedger).listShreds),
 	}
 }

@@ -44,8 +44,9 @@ type LedgerConfig struct {
 	Quorum  string // of the routes: any, all, or a number
 
 	Witnesses       []WitnessConfig
-	WitnessQuorum   string // any, all, or a number
-	WitnessFailOpen bool   // a head is anchored also if the witnesses do not cosign it in time
+	Mirrors         []MirrorConfig // asked before something is dropped
+	WitnessQuorum   string         // any, all, or a number
+	WitnessFailOpen bool           // a head is anchored also if the witnesses do not cosign it in time
 
 	Unlisted bool // its folder is there, and the configuration does not name it
 }
@@ -158,6 +159,7 @@ func (s *settings) ledger(dir string) LedgerConfig {
 	}
 	s.checkQuorum(l.Quorum, len(l.Anchors))
 	s.witnesses(&l)
+	l.Mirrors = s.mirrors(dir)
 	return l
 }
 

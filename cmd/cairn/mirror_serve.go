@@ -65,7 +65,6 @@ func (s *mirrorService) handler() (*counted, error) {
 	at := "/ledger/" + s.copy.Identity().Ledger.String()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.serveHealth(access))
-	mux.HandleFunc("GET "+at+"/holds", s.serveHolds)
 	mux.Handle("GET "+at+"/held", http.StripPrefix(at, mirror.HeldHandler(s.copy, access, s.own.holds)))
 	mux.Handle("GET "+at+"/", http.StripPrefix(at, mirror.Handler(s.copy, access)))
 	mux.HandleFunc("POST /witness/add-checkpoint", s.serveWitness)
@@ -91,16 +90,6 @@ func (s *mirrorService) serveHealth(access *mirrorAccess) http.HandlerFunc {
 		}
 		_ = json.NewEncoder(w).Encode(map[string]string{"status": m.Status})
 	}
-}
-
-// serveHolds answers with what the mirror holds: hashes of hashes, no secret.
-func (s *mirrorService) serveHolds(w http.ResponseWriter, _ *http.Request) {
-	b, err := s.copy.SignHolds(s.own.holds)
-	if err != nil {
-		http.Error(w, "it cannot be read at this moment", http.StatusInternalServerError)
-		return
-	}
-	answer(w, textType, "no-store", b)
 }
 
 // serveWitness cosigns what the mirror has checked, batch by batch: a checkpoint

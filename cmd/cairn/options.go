@@ -15,7 +15,7 @@ type option struct {
 }
 
 // options are all scalar settings, in the order of the written file. The lists
-// "lines", "anchors", "witnesses", "ledgers", "compartments" and "senders" stand in the file
+// "lines", "anchors", "witnesses", "ledgers", "compartments", "senders" and "mirrors" stand in the file
 // alone.
 var options = []option{
 	{"window", "60s", "span of a batch: whole seconds that divide 15 minutes; fixed at the ledger's first start"},
@@ -33,6 +33,8 @@ var options = []option{
 	{"ipfs.api", "", "URL of an IPFS node's RPC, at which sealed quarter hours are published; empty: nowhere"},
 	{"ipfs.keep", "0s", "how long the node keeps the objects of a quarter hour; 0s: for ever"},
 	{"ipfs.timeout", "2m", "the time that one request to the node may take"},
+	{"drop.after", "0s", "age at which the site drops what mirrors hold, such as 9600h; 0s: it keeps all"},
+	{"drop.mirrors", "1", "how many of a ledger's mirrors must hold what is dropped"},
 	{"quorum", "any", "how many of the default ledger's routes must hold a batch: any, all, or a number"},
 	{keyWitnessQuorum, "any", "how many of the default ledger's witnesses must cosign a head before it is anchored: any, all, or a number"},
 	{keyWitnessOpen, "false", "anchor a head also if the witnesses do not cosign it in time"},
@@ -49,6 +51,7 @@ const (
 	keyWitnesses    = "witnesses"
 	keyCompartments = "compartments"
 	keySenders      = "senders"
+	keyMirrors      = "mirrors"
 )
 
 // Keys of a ledger that stand in its section too.
@@ -79,7 +82,7 @@ func isOption(key string) bool {
 			return true
 		}
 	}
-	return key == keyLines || key == keyAnchors || key == keyWitnesses || key == keyLedgers || key == keyCompartments || key == keySenders
+	return key == keyLines || key == keyAnchors || key == keyWitnesses || key == keyLedgers || key == keyCompartments || key == keySenders || key == keyMirrors
 }
 
 func isEnv(name string) bool {

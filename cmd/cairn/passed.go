@@ -7,23 +7,25 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strings"
 
 	"cairn/merkle/ledger"
 	"cairn/store"
 	"cairn/store/share"
 )
 
-// statedShred is what a shred statement says, as far as it tells why readings are
-// not there.
+// statedShred is what a shred or dropped statement says, as far as it tells why
+// readings are not there.
 type statedShred struct {
 	number       uint64
 	before       int64 // Unix ms
 	compartments []string
 	reason       string
+	mirrors      []string // who holds it; nil: it was shredded
 }
 
-// passedOver is a stretch of a stream's readings that were shredded as a whole by
-// one statement. Times are the borders of quarter hours.
+// passedOver is a stretch of a stream's readings that were shredded as a whole, or
+// dropped, by one statement. Times are the borders of quarter hours.
 type passedOver struct {
 	Stream    uint64  `json:"stream"`
 	First     uint64  `json:"first"`
@@ -32,11 +34,17 @@ type passedOver struct {
 	To        string  `json:"to"`
 	Statement *uint64 `json:"statement,omitempty"` // absent: the folder is older than its keyring
 	Reason    string  `json:"reason,omitempty"`
+	// HeldBy are the mirrors that have it, where it was dropped here.
+	HeldBy []string `json:"heldBy,omitempty"`
 
 	end int64 // To, in Unix ms
 }
 
 func (p *passedOver) text() string {
+	if p.HeldBy != nil {
+		return fmt.Sprintf("readings %d/%d to %d/%d, received from %s to %s, were dropped here by statement %d; they are held by %s",
+			p.Stream, p.First, p.Stream, p.First+p.Readings-1, p.From, p.To, *p.Statement, strings.Join(p.HeldBy, ", "))
+	}
 	text := fmt.Sprintf("readings %d/%d to %d/%d, received from %s to %s, were shredded as a whole, ",
 		p.Stream, p.First, p.Stream, p.First+p.Readings-1, p.From, p.To)
 	if p.Statement == nil {
@@ -81,7 +89,7 @@ func (l *openLedger) passedOf(ctx context.Context, slot uint64, from, to int64) 
 		if n := len(all); n == 0 || by != at || all[n-1].First+all[n-1].Readings != x.First {
 			p := passedOver{Stream: slot, First: x.First, From: timeText(x.Hour.Start())}
 			if by != nil {
-				p.Statement, p.Reason = &by.number, by.reason
+				p.Statement, p.Reason, p.HeldBy = &by.number, by.reason, by.mirrors
 			}
 			all, at = append(all, p), by
 		}
@@ -118,16 +126,18 @@ func shredBy(all []statedShred, h share.Hour) *statedShred {
 	return nil
 }
 
-// goneError is store.ErrShredded in words that name what was shredded.
+// goneError is store.ErrShredded or ErrDropped in words that name what went.
 type goneError string
 
-func (e goneError) Error() string        { return string(e) }
-func (e goneError) Is(target error) bool { return target == store.ErrShredded }
+func (e goneError) Error() string { return string(e) }
+func (e goneError) Is(target error) bool {
+	return target == store.ErrShredded || target == store.ErrDropped
+}
 
 // whyGone says, where a reading could not be read as it was shredded as a whole, by
 // which statement.
 func (l *openLedger) whyGone(ctx context.Context, id readingID, err error) error {
-	if !errors.Is(err, store.ErrShredded) {
+	if !gone(err) {
 		return err
 	}
 	all, perr := l.passedOf(ctx, id.slot, 0, math.MaxInt64)
@@ -145,7 +155,7 @@ func (l *openLedger) whyGone(ctx context.Context, id readingID, err error) error
 // whyNot is whyGone for a range, which takes the summary before its first window
 // too, and from when on there can be one.
 func (c *completer) whyNot(ctx context.Context, slot uint64, err error) error {
-	if !errors.Is(err, store.ErrShredded) {
+	if !gone(err) {
 		return err
 	}
 	all, perr := c.l.passedOf(ctx, slot, 0, c.to)
@@ -172,5 +182,8 @@ func noReading(what string, gone []passedOver) error {
 func (s *sharing) stateShred(n uint64, st ledger.Statement) {
 	if d, err := ledger.ShredFrom(st); err == nil {
 		s.shreds = append(s.shreds, statedShred{number: n, before: d.Before, compartments: d.Compartments, reason: d.Reason})
+	}
+	if d, err := ledger.DroppedFrom(st); err == nil {
+		s.shreds = append(s.shreds, statedShred{number: n, before: d.Before, compartments: d.Compartments, mirrors: d.Mirrors})
 	}
 }

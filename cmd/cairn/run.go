@@ -300,6 +300,7 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 		group.Go(func() error { l.follow(ctx); return nil })
 		group.Go(func() error { l.askWitnesses(ctx); return nil })
 		group.Go(func() error { l.keepEscrow(ctx); return nil })
+		group.Go(func() error { l.keepDropping(ctx); return nil })
 		group.Go(func() error { l.published.run(ctx); return nil })
 		for i, p := range l.places {
 			group.Go(func() error { return l.nameSuccessor(ctx, p, l.cfg.Anchors[i].Poll) })

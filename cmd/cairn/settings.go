@@ -155,10 +155,11 @@ func (s *settings) list(key string) []*settings {
 var partKeys = map[string][]string{
 	keyLines:   {"path", "baud", "hub_device", "answer"},
 	keyAnchors: allAnchorKeys(),
-	keyLedgers: {"name", "when", "anchors", "quorum", keyWitnesses, keyWitnessQuorum, keyWitnessOpen},
+	keyLedgers: {"name", "when", "anchors", "quorum", keyMirrors, keyWitnesses, keyWitnessQuorum, keyWitnessOpen},
 
 	keyWitnesses:    {"name", "url", "vkey"},
 	keyCompartments: {"name", "when", "device", "fields"},
+	keyMirrors:      {"name", "url", "key", "token_file"},
 	keySenders:      {"name", "token_file", "devices", "rate"},
 }
 

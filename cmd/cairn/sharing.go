@@ -61,7 +61,7 @@ func (s *sharing) sort(n uint64, st ledger.Statement) {
 	case ledger.KindGrantEnd, ledger.KindGrantRenew:
 		grant, _ := st.Uint("grant")
 		s.own[grant] = append(s.own[grant], n)
-	case ledger.KindShred:
+	case ledger.KindShred, ledger.KindDropped:
 		s.stateShred(n, st)
 	}
 }

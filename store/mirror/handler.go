@@ -173,6 +173,8 @@ func fail(w http.ResponseWriter, err error) {
 		code, err = s.code, s
 	case errors.Is(err, merkle.ErrTilePath), errors.Is(err, ErrNotFound), errors.Is(err, ErrNone), errors.Is(err, store.ErrNotFound):
 		code, err = http.StatusNotFound, errors.New("not found")
+	case errors.Is(err, store.ErrDropped):
+		code = http.StatusGone // it names those who hold it: follow one of them
 	case errors.Is(err, ErrGone), errors.Is(err, share.ErrShredded):
 		code, err = http.StatusGone, errors.New("it is here no more")
 	case errors.Is(err, store.ErrSealing):

@@ -210,8 +210,8 @@ func TestKeep(t *testing.T) {
 	}
 	late := s.open(t.TempDir(), Options{Keep: []Rule{rule}})
 	follow(t, late, s, s.keys())
-	a, _ := c.Holds()
-	if b, err := late.Holds(); err != nil || a != b {
+	a, _ := holding(t.Context(), c)
+	if b, err := holding(t.Context(), late); err != nil || a != b {
 		t.Errorf("a copy that catches up holds %v, %v, want %v", b, err, a)
 	}
 	for _, bad := range []string{"", "x", "=1d", "a=", "a=-1h", "a=1000000d", "ledger=1d", "statements=1d", "[=1d"} {
@@ -268,23 +268,10 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-func TestHolds(t *testing.T) {
-	h := Holds{"cairn/x", 5, 2, hashOf([]byte("x"))}
-	if got, err := ParseHolds(h.Text()); err != nil || got != h {
-		t.Errorf("got %v, %v, want %v", got, err, h)
-	}
-	for _, bad := range []string{"", h.Text() + "x", strings.Replace(h.Text(), "\n5\n", "\n05\n", 1), strings.ToUpper(h.Text())} {
-		if _, err := ParseHolds(bad); !errors.Is(err, ErrHolds) {
-			t.Errorf("%q: got %v", bad, err)
-		}
-	}
-}
-
 // FuzzAnswers feeds what a source may answer to all that reads it.
 func FuzzAnswers(f *testing.F) {
 	f.Add([]byte(`[{"first":0,"next":5,"hour":1,"live":false,"object":"` + strings.Repeat("ab", 32) + `","size":5}]`))
 	f.Add([]byte(`[1,2,3]`))
-	f.Add([]byte(Holds{"cairn/x", 5, 2, hashOf(nil)}.Text()))
 	f.Add(bytes.Repeat([]byte{1}, recordSize))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if refs, err := parseGroups(b); err == nil {
@@ -296,9 +283,6 @@ func FuzzAnswers(f *testing.F) {
 			}
 		}
 		_, _ = parseGrants(b)
-		if h, err := ParseHolds(string(b)); err == nil && h.Text() != string(b) {
-			t.Errorf("%q is written as %q", b, h.Text())
-		}
 		_, _ = ParseRule(string(b))
 		if len(b) >= recordSize {
 			if r, err := parseRecord(b[:recordSize]); err == nil && !bytes.Equal(appendRecord(nil, r), b[:recordSize]) {
