@@ -166,3 +166,34 @@ func TestDropStopped(t *testing.T) {
 	}
 	x.check()
 }
+
+// TestShredAfterStoppedDrop shreds what a drop that stopped has begun to delete.
+func TestShredAfterStoppedDrop(t *testing.T) {
+	x, n, before := shredSite(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := x.s.Drop(ctx, DropOptions{Before: before, Mirrors: []string{"auditor"}, Progress: func(step string) {
+		if strings.HasPrefix(step, "delete") {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want %v", err, context.Canceled)
+	}
+	o := ShredOptions{Before: before}
+	for _, c := range x.s.Compartments(n.binding.Slot) {
+		o.Compartments = append(o.Compartments, c.Name)
+	}
+	if _, err := x.s.Shred(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	r := x.s.reader()
+	d, err := r.drop()
+	r.close()
+	if err != nil || !d.Through {
+		t.Errorf("the drop is not through: %+v, %v", d, err)
+	}
+	x.check()
+	x.restart()
+	x.check()
+}

@@ -65,6 +65,9 @@ func (s *Store) Shred(ctx context.Context, o ShredOptions) (ShredReport, error) 
 	if err := s.refusal(); err != nil && !errors.Is(err, ErrDiskFull) {
 		return ShredReport{}, err
 	}
+	if err := s.finishDrop(ctx); err != nil {
+		return ShredReport{}, fmt.Errorf("an earlier drop: %w", err)
+	}
 	if err := s.finishShred(ctx, o.Progress); err != nil {
 		return ShredReport{}, fmt.Errorf("an earlier shredding: %w", err)
 	}
