@@ -210,6 +210,9 @@ func (g *gateway) Tile(_ context.Context, path string) ([]byte, error) {
 
 func (g *gateway) Groups(ctx context.Context, from uint64) ([]store.GroupRef, error) {
 	refs, err := g.s.Groups(ctx, from, MaxGroups)
+	for errors.Is(err, store.ErrSealing) && ctx.Err() == nil { // as an HTTP source asks again
+		refs, err = g.s.Groups(ctx, from, MaxGroups)
+	}
 	for i := range refs {
 		if b, ok := g.groups[refs[i].First]; ok {
 			refs[i].Object, refs[i].Size = hashOf(b), int64(len(b))
