@@ -19,6 +19,9 @@ var ErrDropped = errors.New("dropped here")
 // DropOptions say what to drop.
 type DropOptions struct {
 	Before share.Hour // hours below it; all must be sealed
+	// Next is the batch after the last of which the mirrors were asked. What is sealed
+	// of those hours beyond it nobody has shown, so then nothing is dropped.
+	Next uint64
 	// Mirrors are the names of those who hold all of it, one at least. That they do,
 	// and that the batches are anchored for good, is for the caller to find out.
 	Mirrors  []string
@@ -39,7 +42,8 @@ type dropRow struct {
 	_         struct{} `cbor:",toarray"`
 	Statement uint64
 	Before    uint32
-	At        int64 // ms
+	Next      uint64 // as DropOptions has it
+	At        int64  // ms
 	Mirrors   []string
 	Through   bool // its contents are deleted
 }
@@ -54,8 +58,8 @@ type dropRow struct {
 //  3. the contents are deleted, the tables compacted, and the row D says so
 //
 // After a crash between 2 and 3 the next start goes on. ErrRefused: there are no
-// mirrors, nothing to drop, or streams and quarter hours of an earlier format;
-// ErrNotSealed.
+// mirrors, nothing to drop, quarter hours that were sealed since the mirrors were
+// asked, or streams and quarter hours of an earlier format; ErrNotSealed.
 func (s *Store) Drop(ctx context.Context, o DropOptions) (DropReport, error) {
 	s.shredding.Lock()
 	defer s.shredding.Unlock()
@@ -74,7 +78,7 @@ func (s *Store) Drop(ctx context.Context, o DropOptions) (DropReport, error) {
 	}
 	d := s.dropper(ctx, o.Before)
 	d.tell = o.Progress
-	row := dropRow{Before: uint32(o.Before), Mirrors: o.Mirrors}
+	row := dropRow{Before: uint32(o.Before), Next: o.Next, Mirrors: o.Mirrors}
 	if err := d.beginDrop(&row, names); err != nil {
 		return DropReport{}, fmt.Errorf("drop: %w", err)
 	}
@@ -118,6 +122,21 @@ func (s *Store) droppable(o *DropOptions) (names []string, err error) {
 	return names, r.allSealed(o.Before)
 }
 
+// allShown makes sure that all that is to go was there when the mirrors were asked.
+func (s *Store) allShown(row *dropRow) error {
+	r := s.reader()
+	defer r.close()
+	if err := r.allSealed(row.before()); err != nil {
+		return err
+	}
+	return r.groupsBefore(row.before(), func(first uint64, h *hourRow) error {
+		if h.Next > row.Next {
+			return fmt.Errorf("%w: batches %d to %d were sealed since the mirrors were asked, about those before %d: ask again", ErrRefused, first, h.Next-1, row.Next)
+		}
+		return nil
+	})
+}
+
 // allObjects makes sure that there are objects of all groups below before.
 func (r *reader) allObjects(before share.Hour) error {
 	k := r.s.keys.key(kindHour)
@@ -144,6 +163,9 @@ func (s *Store) dropper(ctx context.Context, before share.Hour) *shredder {
 func (d *shredder) beginDrop(row *dropRow, names []string) error {
 	d.s.sealing.Lock()
 	defer d.s.sealing.Unlock()
+	if err := d.s.allShown(row); err != nil { // nothing more is sealed from here on
+		return err
+	}
 	d.say("keep what proves the readings that are left")
 	if err := d.keep(); err != nil {
 		return err
@@ -252,16 +274,23 @@ func (r *reader) goneBefore(in *streamInfo) (share.Hour, error) {
 	return max(r.shreddedBefore(in.envelope), d.before()), nil
 }
 
-// Dropped says up to when the site has dropped what was sealed, and which mirrors
-// hold it; 0 if it has not.
-func (s *Store) Dropped() (before share.Hour, mirrors []string, err error) {
+// Dropped is what the site keeps no longer. The zero Dropped: it has all.
+type Dropped struct {
+	Before  share.Hour // hours below it
+	Next    uint64     // of batches before it
+	At      int64      // when it went, Unix ms
+	Mirrors []string   // who showed that they hold it
+}
+
+// Dropped says what the site has dropped.
+func (s *Store) Dropped() (Dropped, error) {
 	r := s.reader()
 	defer r.close()
 	d, err := r.drop()
 	if err != nil {
-		return 0, nil, err
+		return Dropped{}, err
 	}
-	return d.before(), d.Mirrors, nil
+	return Dropped{d.before(), d.Next, d.At, d.Mirrors}, nil
 }
 
 // dropCheck holds the row D against its statement.

@@ -39,7 +39,7 @@ func TestDrop(t *testing.T) {
 	if _, err := x.s.Drop(t.Context(), DropOptions{Before: before + 100, Mirrors: []string{"a"}}); !errors.Is(err, ErrNotSealed) {
 		t.Errorf("of hours to come: got %v, want %v", err, ErrNotSealed)
 	}
-	rep, err := x.s.Drop(t.Context(), DropOptions{Before: before, Mirrors: []string{"auditor", "regulator"}})
+	rep, err := x.s.Drop(t.Context(), DropOptions{Before: before, Next: x.shown(before), Mirrors: []string{"auditor", "regulator"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,8 +104,8 @@ func TestDrop(t *testing.T) {
 				}
 			}
 		}
-		if at, mirrors, err := x.s.Dropped(); at != before || len(mirrors) != 2 || err != nil {
-			t.Errorf("dropped before %v, held by %q, %v", at, mirrors, err)
+		if d, err := x.s.Dropped(); err != nil || d.Before != before || len(d.Mirrors) != 2 {
+			t.Errorf("got %+v, %v, want what came before %v, held by two", d, err, before)
 		}
 	}
 	look()
@@ -115,14 +115,14 @@ func TestDrop(t *testing.T) {
 	x.pass(40 * time.Minute)
 	x.seal()
 	look()
-	if _, err := x.s.Drop(t.Context(), DropOptions{Before: before, Mirrors: []string{"a"}}); !errors.Is(err, ErrDropped) {
+	if _, err := x.s.Drop(t.Context(), DropOptions{Before: before, Next: x.shown(before), Mirrors: []string{"a"}}); !errors.Is(err, ErrDropped) {
 		t.Errorf("again: got %v, want %v", err, ErrDropped)
 	}
 
 	// A shredding over it goes on, and so does the next drop.
 	x.shred(before, fmt.Sprintf("stream/%d/occupancy", slot))
 	x.check()
-	more, err := x.s.Drop(t.Context(), DropOptions{Before: before + 1, Mirrors: []string{"auditor"}})
+	more, err := x.s.Drop(t.Context(), DropOptions{Before: before + 1, Next: x.shown(before + 1), Mirrors: []string{"auditor"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestDropStopped(t *testing.T) {
 	x, n, before := shredSite(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := x.s.Drop(ctx, DropOptions{Before: before, Mirrors: []string{"auditor"}, Progress: func(step string) {
+	_, err := x.s.Drop(ctx, DropOptions{Before: before, Next: x.shown(before), Mirrors: []string{"auditor"}, Progress: func(step string) {
 		if strings.HasPrefix(step, "delete") {
 			cancel()
 		}
@@ -172,7 +172,7 @@ func TestShredAfterStoppedDrop(t *testing.T) {
 	x, n, before := shredSite(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := x.s.Drop(ctx, DropOptions{Before: before, Mirrors: []string{"auditor"}, Progress: func(step string) {
+	_, err := x.s.Drop(ctx, DropOptions{Before: before, Next: x.shown(before), Mirrors: []string{"auditor"}, Progress: func(step string) {
 		if strings.HasPrefix(step, "delete") {
 			cancel()
 		}
@@ -196,4 +196,45 @@ func TestShredAfterStoppedDrop(t *testing.T) {
 	x.check()
 	x.restart()
 	x.check()
+}
+
+// TestDropOfWhatWasNotShown: a quarter hour that was sealed after the mirrors had been
+// asked stays, whatever the time says.
+func TestDropOfWhatWasNotShown(t *testing.T) {
+	x, n, before := shredSite(t)
+	shown := x.shown(before)
+	x.pass(15 * time.Minute)
+	x.seal()
+	if later := x.shown(before + 1); later <= shown {
+		t.Fatalf("nothing was sealed meanwhile: batches up to %d, %d before", later, shown)
+	}
+	was := len(x.query(n.binding.Number))
+	for _, next := range []uint64{0, shown - 1, shown} {
+		_, err := x.s.Drop(t.Context(), DropOptions{Before: before + 1, Next: next, Mirrors: []string{"auditor"}})
+		if !errors.Is(err, ErrRefused) {
+			t.Errorf("shown up to batch %d: got %v, want %v", next, err, ErrRefused)
+		}
+	}
+	if got := len(x.query(n.binding.Number)); got != was {
+		t.Errorf("%d readings are left, want all %d", got, was)
+	}
+	if d, err := x.s.Dropped(); err != nil || d.Before != 0 {
+		t.Errorf("got %+v, %v, want nothing dropped", d, err)
+	}
+	x.check()
+}
+
+// shown is up to which batch a mirror that has all holds what is sealed before an hour.
+func (x *site) shown(before share.Hour) (next uint64) {
+	x.t.Helper()
+	refs, err := x.s.Groups(context.Background(), 0, 1000)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	for _, r := range refs {
+		if !r.Live && r.Hour < before {
+			next = r.Next
+		}
+	}
+	return next
 }

@@ -88,7 +88,7 @@ func (l *openLedger) drop(ctx context.Context, q dropRequest, say func(string)) 
 	if a.Enough = len(holders) >= a.Need; !a.Enough || q.DryRun {
 		return a, nil
 	}
-	rep, err := l.store.Drop(ctx, store.DropOptions{Before: before, Mirrors: holders, Progress: say})
+	rep, err := l.store.Drop(ctx, store.DropOptions{Before: before, Next: groups[len(groups)-1].Next, Mirrors: holders, Progress: say})
 	if err != nil {
 		return a, err
 	}
@@ -96,10 +96,13 @@ func (l *openLedger) drop(ctx context.Context, q dropRequest, say func(string)) 
 	return a, nil
 }
 
-// toDrop lists the sealed groups of hours below before that are still here. All of
-// them must be final where the ledger is anchored.
+// errNothingToDrop says that all that is there is to stay.
+var errNothingToDrop = errors.New("nothing is sealed and still here")
+
+// toDrop lists the sealed groups of hours below before that are still here. No hour
+// of those may be unsealed, and all must be final where the ledger is anchored.
 func (l *openLedger) toDrop(ctx context.Context, before share.Hour) (all []store.GroupRef, err error) {
-	dropped, _, err := l.store.Dropped()
+	dropped, err := l.store.Dropped()
 	if err != nil {
 		return nil, err
 	}
@@ -109,17 +112,21 @@ func (l *openLedger) toDrop(ctx context.Context, before share.Hour) (all []store
 			return nil, err
 		}
 		for _, g := range page {
-			if !g.Live && g.Hour < before && g.Hour >= dropped {
+			switch {
+			case g.Hour >= before || g.Hour < dropped.Before && g.Next <= dropped.Next:
+			case g.Live:
+				return nil, fmt.Errorf("%w: what was received from %s on%s", store.ErrNotSealed, timeText(g.Hour.Start()), l.where())
+			default:
 				all = append(all, g)
 			}
 		}
-		if len(page) < mirror.MaxGroups || page[len(page)-1].Hour >= before {
+		if len(page) < mirror.MaxGroups {
 			break
 		}
 		from = page[len(page)-1].Next
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("nothing before %s is sealed and still here%s", timeText(before.Start()), l.where())
+		return nil, fmt.Errorf("%w before %s%s", errNothingToDrop, timeText(before.Start()), l.where())
 	}
 	if len(l.cfg.Anchors) == 0 {
 		return all, nil
@@ -256,15 +263,15 @@ func (l *openLedger) keepDropping(ctx context.Context) {
 // dropByAge drops what is older than the schedule says, a day or more at once.
 func (l *openLedger) dropByAge(ctx context.Context) {
 	before := time.Now().Add(-l.g.cfg.DropAfter).UTC().Truncate(24 * time.Hour)
-	dropped, _, err := l.store.Dropped()
-	if err == nil && dropped.Start() >= before.UnixMilli() {
+	dropped, err := l.store.Dropped()
+	if err == nil && dropped.Before.Start() >= before.UnixMilli() {
 		return
 	}
 	a, err := l.drop(ctx, dropRequest{Before: before.UnixMilli()}, func(string) {})
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, errNothingToDrop):
 	case err != nil:
-		l.log.Debug("nothing was dropped", "before", a.Before, "error", err)
+		l.log.Warn("nothing was dropped", "before", a.Before, "error", err)
 	case a.Done == nil:
 		l.log.Warn("nothing was dropped: too few mirrors hold it", "before", a.Before, "why", a.whyNot())
 	default:
