@@ -56,7 +56,7 @@ type Sender struct {
 // A request is authorised by a bearer token (RFC 6750) and answered when all of its
 // messages are on disk and signed, or refused as a whole before any is. With the
 // header Idempotency-Key, or where a message names itself, what is sent again is not
-// recorded again.
+// recorded again: the committer remembers the newest 256 names of each device.
 type HTTP struct {
 	cfg     HTTPConfig
 	senders []*sender
