@@ -21,7 +21,7 @@ type ShredOptions struct {
 	// together with all of its stream's data, or after it.
 	Compartments []string
 	Before       share.Hour // hours below it; all must be sealed
-	Holders      []string   // who may have copies, for the statement
+	Holders      []string   // who may have copies, for the statement: all its readers see them
 	Reason       string
 	Progress     func(string) // is told each step; may be nil
 }

@@ -37,6 +37,11 @@ func escrowLedger(t *testing.T, names ...string) *openLedger {
 
 func certify(t *testing.T, l *openLedger, name string) *share.HolderKey {
 	t.Helper()
+	return certifyAs(t, l, name, ledger.HolderEscrow)
+}
+
+func certifyAs(t *testing.T, l *openLedger, name, kind string) *share.HolderKey {
+	t.Helper()
 	k, err := share.NewHolderKey()
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +50,7 @@ func certify(t *testing.T, l *openLedger, name string) *share.HolderKey {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.addHolder(t.Context(), holderRequest{Card: card, Kind: ledger.HolderEscrow}); err != nil {
+	if _, err := l.addHolder(t.Context(), holderRequest{Card: card, Kind: kind}); err != nil {
 		t.Fatal(err)
 	}
 	return k

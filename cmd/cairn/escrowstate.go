@@ -38,6 +38,7 @@ type escrowKnown struct {
 	holders []certified  // ended ones too
 	dealt   []escrowFile // by number
 	bound   map[uint64]boundSpan
+	grants  ledger.Grants
 	shreds  []shredding
 }
 
@@ -91,12 +92,12 @@ func escrowName(m share.Month, part uint32) string {
 // program would is left aside: statements are public, and this is no verifier.
 func (k *escrowKnown) apply(number uint64, s ledger.Statement) {
 	switch s.Kind {
-	case ledger.KindHolder:
+	case ledger.KindHolder, ledger.KindGrantKey:
 		if h, err := ledger.HolderFrom(s); err == nil {
 			k.end(h.Name)
 			k.holders = append(k.holders, certified{Holder: h, number: number})
 		}
-	case ledger.KindHolderEnd:
+	case ledger.KindHolderEnd, ledger.KindGrantKeyEnd:
 		if e, err := ledger.HolderEndFrom(s); err == nil {
 			k.end(e.Name)
 		}
@@ -110,7 +111,9 @@ func (k *escrowKnown) apply(number uint64, s ledger.Statement) {
 				number: number, month: m, part: e.Part, need: int(e.Need), holders: e.Holders, digest: e.Digest, state: escrowGone,
 			})
 		}
-	case ledger.KindShred, ledger.KindShredConfirm:
+	case ledger.KindGrant, ledger.KindGrantEnd, ledger.KindGrantRenew:
+		_ = k.grants.Apply(number, s) // one that counts for nothing: sharing.read says so
+	case ledger.KindShred, ledger.KindShredConfirm, ledger.KindGrantConfirm:
 		k.applyShred(number, s)
 	case ledger.KindBind, ledger.KindUnbind:
 		slot, ok := s.Uint("slot")

@@ -93,7 +93,8 @@ func (c *command) holderAdd() *cobra.Command {
 		Use: "add CARD", Short: "Certify a holder: the ledger names it from now on",
 		Long: "Reads a holder's card and records in the ledger that it is one. Compare the key that is printed with\n" +
 			"the holder first, by another way than the card came. A holder of shares (--kind escrow) takes part in\n" +
-			"what is dealt from now on; `cairn escrow rotate` deals what is there already anew.",
+			"what is dealt from now on; `cairn escrow rotate` deals what is there already anew. Every audience of\n" +
+			"the ledger reads the names of holders, but of those of --kind audience.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			card, err := readSmall(args[0], 1<<16)
@@ -244,10 +245,11 @@ func (l *openLedger) endHolder(ctx context.Context, q holderRequest) (holderRow,
 	if err := l.refreshEscrow(); err != nil {
 		return holderRow{}, err
 	}
-	if _, ok := e.known.certified(q.Name); !ok {
+	h, ok := e.known.certified(q.Name)
+	if !ok {
 		return holderRow{}, fmt.Errorf("no holder %q%s: `cairn escrow holder list` shows them", q.Name, l.where())
 	}
-	return l.recordHolder(ctx, ledger.HolderEnd{Name: q.Name}.Statement(0), q.Name)
+	return l.recordHolder(ctx, ledger.HolderEnd{Name: q.Name, Audience: h.Kind == ledger.HolderAudience}.Statement(0), q.Name)
 }
 
 // recordHolder records a statement about a holder and gives its row after that.

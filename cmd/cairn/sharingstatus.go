@@ -76,7 +76,7 @@ type escrowStatus struct {
 
 type shredsStatus struct {
 	Count       int  `json:"count"`
-	Unconfirmed int  `json:"unconfirmed"`       // holders who were named and have not confirmed, each once
+	Unconfirmed int  `json:"unconfirmed"`       // who may have copies and have not confirmed, each once
 	Stopped     bool `json:"stopped,omitempty"` // one has begun and is not through
 }
 
@@ -393,7 +393,7 @@ var (
 	metricEnded       = metric("escrow_months_ended_holders", "Months that were dealt to some who have ended.", "ledger")
 	metricLost        = metric("escrow_months_lost", "Months of which too few holders are left.", "ledger")
 	metricShreds      = metric("shreddings", "Shreddings on record.", "ledger")
-	metricUnconfirmed = metric("shreddings_unconfirmed", "Holders who were named by a shredding and have not confirmed.", "ledger")
+	metricUnconfirmed = metric("shreddings_unconfirmed", "Holders and audiences who may have copies of what was shredded and have not confirmed.", "ledger")
 )
 
 // collectSharing gives counts alone: no names of audiences, holders or devices.

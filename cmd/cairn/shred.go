@@ -22,7 +22,9 @@ const shredTruth = "What shredding does: this site forgets the keys of those qua
 	"What it does not do: it takes nothing back from others. Who was granted those hours, holds enough shares\n" +
 	"of the escrowed keys, or has an earlier copy of keyring.cairn with what opens it, can still read every copy\n" +
 	"of the data: a mirror's, a backup's, or what was published on IPFS, which nobody can delete everywhere.\n" +
-	"They are named here, and in the ledger, and asked to confirm; a confirmation is their word, not a proof.\n" +
+	"They are named here, and asked to confirm; a confirmation is their word, not a proof. The statement in the\n" +
+	"ledger is public: all audiences read what was shredded, the reason, and the holders of shares,\n" +
+	"mirrors and backups that are certified, but no audience's name.\n" +
 	"How many readings came and when stays known with the envelope, as does about how long what was sealed is.\n" +
 	"Copies of the site's folder of before do not open with the keyring of after: make new backups of both."
 
@@ -41,7 +43,7 @@ type shredAnswer struct {
 	Compartments []string           `json:"compartments"`
 	Before       string             `json:"before"`
 	Notes        []string           `json:"notes,omitempty"`
-	Holders      []string           `json:"holders"` // names
+	Holders      []string           `json:"holders"` // names; the statement has no audience's
 	Copies       []string           `json:"copies"`  // who has what, in words
 	Done         *store.ShredReport `json:"done,omitempty"`
 }
@@ -79,10 +81,9 @@ func (l *openLedger) planShred(ctx context.Context, q shredRequest) (shredAnswer
 	if err := l.store.CanShred(o); err != nil {
 		return a, err
 	}
-	if err := l.copiesOf(&a, before); err != nil || !q.Do {
+	if o.Holders, err = l.copiesOf(&a, before); err != nil || !q.Do {
 		return a, err
 	}
-	o.Holders = a.Holders
 	rep, err := l.store.Shred(ctx, o)
 	if err != nil {
 		return a, err
@@ -97,53 +98,31 @@ func (l *openLedger) previewShred(ctx context.Context, q shredRequest) (shredAns
 	return l.planShred(ctx, q)
 }
 
-// copiesOf names who may have copies of what is shredded, or keys of it.
-func (l *openLedger) copiesOf(a *shredAnswer, before share.Hour) error {
-	has := func(name, what string) {
-		if !slices.Contains(a.Holders, name) {
-			a.Holders = append(a.Holders, name)
-		}
-		a.Copies = append(a.Copies, name+": "+what)
-	}
+// copiesOf names who may have copies of what is shredded, or keys of it, and of
+// these those whom the statement may name to all its readers.
+func (l *openLedger) copiesOf(a *shredAnswer, before share.Hour) (public []string, err error) {
 	e := &l.escrow
 	e.mu.Lock()
-	err := l.refreshEscrow()
-	for _, h := range e.known.holders {
-		what := map[string]string{
-			ledger.HolderEscrow: "shares of the escrowed keys", ledger.HolderMirror: "a copy of what is sealed",
-			ledger.HolderBackup: "backups of the site", ledger.HolderAudience: "keys that were granted",
-		}[h.Kind]
-		if h.ended {
-			what += " of before the end of that"
+	err = l.refreshEscrow()
+	for _, c := range e.known.copies(a.Compartments, before.Start()) {
+		a.Copies = append(a.Copies, c.name+": "+c.what)
+		if slices.Contains(a.Holders, c.name) {
+			continue
 		}
-		has(h.Name, what)
+		a.Holders = append(a.Holders, c.name)
+		if e.known.public(c.name) {
+			public = append(public, c.name)
+		}
 	}
 	e.mu.Unlock()
 	if err != nil {
-		return err
-	}
-	grants, err := l.grantsNow()
-	if err != nil {
-		return err
-	}
-	for i := range grants {
-		g := &grants[i]
-		if g.From >= before.Start() {
-			continue
-		}
-		some := slices.ContainsFunc(a.Compartments, func(c string) bool { return slices.Contains(g.Compartments, c) })
-		switch {
-		case some:
-			has(g.Audience, fmt.Sprintf("the keys of such hours from %s on, by grant %d", timeText(g.From), g.Number))
-		case g.Mirror:
-			has(g.Audience, fmt.Sprintf("a mirror, by grant %d", g.Number))
-		}
+		return nil, err
 	}
 	cids, err := l.publishedBefore(before)
 	if err == nil && len(cids) > 0 {
 		a.Copies = append(a.Copies, fmt.Sprintf("IPFS: sealed copies, %d published, the newest of those %s", len(cids), cids[len(cids)-1]))
 	}
-	return err
+	return public, err
 }
 
 // publishedBefore lists what was published of hours below before.
@@ -175,32 +154,26 @@ type shredListed struct {
 type shredListRequest struct{}
 
 func (l *openLedger) listShreds(context.Context, shredListRequest) ([]shredListed, error) {
+	e := &l.escrow
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := l.refreshEscrow(); err != nil {
+		return nil, err
+	}
 	out := []shredListed{}
-	err := l.eachStatement(func(n uint64, s ledger.Statement) {
-		if d, err := ledger.ShredFrom(s); err == nil {
-			x := shredListed{
-				Number: n, At: timeText(s.At), Before: timeText(d.Before), Compartments: d.Compartments, Reason: d.Reason,
-				Here: true, Confirmed: []string{}, Open: slices.Clone(d.Holders),
-			}
-			for _, name := range d.Compartments {
-				c, ok := l.keyring.CompartmentNamed(name)
-				x.Here = x.Here && ok && c.Tree.First().Start() >= d.Before
-			}
-			out = append(out, x)
-			return
+	for i := range e.known.shreds {
+		s := &e.known.shreds[i]
+		x := shredListed{
+			Number: s.number, At: timeText(s.at), Before: timeText(s.said.Before), Compartments: s.said.Compartments, Reason: s.said.Reason,
+			Here: true, Confirmed: append([]string{}, s.confirmed...), Open: append([]string{}, s.open()...),
 		}
-		c, err := ledger.ShredConfirmFrom(s)
-		if err != nil {
-			return // another kind
+		for _, name := range x.Compartments {
+			c, ok := l.keyring.CompartmentNamed(name)
+			x.Here = x.Here && ok && c.Tree.First().Start() >= s.said.Before
 		}
-		for i := range out {
-			if x := &out[i]; x.Number == c.Shred {
-				x.Confirmed = append(x.Confirmed, c.Holder)
-				x.Open = slices.DeleteFunc(x.Open, func(h string) bool { return h == c.Holder })
-			}
-		}
-	})
-	return out, err
+		out = append(out, x)
+	}
+	return out, nil
 }
 
 func (c *command) shredCommand() *cobra.Command {
@@ -229,7 +202,7 @@ func (c *command) shredCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&q.Devices, "device", nil, "the compartments of a device, by number, ID or name; may be repeated")
 	cmd.Flags().StringSliceVar(&q.Fields, "fields", nil, "with --device: only the compartments that hold these measurements")
 	cmd.Flags().StringVar(&before, "before", "", "quarter hours that end by this time")
-	cmd.Flags().StringVar(&q.Reason, "reason", "", "why; stands in the ledger")
+	cmd.Flags().StringVar(&q.Reason, "reason", "", "why; public: every audience of the ledger can read it, so name nobody")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
 	_ = cmd.MarkFlagRequired("before")
 	cmd.MarkFlagsOneRequired("compartment", "device")

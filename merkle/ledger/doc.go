@@ -125,6 +125,9 @@
 //	               from ms, until ms, access ms, token bytes32, mirror true
 //	grant-end      grant uint, until ms, access ms, reason text (128)
 //	grant-renew    grant uint, until ms, access ms, recipients [texts, 1 to 32]
+//	grant-key      name, recipient text, key bytes32
+//	grant-key-end  name
+//	grant-confirm  shred uint, holder name, text bytes (1 to 4096), signature bytes64
 //	shred          compartments [1 or more], before ms, holders [names], reason text (128)
 //	shred-confirm  shred uint, holder name, text bytes (1 to 4096), signature bytes64
 //	holder         name, kind "escrow" or "mirror" or "backup" or "audience", recipient text, key bytes32
@@ -134,7 +137,8 @@
 //	dropped        before ms, compartments [1 or more], mirrors [names]
 //
 // Of these, until, access and mirror of a grant, access of a grant-end, all but
-// grant of a grant-renew and recipient of a holder may be left out.
+// grant of a grant-renew and recipient of a holder and of a grant-key may be left
+// out.
 //
 // device is the device's ID in 16 lower case hexadecimal digits. Of those about
 // sharing, a name is 1 to 64 bytes of text without control characters; a
@@ -150,6 +154,12 @@
 // there, stands in place of the grant's; of a grant that has ended nothing more is
 // said but another end that takes more away, of its hours or of its access. A renewal's until and access stand in place of the grant's, also
 // where they are left out, and its recipients where there.
+//
+// What is public is read by every audience of the hour, a shred's reason too, so
+// that it names no audience: grant-key, grant-key-end and grant-confirm are holder,
+// holder-end and shred-confirm of one, and are as hidden as grants. Holders of kind
+// "audience" and shreds that name one are of ledgers of before. Which audiences may
+// have copies of what a shred destroyed follows from the grants up to it.
 //
 // A route-bitcoin's network is 1 to 32 lower case letters, digits and hyphens,
 // its route "bitcoin:" and the network; outpoint-tx is in the order in which it

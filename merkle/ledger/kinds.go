@@ -23,6 +23,9 @@ const (
 	KindGrant        = "grant"         // an audience may see something: see Grant
 	KindGrantEnd     = "grant-end"     // see GrantEnd
 	KindGrantRenew   = "grant-renew"   // see GrantRenew
+	KindGrantKey     = "grant-key"     // an audience's signature counts: see Holder
+	KindGrantKeyEnd  = "grant-key-end" // see HolderEnd
+	KindGrantConfirm = "grant-confirm" // a shred-confirm by an audience: see ShredConfirm
 	KindShred        = "shred"         // keys are destroyed: see Shred
 	KindShredConfirm = "shred-confirm" // by one who held copies: see ShredConfirm
 	KindHolder       = "holder"        // see Holder
@@ -101,6 +104,9 @@ var bodies = map[string]map[string]form{
 		"compartments": formCompartments, "from": formUint, "token": formBytes32},
 	KindGrantEnd:     {"grant": formUint, "until": formUint, "reason": formReason},
 	KindGrantRenew:   {"grant": formUint},
+	KindGrantKey:     {"name": formParty, "key": formBytes32},
+	KindGrantKeyEnd:  {"name": formParty},
+	KindGrantConfirm: {"shred": formUint, "holder": formParty, "text": formBytes, "signature": formBytes64},
 	KindShred:        {"compartments": formCompartments, "before": formHour, "holders": formParties, "reason": formReason},
 	KindShredConfirm: {"shred": formUint, "holder": formParty, "text": formBytes, "signature": formBytes64},
 	KindHolder:       {"name": formParty, "kind": formHolder, "key": formBytes32},
@@ -116,6 +122,7 @@ var opens = map[string]map[string]form{
 	KindGrant:      {"until": formUint, "access": formUint, "mirror": formTrue},
 	KindGrantEnd:   {"access": formUint},
 	KindGrantRenew: {"until": formUint, "access": formUint, "recipients": formRecipients},
+	KindGrantKey:   {"recipient": formRecipient},
 	KindHolder:     {"recipient": formRecipient},
 }
 

@@ -3,12 +3,13 @@ package ledger
 import "cairn/merkle"
 
 // Shred says that the keys of some compartments' hours before a time were
-// destroyed at the site, and who is known to hold copies of them.
+// destroyed at the site, and which of those who may hold copies of them every
+// reader of the ledger may know. Of audiences the grants tell: see Grants.
 type Shred struct {
 	Compartments []string // names
 	Before       int64    // Unix milliseconds, the border of an hour
-	Holders      []string // names
-	Reason       string   // at most MaxReason bytes
+	Holders      []string // names, of none who is but an audience
+	Reason       string   // at most MaxReason bytes; public
 }
 
 // Statement returns the statement of d, made at this time.
@@ -31,35 +32,38 @@ func ShredFrom(s Statement) (d Shred, err error) {
 }
 
 // ShredConfirm passes on what a holder signed: that its copies are destroyed
-// too.
+// too. An audience's is a grant-confirm, which is not public, with the same body.
 type ShredConfirm struct {
 	Shred     uint64 // number of the shred statement
 	Holder    string
 	Text      []byte   // what was signed, 1…MaxText bytes
 	Signature [64]byte // Ed25519 over Text by the holder's key; for the caller to check
+	Audience  bool     // the holder is one
 }
 
 // Statement returns the statement of c, made at this time.
 func (c ShredConfirm) Statement(at int64) Statement {
-	return Statement{KindShredConfirm, at, map[string]any{
+	return Statement{either(c.Audience, KindGrantConfirm, KindShredConfirm), at, map[string]any{
 		"shred": int64(c.Shred), "holder": c.Holder, "text": c.Text, "signature": c.Signature[:],
 	}}
 }
 
-// ShredConfirmFrom returns what a shred-confirm statement says.
+// ShredConfirmFrom returns what a shred-confirm or grant-confirm statement says.
 func ShredConfirmFrom(s Statement) (c ShredConfirm, err error) {
-	body, err := s.as(KindShredConfirm)
+	audience := s.Kind == KindGrantConfirm
+	body, err := s.as(either(audience, KindGrantConfirm, KindShredConfirm))
 	if err != nil {
 		return ShredConfirm{}, err
 	}
-	c = ShredConfirm{Shred: uint64(body["shred"].(int64)), Holder: body["holder"].(string),
+	c = ShredConfirm{Shred: uint64(body["shred"].(int64)), Holder: body["holder"].(string), Audience: audience,
 		Text: append([]byte(nil), body["text"].([]byte)...)}
 	copy(c.Signature[:], body["signature"].([]byte))
 	return c, nil
 }
 
 // Holder is one who holds copies of keys or of what they seal, and whose
-// signature counts from here on.
+// signature counts from here on. An audience's statement is a grant-key, which is
+// not public; there are holder statements of before that name one.
 type Holder struct {
 	Name      string
 	Kind      string   // one of the Holder constants
@@ -69,42 +73,61 @@ type Holder struct {
 
 // Statement returns the statement of h, made at this time.
 func (h Holder) Statement(at int64) Statement {
-	body := map[string]any{"name": h.Name, "kind": h.Kind, "key": h.Key[:]}
+	body := map[string]any{"name": h.Name, "key": h.Key[:]}
 	if h.Recipient != "" {
 		body["recipient"] = h.Recipient
 	}
+	if h.Kind == HolderAudience {
+		return Statement{KindGrantKey, at, body}
+	}
+	body["kind"] = h.Kind
 	return Statement{KindHolder, at, body}
 }
 
-// HolderFrom returns what a holder statement says.
+// HolderFrom returns what a holder or grant-key statement says.
 func HolderFrom(s Statement) (h Holder, err error) {
-	body, err := s.as(KindHolder)
+	audience := s.Kind == KindGrantKey
+	body, err := s.as(either(audience, KindGrantKey, KindHolder))
 	if err != nil {
 		return Holder{}, err
 	}
-	h = Holder{Name: body["name"].(string), Kind: body["kind"].(string)}
+	h = Holder{Name: body["name"].(string), Kind: HolderAudience}
+	if !audience {
+		h.Kind = body["kind"].(string)
+	}
 	h.Recipient, _ = s.Text("recipient")
 	copy(h.Key[:], body["key"].([]byte))
 	return h, nil
 }
 
-// HolderEnd says that a holder holds nothing new from here on.
+// HolderEnd says that a holder holds nothing new from here on. An audience's
+// statement is a grant-key-end, which is not public.
 type HolderEnd struct {
-	Name string
+	Name     string
+	Audience bool // the holder is one
 }
 
 // Statement returns the statement of e, made at this time.
 func (e HolderEnd) Statement(at int64) Statement {
-	return Statement{KindHolderEnd, at, map[string]any{"name": e.Name}}
+	return Statement{either(e.Audience, KindGrantKeyEnd, KindHolderEnd), at, map[string]any{"name": e.Name}}
 }
 
-// HolderEndFrom returns what a holder-end statement says.
+// HolderEndFrom returns what a holder-end or grant-key-end statement says.
 func HolderEndFrom(s Statement) (HolderEnd, error) {
-	body, err := s.as(KindHolderEnd)
+	audience := s.Kind == KindGrantKeyEnd
+	body, err := s.as(either(audience, KindGrantKeyEnd, KindHolderEnd))
 	if err != nil {
 		return HolderEnd{}, err
 	}
-	return HolderEnd{Name: body["name"].(string)}, nil
+	return HolderEnd{Name: body["name"].(string), Audience: audience}, nil
+}
+
+// either is the kind of a statement that is private where it is an audience's.
+func either(audience bool, private, public string) string {
+	if audience {
+		return private
+	}
+	return public
 }
 
 // Escrow says that a month's keys were given to holders in shares.

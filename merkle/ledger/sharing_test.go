@@ -36,15 +36,31 @@ func TestSharingRoundTrips(t *testing.T) {
 	shred := Shred{[]string{"a"}, 900_000, []string{}, ""}
 	d, err := ShredFrom(again(t, shred.Statement(5)))
 	check(d, err, shred)
-	confirm := ShredConfirm{3, "h", []byte{1}, [64]byte{2}}
-	c, err := ShredConfirmFrom(again(t, confirm.Statement(5)))
-	check(c, err, confirm)
-	holder := Holder{"h", HolderBackup, "", fill(1)}
-	h, err := HolderFrom(again(t, holder.Statement(5)))
-	check(h, err, holder)
-	ended := HolderEnd{"h"}
-	he, err := HolderEndFrom(again(t, ended.Statement(5)))
-	check(he, err, ended)
+	ended := HolderEnd{"h", false}
+	for _, audience := range []bool{false, true} {
+		public := func(s Statement) Statement {
+			t.Helper()
+			if Public(s.Kind) == audience {
+				t.Errorf("a %s is public: %v", s.Kind, !audience)
+			}
+			return again(t, s)
+		}
+		confirm := ShredConfirm{3, "h", []byte{1}, [64]byte{2}, audience}
+		c, err := ShredConfirmFrom(public(confirm.Statement(5)))
+		check(c, err, confirm)
+		holder := Holder{"h", HolderBackup, "", fill(1)}
+		if audience {
+			holder.Kind, holder.Recipient = HolderAudience, "age1b"
+		}
+		h, err := HolderFrom(public(holder.Statement(5)))
+		check(h, err, holder)
+		ended.Audience = audience
+		he, err := HolderEndFrom(public(ended.Statement(5)))
+		check(he, err, ended)
+	}
+	old := Statement{KindHolder, 5, map[string]any{"name": "h", "kind": HolderAudience, "key": make([]byte, 32)}}
+	h, err := HolderFrom(again(t, old))
+	check(h, err, Holder{"h", HolderAudience, "", [32]byte{}})
 	escrow := Escrow{"2026-12", 0, 1, []string{"h"}, []byte{1}, fill(1)}
 	es, err := EscrowFrom(again(t, escrow.Statement(5)))
 	check(es, err, escrow)
