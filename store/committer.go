@@ -429,7 +429,7 @@ func (c *committer) hashStream(st *stream, h *reading.Hasher, hour share.Hour, r
 	}
 	st.cols.reset(st.slot)
 	var kept keptPart
-	keep := !c.s.bench.noSealing && !c.s.bench.noGroups && c.s.kept.takes()
+	keep := c.keeps() && c.s.kept.takes()
 	if keep {
 		kept = newKeptPart(st.tree.Size(), len(st.pending), st.pending[0].r.Items())
 	}
@@ -470,6 +470,9 @@ func (c *committer) hashStream(st *stream, h *reading.Hasher, hour share.Hour, r
 	out.evidence = st.cols.evidence(out.evidence[:0], seal)
 	return nil
 }
+
+// keeps says whether what is at hand is kept for sealing.
+func (c *committer) keeps() bool { return !c.s.bench.noSealing && !c.s.bench.noGroups }
 
 // sealMessage seals a part of a commit.
 func (s *Store) sealMessage(k *share.HourKey, dst []byte, random *[32]byte, aad, plain []byte) []byte {

@@ -177,17 +177,15 @@ func (r *reader) groupBatch(batch uint64) (*GroupBatch, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &GroupBatch{Missed: w.Window.Missed, Leaves: make([]merkle.Hash, 1<<w.Depth)}
+	b := &GroupBatch{Missed: w.Window.Missed}
 	if b.Incarnation, err = r.s.start(w.Window.Start); err != nil {
 		return nil, err
 	}
 	if gaps := w.Window.gaps(); len(gaps) > 0 {
 		b.Gap = &gaps[0]
 	}
-	for slot := range b.Leaves {
-		if b.Leaves[slot], err = r.slotLeaf(uint64(slot), w, batch); err != nil {
-			return nil, err
-		}
+	if b.Leaves, err = r.batchLeaves(w, batch); err != nil {
+		return nil, err
 	}
 	b.Segments = ledger.SegmentsHead{Count: w.Segments, Root: merkle.EmptyRoot()}
 	if len(w.SegmentsRoot) > 0 {
@@ -202,6 +200,22 @@ func (r *reader) groupBatch(batch uint64) (*GroupBatch, error) {
 		err = fmt.Errorf("%w: %d segments are there, its header lists %d", ErrDamaged, len(b.Listed), w.Segments)
 	}
 	return b, err
+}
+
+// batchLeaves gives the leaves of a closed batch: those that were kept, or made
+// again.
+func (r *reader) batchLeaves(w *windowRow, batch uint64) ([]merkle.Hash, error) {
+	if leaves := r.s.kept.leavesOf(batch, 1<<w.Depth); leaves != nil {
+		return leaves, nil
+	}
+	leaves := make([]merkle.Hash, 1<<w.Depth)
+	for slot := range leaves {
+		var err error
+		if leaves[slot], err = r.slotLeaf(uint64(slot), w, batch); err != nil {
+			return nil, err
+		}
+	}
+	return leaves, nil
 }
 
 // listed gives what a batch's header lists, with the salts that it has there.

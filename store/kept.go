@@ -11,12 +11,14 @@ import (
 )
 
 // Intake has the hashes of a reading at hand that sealing needs for an envelope
-// object's hidden part. Made again, from what was just compressed, they are most
-// of the work of sealing; kept for a quarter hour they are some 300 bytes each.
-// What did not fit, or came before the last start, is made again.
+// object's hidden part, and closing a window those of its batch's leaves, which the
+// group object has. Made again, from what was just compressed, they are most of the
+// work of sealing; kept for a quarter hour they are some 300 bytes a reading, and 32
+// a slot and batch. What did not fit, or came before the last start, is made again.
 type kept struct {
 	mu      sync.Mutex // covers all below
 	streams map[uint64]*keptStream
+	leaves  map[uint64][]merkle.Hash // of a batch, by slot; not changed
 	held    int
 	missed  int // readings hashed again; by the sealing
 }
@@ -134,6 +136,42 @@ func (k *kept) drop(slot, next uint64) {
 	}
 	if x.parts = slices.Delete(x.parts, 0, n); len(x.parts) == 0 {
 		delete(k.streams, slot)
+	}
+}
+
+// addLeaves keeps the leaves of a batch that is being closed.
+func (k *kept) addLeaves(batch uint64, leaves []merkle.Hash) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.held+merkle.HashSize*len(leaves) > maxKept {
+		return
+	}
+	if k.leaves == nil {
+		k.leaves = map[uint64][]merkle.Hash{}
+	}
+	k.leaves[batch] = slices.Clone(leaves)
+	k.held += merkle.HashSize * len(leaves)
+}
+
+// leavesOf gives the leaves of a batch with so many slots, nil if they are not kept.
+func (k *kept) leavesOf(batch uint64, slots int) []merkle.Hash {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if leaves := k.leaves[batch]; len(leaves) == slots {
+		return leaves
+	}
+	return nil
+}
+
+// dropLeaves forgets the leaves of the batches below next, which are sealed.
+func (k *kept) dropLeaves(next uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for batch, leaves := range k.leaves {
+		if batch < next {
+			k.held -= merkle.HashSize * len(leaves)
+			delete(k.leaves, batch)
+		}
 	}
 }
 

@@ -35,9 +35,10 @@ func TestKeptSealsAlike(t *testing.T) {
 		for range 20 {
 			x.send(x.nodes...)
 		}
+		x.pass(minute)
 		x.s.kept.mu.Lock()
-		if len(x.s.kept.streams) != 3 || x.s.kept.held == 0 {
-			t.Errorf("%d streams and %d bytes are kept", len(x.s.kept.streams), x.s.kept.held)
+		if len(x.s.kept.streams) != 3 || len(x.s.kept.leaves) == 0 || x.s.kept.held == 0 {
+			t.Errorf("%d streams, %d batches and %d bytes are kept", len(x.s.kept.streams), len(x.s.kept.leaves), x.s.kept.held)
 		}
 		if hour == 2 { // as after a start: those of one stream are there in part
 			k := x.s.kept.streams[0]
@@ -52,8 +53,13 @@ func TestKeptSealsAlike(t *testing.T) {
 	x.pass(30 * minute)
 	x.seal()
 	x.s.kept.mu.Lock()
-	if len(x.s.kept.streams) != 0 || x.s.kept.held != 0 {
-		t.Errorf("%d streams and %d bytes are kept of what is sealed", len(x.s.kept.streams), x.s.kept.held)
+	for batch := range x.s.kept.leaves {
+		if batch < x.s.view.Load().state.SealFrom {
+			t.Errorf("the leaves of batch %d are kept, which is sealed", batch)
+		}
+	}
+	if held := merkle.HashSize * 8 * len(x.s.kept.leaves); len(x.s.kept.streams) != 0 || x.s.kept.held != held {
+		t.Errorf("%d streams and %d bytes are kept, want none and %d", len(x.s.kept.streams), x.s.kept.held, held)
 	}
 	x.s.kept.mu.Unlock()
 	refs, err := x.s.Groups(context.Background(), 0, 100)

@@ -154,6 +154,7 @@ func (l *sealer) keepTrails() {
 		trails[slot] = st.trail
 		l.r.s.kept.drop(slot, st.trail.tree.Size())
 	}
+	l.r.s.kept.dropLeaves(l.group.next)
 	l.r.s.trails = trails
 }
 

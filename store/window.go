@@ -74,6 +74,9 @@ func (c *committer) closeInto(b *pebble.Batch, next window) error {
 	if err != nil {
 		return fmt.Errorf("close batch %d: %w", index, err)
 	}
+	if c.keeps() {
+		c.s.kept.addLeaves(index, leaves)
+	}
 	streams := uint64(len(c.active))
 	depth := ledger.Depth(c.state.Slots)
 	root := c.putBatchTree(b, index, depth, leaves)
