@@ -319,6 +319,9 @@ func (c *committer) fill(g *group, b *pebble.Batch) error {
 	}
 	rec.head, rec.signature = ledger.SignIntake(key, head)
 	g.buf = rec.encode(g.buf[:0], c, g)
+	if c.keeps() {
+		c.s.kept.addCommit(rec.number, g.touched)
+	}
 	if err := b.Set(c.s.keys.u64(kindCommit, rec.number), g.buf, nil); err != nil {
 		return err
 	}
@@ -405,7 +408,8 @@ type sealed struct {
 	evidence []byte   // but for payloads plain: the site's chunk holds all streams'
 	roots    []merkle.Hash
 	nodes    []nodePut
-	plain    []byte
+	plain    []byte // envelope and data
+	ends     []int  // of each in plain
 }
 
 type nodePut struct {
@@ -458,13 +462,16 @@ func (c *committer) hashStream(st *stream, h *reading.Hasher, hour share.Hour, r
 		c.s.kept.add(st.slot, kept)
 	}
 	out.plain = st.cols.envelope(out.plain[:0])
+	out.ends = append(out.ends[:0], len(out.plain))
 	out.envelope = c.s.sealMessage(&st.keys.envelope, out.envelope[:0], &rec.random, c.s.commitAAD(rec.number, st.envelope), out.plain)
 	if out.data == nil {
 		out.data = make([][]byte, len(st.classes.list))
 	}
 	for i, x := range st.classes.list {
-		out.plain = st.cols.data(out.plain[:0], i)
-		out.data[i] = c.s.sealMessage(&st.keys.data[i], out.data[i][:0], &rec.random, c.s.commitAAD(rec.number, x.compartment), out.plain)
+		from := len(out.plain)
+		out.plain = st.cols.data(out.plain, i)
+		out.ends = append(out.ends, len(out.plain))
+		out.data[i] = c.s.sealMessage(&st.keys.data[i], out.data[i][:0], &rec.random, c.s.commitAAD(rec.number, x.compartment), out.plain[from:])
 	}
 	seal := st.keys.sealPayloads(st.classes.scheme, purposeEvidence, &rec.random, c.s.commitAAD(rec.number, st.envelope))
 	out.evidence = st.cols.evidence(out.evidence[:0], seal)

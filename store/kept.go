@@ -8,17 +8,20 @@ import (
 	"cairn/ingest/frame"
 	"cairn/ingest/reading"
 	"cairn/merkle"
+	"cairn/store/share"
 )
 
 // Intake has the hashes of a reading at hand that sealing needs for an envelope
 // object's hidden part, and closing a window those of its batch's leaves, which the
 // group object has. Made again, from what was just compressed, they are most of the
 // work of sealing; kept for a quarter hour they are some 300 bytes a reading, and 32
-// a slot and batch. What did not fit, or came before the last start, is made again.
+// a slot and batch. So are the columns of commits, which need not be opened again.
+// What did not fit, or came before the last start, is made again.
 type kept struct {
 	mu      sync.Mutex // covers all below
 	streams map[uint64]*keptStream
 	leaves  map[uint64][]merkle.Hash // of a batch, by slot; not changed
+	commits map[uint64]*keptCommit
 	held    int
 	missed  int // readings hashed again; by the sealing
 }
@@ -173,6 +176,107 @@ func (k *kept) dropLeaves(next uint64) {
 			delete(k.leaves, batch)
 		}
 	}
+}
+
+// keptCommit is a commit's columns as they were before they were sealed: of each
+// stream, in the record's order, the envelope, the data by class, the evidence.
+type keptCommit struct {
+	plain []byte
+	ends  []uint32 // of each in plain
+}
+
+func (k *keptCommit) size() int { return len(k.plain) + 4*len(k.ends) + keptPartSize }
+
+func (k *keptCommit) add(b []byte) {
+	k.plain = append(k.plain, b...)
+	k.ends = append(k.ends, uint32(len(k.plain)))
+}
+
+// next takes the next n pieces off.
+func (k *keptCommit) next(at *int, n int) [][]byte {
+	out := make([][]byte, n)
+	from := uint32(0)
+	if *at > 0 {
+		from = k.ends[*at-1]
+	}
+	for i := range out {
+		end := k.ends[*at]
+		out[i], from = k.plain[from:end:end], end
+		*at++
+	}
+	return out
+}
+
+// addCommit keeps the columns of a commit that is being written.
+func (k *kept) addCommit(number uint64, streams []*stream) {
+	size, pieces := 0, 0
+	for _, st := range streams {
+		size += len(st.out.plain) + len(st.out.evidence)
+		pieces += len(st.out.ends) + 1
+	}
+	x := &keptCommit{plain: make([]byte, 0, size), ends: make([]uint32, 0, pieces)}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.held+size+4*pieces+keptPartSize > maxKept {
+		return
+	}
+	for _, st := range streams {
+		from := 0
+		for _, end := range st.out.ends {
+			x.add(st.out.plain[from:end])
+			from = end
+		}
+		x.add(st.out.evidence)
+	}
+	if k.commits == nil {
+		k.commits = map[uint64]*keptCommit{}
+	}
+	k.commits[number] = x
+	k.held += x.size()
+}
+
+// commit gives what is kept of a commit, or nil.
+func (k *kept) commit(number uint64) *keptCommit {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.commits[number]
+}
+
+// dropCommits forgets the commits [from, to), which are sealed.
+func (k *kept) dropCommits(from, to uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for n := from; n < to && len(k.commits) > 0; n++ {
+		if x := k.commits[n]; x != nil {
+			k.held -= x.size()
+			delete(k.commits, n)
+		}
+	}
+}
+
+// readings gives those of a commit, stream after stream: from what was kept, or
+// opened.
+func (l *sealer) readings(rec *record, site share.HourKey) ([][]stored, error) {
+	kept := l.r.s.kept.commit(rec.number)
+	if kept == nil {
+		all, _, err := l.r.s.openRecordWith(l.r, rec, site, l.group.hour)
+		return all, err
+	}
+	out := make([][]stored, len(rec.streams))
+	at := 0
+	for i := range rec.streams {
+		st := &rec.streams[i]
+		in := &l.r.v.streams[st.slot]
+		k, err := l.r.hourKeys(in, l.group.hour, [16]byte{})
+		if err != nil {
+			return nil, err
+		}
+		b := kept.next(&at, 1+len(st.data)+1)
+		if out[i], err = l.r.s.decodeRecord(rec, i, in, k, blocks{b[0], b[1 : 1+len(st.data)], b[1+len(st.data)]}); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // keptHashes appends what intake kept of a part's readings, and takes the trail on

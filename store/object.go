@@ -155,6 +155,7 @@ func (l *sealer) keepTrails() {
 		l.r.s.kept.drop(slot, st.trail.tree.Size())
 	}
 	l.r.s.kept.dropLeaves(l.group.next)
+	l.r.s.kept.dropCommits(l.group.from, l.group.to)
 	l.r.s.trails = trails
 }
 
@@ -196,8 +197,9 @@ func (l *sealer) hidden(in *streamInfo, st *sealing, b blocks) ([]byte, error) {
 		return nil, nil
 	}
 	if parts, ok := l.r.s.kept.get(in.slot, st.first, st.n); ok {
-		dst := appendHiddenHead(nil, in, st.n, st.runs, l.group.first, st.trail)
-		return st.trail.keptHashes(dst, parts), nil
+		dst := appendHiddenHead(l.behind[:0], in, st.n, st.runs, l.group.first, st.trail)
+		l.behind = st.trail.keptHashes(dst, parts)
+		return l.behind, nil
 	}
 	l.r.s.kept.missed += st.n
 	var readings []stored

@@ -319,12 +319,20 @@ func (r *reader) openStream(rec *record, i int, in *streamInfo, w *window) ([]st
 		return nil, err
 	}
 	b.evidence = evidence[i]
-	return r.s.decodeRecord(rec, in, k, b)
+	return r.s.decodeRecord(rec, i, in, k, b)
 }
 
-func (s *Store) decodeRecord(rec *record, in *streamInfo, k *hourKeys, b blocks) ([]stored, error) {
+// decodeRecord puts the blocks of stream i of a commit record together.
+func (s *Store) decodeRecord(rec *record, i int, in *streamInfo, k *hourKeys, b blocks) ([]stored, error) {
 	scheme := in.classes.scheme
-	return decodeColumns(in.slot, scheme, b, k.openPayloads(scheme, purposeEvidence, &rec.random, s.commitAAD(rec.number, in.envelope)))
+	out, err := decodeColumns(in.slot, scheme, b, k.openPayloads(scheme, purposeEvidence, &rec.random, s.commitAAD(rec.number, in.envelope)))
+	if err != nil {
+		return nil, fmt.Errorf("%w: commit %d: %w", ErrDamaged, rec.number, err)
+	}
+	if st := &rec.streams[i]; len(out) != st.n || out[0].Sequence != st.first {
+		return nil, fmt.Errorf("%w: commit %d: stream %d holds other readings than its head says", ErrDamaged, rec.number, in.slot)
+	}
+	return out, nil
 }
 
 func (s *Store) openColumns(rec *record, i int, in *streamInfo, k *hourKeys) (b blocks, err error) {
@@ -368,11 +376,8 @@ func (s *Store) openRecord(rec *record, site share.HourKey, keys func(slot uint6
 			return nil, nil, err
 		}
 		b.evidence = evidence[i]
-		if out[i], err = s.decodeRecord(rec, &in, k, b); err != nil {
-			return nil, nil, fmt.Errorf("%w: commit %d: %w", ErrDamaged, rec.number, err)
-		}
-		if len(out[i]) != rec.streams[i].n || out[i][0].Sequence != rec.streams[i].first {
-			return nil, nil, fmt.Errorf("%w: commit %d: stream %d holds other readings than its head says", ErrDamaged, rec.number, slot)
+		if out[i], err = s.decodeRecord(rec, i, &in, k, b); err != nil {
+			return nil, nil, err
 		}
 	}
 	return out, rest, nil

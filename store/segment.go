@@ -232,6 +232,7 @@ type sealer struct {
 	live    *liveGroup // instead of rows; nil: the group is sealed for good
 	hasher  reading.Hasher
 	object  []byte // memory for one; a live group keeps its own
+	behind  []byte // memory for a hidden part
 }
 
 // sealing is what waits of one stream.
@@ -263,7 +264,6 @@ func drawNonce() uint64 {
 }
 
 func (l *sealer) run(ctx context.Context) error {
-	s := l.r.s
 	if err := l.clear(); err != nil {
 		return err
 	}
@@ -275,7 +275,7 @@ func (l *sealer) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		all, _, err := s.openRecordWith(l.r, rec, site, l.group.hour)
+		all, err := l.readings(rec, site)
 		if err != nil {
 			return false, err
 		}
