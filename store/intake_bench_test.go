@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,14 +24,16 @@ import (
 //	commits  commits sealed, quarter hours left as they are
 //	sealed   all sealed
 //
-// Of each the best counts: by the processor's time, which others' use of it changes
+// Of each the best is told: by the processor's time, which others' use of it changes
 // least, and by the rate, which it does change. Both are until the last quarter hour
-// is sealed; acked is the rate until the last reading was acknowledged.
+// is sealed; acked is the rate until the last reading was acknowledged. What sealing
+// takes is the median over the turns of what "sealed" took beyond "columns" in the
+// same turn.
 func BenchmarkIntake(b *testing.B) {
 	for _, load := range []struct {
 		name                       string
 		rounds, quarter, repeating int
-	}{{"every=10s", 720, 90, 5}, {"full", 1000, 500, 3}} {
+	}{{"every=10s", 720, 90, 9}, {"full", 1000, 500, 5}} {
 		b.Run(load.name, func(b *testing.B) {
 			for b.Loop() {
 				benchmarkIntake(b, load.rounds, load.quarter, load.repeating)
@@ -47,7 +50,9 @@ func benchmarkIntake(b *testing.B, rounds, quarter, repeating int) {
 		cpu, acked, whole time.Duration
 		missed            int
 	}{{name: "clear", noSealing: true, noHour: true}, {name: "columns", noSealing: true}, {name: "commits", noHour: true}, {name: "sealed"}}
+	var byCPU, byRate []float64
 	for round := range repeating {
+		var turn [2][4]float64 // processor's time, and all
 		for i := range variants {
 			v := &variants[i]
 			x := newSite(b, devices)
@@ -58,8 +63,11 @@ func benchmarkIntake(b *testing.B, rounds, quarter, repeating int) {
 			}
 			v.cpu, v.acked, v.whole = min(v.cpu, cpu), min(v.acked, acked), min(v.whole, whole)
 			v.missed += x.s.kept.missed
+			turn[0][i], turn[1][i] = float64(cpu), float64(whole)
 			x.close()
 		}
+		byCPU = append(byCPU, 100*(1-turn[0][1]/turn[0][3]))
+		byRate = append(byRate, 100*(1-turn[1][1]/turn[1][3]))
 	}
 	n := float64(devices * rounds)
 	b.ReportMetric(0, "ns/op")
@@ -69,10 +77,11 @@ func benchmarkIntake(b *testing.B, rounds, quarter, repeating int) {
 		b.ReportMetric(n/v.acked.Seconds(), v.name+"-acked/s")
 		b.ReportMetric(n/v.whole.Seconds(), v.name+"-readings/s")
 	}
-	columns, sealed := &variants[1], &variants[3]
-	b.ReportMetric(100*(1-float64(columns.cpu)/float64(sealed.cpu)), "sealing-cpu-%")
-	b.ReportMetric(100*(1-columns.whole.Seconds()/sealed.whole.Seconds()), "sealing-rate-%")
-	b.ReportMetric(100*float64(sealed.missed)/n/float64(repeating), "not-kept-%")
+	slices.Sort(byCPU)
+	slices.Sort(byRate)
+	b.ReportMetric(byCPU[repeating/2], "sealing-cpu-%")
+	b.ReportMetric(byRate[repeating/2], "sealing-rate-%")
+	b.ReportMetric(100*float64(variants[3].missed)/n/float64(repeating), "not-kept-%")
 }
 
 // intake takes rounds of readings from all devices, some in each quarter hour, and

@@ -26,8 +26,8 @@ type kept struct {
 	missed  int // readings hashed again; by the sealing
 }
 
-// maxKept bounds what is kept, in bytes: the readings of 80 a second.
-const maxKept = 32 << 20
+// maxKept bounds what is kept, in bytes: what 180 readings a second make.
+const maxKept = 64 << 20
 
 // keptStream is of a stream's readings, commit after commit, without holes.
 type keptStream struct {
