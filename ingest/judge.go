@@ -240,9 +240,7 @@ func (j *Judge) text(e *entry, line frame.Line, idLen int, a *Arrival) Decision 
 		Device: e.device, Epoch: e.epoch, Verdict: reading.Insecure, Transport: reading.TransportLine,
 		Wire: []byte(line.Text), Type: byte(line.Kind), IDLen: byte(idLen),
 	}
-	start := j.begin()
-	j.stats(start, line.Stats)
-	a.Measurements = j.end(start)
+	a.Measurements = j.stats(line.Stats)
 	return Decision{Verdict: reading.Insecure, Record: true, Device: e.device}
 }
 

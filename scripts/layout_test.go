@@ -31,7 +31,7 @@ var layout = map[string][]string{
 
 	"ingest/frame":   nil,
 	"ingest/reading": {"merkle", "merkle/cbor"},
-	"ingest/message": {"ingest/reading"},
+	"ingest/message": {"ingest/frame", "ingest/reading"},
 	"ingest":         {"ingest/frame", "ingest/reading", "ingest/message", "merkle/ledger"},
 	"ingest/alert":   {"ingest/reading"},
 
@@ -55,7 +55,7 @@ var layout = map[string][]string{
 
 	"cmd/cairn":        {anything},
 	"cmd/cairn/web":    {anything},
-	"cmd/cairn-verify": {"anchor/ask", "anchor/proof", "anchor/proof/report"},
+	"cmd/cairn-verify": {"anchor/ask", "anchor/proof", "anchor/proof/report", "ingest/frame", "ingest/message", "ingest/reading"},
 	"cmd/cairn-demo":   {anything},
 
 	"scripts":                 nil,
