@@ -25,6 +25,7 @@ const usage = `usage: cairn-verify [flags] FILE
        cairn-verify export …   write it in a format of others; export --help says how
        cairn-verify upgrade …  complete it with receipts that came later
        cairn-verify compare …  look whether several contradict one another
+       cairn-verify frames …   open the frames behind it with the device's key
 
   --policy FILE    whose ledger it must be, and where it must be anchored
   --block HASH     trust the block with this hash, as its chain's tools write it
@@ -96,6 +97,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return upgrade(args[1:], stdout, stderr)
 		case "compare":
 			return compare(args[1:], stdout, stderr)
+		case "frames":
+			return frames(args[1:], stdout, stderr)
 		}
 	}
 	c, err := parse(args)
@@ -145,13 +148,7 @@ func parse(args []string) (*command, error) {
 	var c command
 	var agree once
 	fs := flag.NewFlagSet("cairn-verify", flag.ContinueOnError)
-	fs.Var(&c.policy, "policy", "")
-	fs.Var(&c.headers, "headers", "")
-	fs.Var(&c.blocks, "block", "")
-	fs.Var(&c.urls, "rpc", "")
-	fs.Var(&agree, "agree", "")
-	fs.Var(&c.require, "require", "")
-	fs.BoolVar(&c.json, "json", false, "")
+	c.trustFlags(fs, &agree)
 	fs.Var(&c.ots.data, "file", "")
 	fs.Var(&c.ots.network, "network", "")
 	fs.Var(&c.ots.depth, "depth", "")
@@ -167,18 +164,38 @@ func parse(args []string) (*command, error) {
 	if c.file == "" {
 		return nil, errors.New("no proof file was given")
 	}
-	c.agree = len(c.urls)
-	if agree.given {
-		k, err := strconv.Atoi(agree.s)
-		if err != nil {
-			return nil, fmt.Errorf("--agree %.20q is no number", agree.s)
-		}
-		if k < 1 || k > len(c.urls) {
-			return nil, fmt.Errorf("--agree %d with %d nodes", k, len(c.urls))
-		}
-		c.agree = k
+	if err := c.agreeOn(&agree); err != nil {
+		return nil, err
 	}
 	return &c, c.report.check()
+}
+
+// trustFlags adds the flags that say what to hold a proof against.
+func (c *command) trustFlags(fs *flag.FlagSet, agree *once) {
+	fs.Var(&c.policy, "policy", "")
+	fs.Var(&c.headers, "headers", "")
+	fs.Var(&c.blocks, "block", "")
+	fs.Var(&c.urls, "rpc", "")
+	fs.Var(agree, "agree", "")
+	fs.Var(&c.require, "require", "")
+	fs.BoolVar(&c.json, "json", false, "")
+}
+
+// agreeOn sets how many nodes must agree.
+func (c *command) agreeOn(agree *once) error {
+	c.agree = len(c.urls)
+	if !agree.given {
+		return nil
+	}
+	k, err := strconv.Atoi(agree.s)
+	if err != nil {
+		return fmt.Errorf("--agree %.20q is no number", agree.s)
+	}
+	if k < 1 || k > len(c.urls) {
+		return fmt.Errorf("--agree %d with %d nodes", k, len(c.urls))
+	}
+	c.agree = k
+	return nil
 }
 
 // verify does what was asked, and tells what it was given for that. The file is

@@ -14,6 +14,7 @@ import (
 
 	"cairn/anchor"
 	"cairn/anchor/proof"
+	"cairn/ingest/frame"
 	"cairn/ingest/reading"
 	"cairn/merkle"
 	"cairn/merkle/ledger"
@@ -33,6 +34,7 @@ type proveRequest struct {
 	To       *int64   `json:"to,omitempty"`
 	Readings []string `json:"readings,omitempty"` // STREAM/SEQUENCE
 	Fields   []string `json:"fields,omitempty"`   // names; none: the whole reading
+	Frames   bool     `json:"frames,omitempty"`   // and give the secure frames of those readings, apart
 
 	Complete     bool     `json:"complete,omitempty"` // and that there are no others
 	Compartments []string `json:"compartments,omitempty"`
@@ -54,6 +56,13 @@ type proveAnswer struct {
 	Ranges   []provenRange `json:"ranges,omitempty"`
 	Passed   []passedOver  `json:"passedOver,omitempty"`
 	Tail     bool          `json:"tail,omitempty"` // of a time that was asked for, not all is known yet
+	Frames   []provenFrame `json:"frames,omitempty"`
+}
+
+// provenFrame is the secure frame that a reading was made of.
+type provenFrame struct {
+	ID    string `json:"id"` // STREAM/SEQUENCE
+	Frame []byte `json:"frame"`
 }
 
 // provenShort names a reading in words.
@@ -76,7 +85,7 @@ func (l *openLedger) prove(ctx context.Context, q proveRequest, progress func(st
 		return proveAnswer{}, err
 	}
 	p := &prover{
-		l: l, routes: routes, fields: q.Fields, state: stateFinal, batches: map[uint64]*provenBatch{},
+		l: l, routes: routes, fields: q.Fields, frames: q.Frames, state: stateFinal, batches: map[uint64]*provenBatch{},
 		heads: map[uint64]int{}, streamBatches: map[uint64][]*provenBatch{},
 		b:      proof.NewBuilder([32]byte(l.store.FirstLogKey()), l.keyring.Nonce()),
 		answer: proveAnswer{Routes: len(l.cfg.Anchors)},
@@ -121,6 +130,9 @@ func (p *prover) readings(ctx context.Context, q proveRequest) error {
 		if err := p.reading(id); err != nil {
 			return fmt.Errorf("prove reading %v: %w", id, p.l.whyGone(ctx, id, err))
 		}
+	}
+	if p.frames && len(p.answer.Frames) == 0 {
+		return errors.New("none of these readings came as a secure frame: leave --frames out")
 	}
 	return nil
 }
@@ -228,6 +240,7 @@ type prover struct {
 	b       *proof.Builder
 	routes  []namedRoute
 	fields  []string
+	frames  bool
 	batches map[uint64]*provenBatch
 	heads   map[uint64]int // by size, the position in the file
 	bound   []boundStream  // streams whose device is shown
@@ -294,6 +307,12 @@ func (p *prover) reading(id readingID) error {
 		r.Fields = append(r.Fields, proof.Field{Index: i, Item: e.Items[i], Salt: e.Salts[i]})
 	}
 	p.b.Reading(r)
+	if f, err := frame.Parse(e.Frame); err == nil && f.Secure() && p.frames {
+		if !slices.Contains(shown, reading.IndexDevice) || !slices.Contains(shown, reading.IndexFrame) {
+			return errors.New("a frame is checked against the fields device and frame: show these as well")
+		}
+		p.answer.Frames = append(p.answer.Frames, provenFrame{id.String(), e.Frame})
+	}
 	if slices.Contains(shown, reading.IndexDevice) && !slices.ContainsFunc(p.bound, func(s boundStream) bool { return s.slot == id.slot }) {
 		p.bound = append(p.bound, boundStream{id.slot, batch})
 	}

@@ -25,6 +25,7 @@ type proveFlags struct {
 	at, from, to string
 	fields       []string
 	out          string
+	frames       string
 	wait         bool
 	timeout      time.Duration
 }
@@ -59,11 +60,13 @@ func (c *command) proveCommand() *cobra.Command {
 	cmd.Flags().StringSliceVar(&f.q.Readings, "reading", nil, "a reading by stream and sequence, such as 0/17; may be repeated")
 	cmd.Flags().StringSliceVar(&f.fields, "fields", nil, "show these fields alone: device, measured, received, sequence, origin, frame, or a measurement's name")
 	cmd.Flags().StringVar(&f.out, "out", "", "the file to write; it must not exist yet (default, and -: standard output)")
+	cmd.Flags().StringVar(&f.frames, "frames", "", "write the secure frames of these readings to this file, for one who has the device's key: cairn-verify frames")
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the anchor is final; with no route, until the window is closed and signed")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", defaultTimeout, "give up waiting after this long")
 	cmd.MarkFlagsMutuallyExclusive("device", "reading", "compartment", "all")
 	cmd.MarkFlagsOneRequired("device", "reading", "compartment", "all")
 	cmd.MarkFlagsMutuallyExclusive("complete", "at")
+	cmd.MarkFlagsMutuallyExclusive("complete", "frames")
 	cmd.MarkFlagsMutuallyExclusive("complete", "reading")
 	cmd.MarkFlagsMutuallyExclusive("compartment", "fields")
 	cmd.MarkFlagsMutuallyExclusive("at", "from")
@@ -83,14 +86,19 @@ func (c *command) prove(ctx context.Context, f *proveFlags) error {
 	if f.out == "" && isTerminal(c.Out) {
 		return errors.New("a proof file is binary: name a file with --out, or pipe standard output")
 	}
-	if f.out != "" {
-		if _, err := os.Lstat(f.out); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is there already, and is not overwritten: give another name", f.out)
+	for _, path := range []string{f.out, f.frames} {
+		if _, err := os.Lstat(path); path != "" && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is there already, and is not overwritten: give another name", path)
 		}
 	}
 	answer, err := c.proveOnce(ctx, f)
 	if err != nil {
 		return err
+	}
+	if f.frames != "" {
+		if err := writeNew(f.frames, framesText(answer.Frames), 0o600); err != nil {
+			return fmt.Errorf("write frames: %w", err)
+		}
 	}
 	if f.out == "" {
 		_, err = c.Out.Write(answer.File)
@@ -103,7 +111,17 @@ func (c *command) prove(ctx context.Context, f *proveFlags) error {
 	return c.reportProof(f.out, answer)
 }
 
+// framesText writes frames as cairn-verify reads them.
+func framesText(all []provenFrame) []byte {
+	var b []byte
+	for _, x := range all {
+		b = fmt.Appendf(b, "%s %x\n", x.ID, x.Frame)
+	}
+	return b
+}
+
 func (f *proveFlags) parse(now time.Time) error {
+	f.q.Frames = f.frames != ""
 	for _, t := range []struct {
 		text string
 		to   **int64
@@ -248,7 +266,11 @@ func (c *command) reportProof(out string, a proveAnswer) error {
 			fmt.Fprintf(c.Err, "… and %d more\n", len(a.Readings)-i)
 			break
 		}
-		fmt.Fprintf(c.Err, "reading %s of %s, received %s: %s\n", r.ID, r.Device, r.Received, strings.Join(r.Values, ", "))
+		values := strings.Join(r.Values, ", ")
+		if len(r.Values) == 0 {
+			values = "no value is known here"
+		}
+		fmt.Fprintf(c.Err, "reading %s of %s, received %s: %s\n", r.ID, r.Device, r.Received, values)
 		for _, x := range r.Shredded {
 			fmt.Fprintf(c.Err, "- not shown: %s, which was shredded\n", x)
 		}
