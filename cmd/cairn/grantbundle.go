@@ -136,13 +136,19 @@ func (l *openLedger) makeBundle(g *ledger.Grant, all []share.Compartment, end sh
 }
 
 // statementsFor reads what a grant's audience is shown of the ledger's statements:
-// its keys and routes, whose the granted streams are, and the grant itself. The
-// caller holds l.shared.mu.
+// its keys and routes, whose the granted streams are, the grant itself, and what was
+// shredded or dropped of it, also after its end. The caller holds l.shared.mu.
 func (l *openLedger) statementsFor(g *ledger.Grant) ([]share.BundleStatement, error) {
 	numbers := slices.Concat(l.shared.public, l.shared.own[g.Number])
 	for _, name := range g.Compartments {
 		if slot, ok := slotOf(name); ok {
 			numbers = append(numbers, l.shared.streams[slot]...)
+		}
+	}
+	for i := range l.shared.shreds {
+		x := &l.shared.shreds[i]
+		if slices.ContainsFunc(x.compartments, func(name string) bool { return slices.Contains(g.Compartments, name) }) {
+			numbers = append(numbers, x.number)
 		}
 	}
 	slices.Sort(numbers)

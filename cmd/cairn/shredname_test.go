@@ -172,3 +172,43 @@ func lastStatement(t *testing.T, l *openLedger) ledger.Statement {
 	}
 	return s
 }
+
+// TestBundleTellsShredding: whose grant is over reads in its bundle what was shredded
+// of it since, and nobody else's has that.
+func TestBundleTellsShredding(t *testing.T) {
+	l := grantLedger(t)
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	current := endHour(time.Now().UnixMilli())
+	until := (current - 40).Start()
+	var grants []uint64
+	for _, stream := range []string{"stream/0/*", "stream/1/*"} {
+		q := grantRequest{Audience: stream, Compartments: []string{stream}, From: (current - 100).Start(), Until: &until}
+		a, err := l.addGrant(t.Context(), q.to(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		grants = append(grants, a.Number)
+	}
+	has := func(grant, statement uint64) bool {
+		t.Helper()
+		file, err := l.bundle(t.Context(), grant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(openBundle(t, file, id).Statements, func(s share.BundleStatement) bool { return s.Number == statement })
+	}
+	shred := ledger.Shred{Compartments: []string{"stream/1/occupancy"}, Before: (current - 60).Start(), Reason: "the lease ended"}
+	dropped := ledger.Dropped{Before: (current - 50).Start(), Compartments: []string{"stream/1/data", "stream/1/occupancy"}, Mirrors: []string{"mirror-a"}}
+	for what, s := range map[string]ledger.Statement{"shredded": shred.Statement(0), "dropped": dropped.Statement(0)} {
+		number, err := l.store.AddStatement(t.Context(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if has(grants[0], number) || !has(grants[1], number) {
+			t.Errorf("%s: in the bundle of another stream %v, want false; of its own %v, want true", what, has(grants[0], number), has(grants[1], number))
+		}
+	}
+}
