@@ -297,6 +297,9 @@ func (f *feed) Drop(r Reason, n uint64) {
 		f.in.emit(Event{Kind: EventKernel, Source: f.name, Count: n})
 	case SourceLimit:
 		f.in.tally.received.Add(n)
+	case MessageContent:
+		f.in.tally.received.Add(n)
+		f.in.tally.verdicts[reading.Malformed].Add(n)
 	}
 }
 

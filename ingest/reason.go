@@ -38,6 +38,9 @@ const (
 	LineDump
 	LineContent
 
+	// Malformed: a message of a broker.
+	MessageContent
+
 	// BadTag.
 	TagMismatch
 	TooManyCandidates // not all were tried
@@ -77,6 +80,7 @@ var reasonNames = [numberOfReasons]string{
 	"frame-body-length", "frame-last-byte", "frame-trailer-length", "frame-crc", "frame-scheme",
 	"frame-sequence", "frame-padding", "frame-other",
 	"line-long", "line-character", "line-kind", "line-id", "line-dump", "line-content",
+	"message-content",
 	"tag-mismatch", "too-many-candidates",
 	"no-candidate", "ambiguous-id",
 	"only-crc", "has-key",

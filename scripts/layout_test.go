@@ -34,6 +34,7 @@ var layout = map[string][]string{
 	"ingest/message": {"ingest/frame", "ingest/reading"},
 	"ingest":         {"ingest/frame", "ingest/reading", "ingest/message", "merkle/ledger"},
 	"ingest/alert":   {"ingest/reading"},
+	"ingest/mqtt":    {"ingest", "ingest/frame", "ingest/message", "ingest/reading"},
 
 	"store":        {"merkle", "merkle/cbor", "merkle/ledger", "ingest/frame", "ingest/reading", "store/share"},
 	"store/share":  nil,
@@ -64,6 +65,7 @@ var layout = map[string][]string{
 	"scripts/btcd":            {"scripts/tool"},
 	"scripts/calendar":        {"scripts/btcd", "anchor/proof"},
 	"scripts/chromium":        {"scripts/tool"},
+	"scripts/mosquitto":       {"scripts/tool"},
 	"scripts/contractgen":     nil,
 	"scripts/ipfs":            {"scripts/tool"},
 	"scripts/page":            nil,
@@ -102,6 +104,7 @@ var heavies = []heavy{
 	{prefix: "github.com/btcsuite/btcd", rooms: []string{"anchor/bitcoin", "scripts/btcd", "scripts/calendar"}},
 	{prefix: "github.com/cloudflare/circl", rooms: []string{"store/share"}},
 	{prefix: "github.com/ipfs", rooms: []string{"store/ipfs"}},
+	{prefix: "github.com/eclipse", rooms: []string{"ingest/mqtt"}},
 	{prefix: "github.com/chromedp", rooms: []string{"scripts/chromium"}},
 	// Those whose formats are written here are for tests alone: what we write must not come from them.
 	{prefix: "filippo.io/torchwood"},

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs into .tools what builds and tests need beside Go: anvil, forge, solc and the readers of other formats,
 # pinned by scripts/tools/package-lock.json; an IPFS node, pinned by scripts/tools/ipfs/package-lock.json; btcd and
-# litewitness, pinned here and by Go's checksum database. Two things come from Debian: Chromium, and the Python reader
-# of OpenTimestamps. A second run compares one stamp and fetches nothing.
+# litewitness, pinned here and by Go's checksum database. Three things come from Debian: Chromium, the Python reader of
+# OpenTimestamps, and Mosquitto. A second run compares one stamp and fetches nothing.
 set -euo pipefail
 
 go_tools=(github.com/btcsuite/btcd@v0.26.2 filippo.io/torchwood/cmd/litewitness@v0.9.0)
-packages=(chromium python3-opentimestamps)
+packages=(chromium python3-opentimestamps mosquitto)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 pins=$root/scripts/tools
@@ -38,7 +38,7 @@ have_go() {
 	is stamp-go "$want_go" && [ -x "$tools/bin/btcd" ] && [ -x "$tools/bin/litewitness" ]
 }
 have_packages() {
-	[ -x /usr/bin/chromium ] && [ -d /usr/lib/python3/dist-packages/opentimestamps ]
+	[ -x /usr/bin/chromium ] && [ -d /usr/lib/python3/dist-packages/opentimestamps ] && [ -x /usr/sbin/mosquitto ]
 }
 current() {
 	is stamp "$want" && have_npm && have_ipfs && have_go && have_packages
@@ -117,10 +117,17 @@ install_go() {
 # Only root may install Debian's packages. Who is not is told the line, once, before anything is fetched.
 install_packages() {
 	local line="apt-get update && apt-get install -y --no-install-recommends ${packages[*]}"
-	command -v apt-get >/dev/null || fail "there is no apt-get: install ${packages[*]} (Debian's names) by hand, as /usr/bin/chromium and a module of /usr/bin/python3"
+	command -v apt-get >/dev/null || fail "there is no apt-get: install ${packages[*]} (Debian's names) by hand, as /usr/bin/chromium, a module of /usr/bin/python3 and /usr/sbin/mosquitto"
 	[ "$(id -u)" -eq 0 ] || fail "run this as root, then again what you ran: $line"
+	# No daemon that a package brings is started: tests start their own.
+	local policy=/usr/sbin/policy-rc.d
+	if [ ! -e $policy ]; then
+		trap "rm -f $policy" EXIT
+		printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy
+	fi
 	{ apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"; } >"$tools/apt.log" 2>&1 ||
 		fail "apt-get could not install ${packages[*]}; $tools/apt.log says why"
+	[ -z "$(trap -p EXIT)" ] || { rm -f $policy && trap - EXIT; }
 }
 
 have_packages || install_packages

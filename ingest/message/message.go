@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -107,4 +108,13 @@ func safeName(s string) string {
 		return "_" + clean
 	}
 	return clean
+}
+
+// parseTime reads a time as RFC 3339 has it.
+func parseTime(s string) (ms int64, ok bool) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil || t.Year() < 2000 || t.Year() > 2100 {
+		return 0, false
+	}
+	return t.UnixMilli(), true
 }

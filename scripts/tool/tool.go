@@ -122,5 +122,8 @@ func (p *Process) Interrupt() error {
 	return err
 }
 
+// Signal sends the process a signal.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+
 // Kill ends the process at once.
 func (p *Process) Kill() { p.cmd.Process.Kill() }
