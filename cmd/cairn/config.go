@@ -43,6 +43,7 @@ type Config struct {
 	UDPReceiveBuffer int     // bytes
 	Lines            []LinesConfig
 	Senders          []SenderConfig // who may post over HTTP
+	Brokers          []BrokerConfig // of MQTT
 
 	HTTPListen    string // host:port; "": no HTTP
 	HTTPTokenFile string // "": no token, loopback only
@@ -186,6 +187,7 @@ func (s *settings) config(dir string) *Config {
 		Clock:            s.oneOf("clock", clockAuto, clockTrusted),
 		Compartments:     s.compartments(keyCompartments),
 		Senders:          s.senders(dir),
+		Brokers:          s.brokers(dir),
 		IPFS:             s.ipfs(),
 		LogFormat:        s.oneOf("log.format", "auto", "json", "text"),
 		LogLevel:         s.oneOf("log.level", "debug", "info", "warn", "error"),
@@ -285,12 +287,12 @@ func readToken(path string) (string, error) {
 
 // readSecretFile returns the first line of a file that only its owner may read.
 func readSecretFile(path string) ([]byte, error) {
+	if err := ownerOnly(path); err != nil {
+		return nil, err
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s may be read by others than its owner: chmod 600 it", path)
 	}
 	if info.Size() > 4096 {
 		return nil, fmt.Errorf("%s has %d bytes: too many for a secret", path, info.Size())

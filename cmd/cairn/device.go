@@ -64,7 +64,7 @@ func (c *command) deviceAdd() *cobra.Command {
 		Long: "Registers a device and begins its stream. Kinds: secure (has a key; only frames that\n" +
 			"authenticate count), opaque (no key here; frames are recorded unopened), text (known from\n" +
 			"a hub's text lines alone), vouched (senders that the configuration names say what it said,\n" +
-			"under an --address: the name in SenML, a DevEUI). With --counter-floor, counters up to there are refused: give\n" +
+			"under an --address: the name in SenML, a DevEUI, the {device} of an MQTT topic). With --counter-floor, counters up to there are refused: give\n" +
 			"the node's present counter, and frames recorded earlier cannot be played back.\n\n" +
 			"Where the gateway runs several ledgers, labels such as jurisdiction=ch choose the one whose\n" +
 			"rule in the configuration fits first, \"site\" if none does; or name it with --ledger. The\n" +

@@ -67,7 +67,14 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 		}
 		routes += len(cfg.Ledgers[i].Anchors)
 	}
-	if _, err := readToken(cfg.HTTPTokenFile); err != nil {
+	token, err := readToken(cfg.HTTPTokenFile)
+	if err == nil {
+		_, err = cfg.readSenders(token)
+	}
+	if err == nil {
+		_, err = cfg.readBrokers()
+	}
+	if err != nil {
 		return err
 	}
 	what := "keyring"
@@ -159,6 +166,7 @@ type service struct {
 	*gateway
 	token   string
 	senders []ingest.Sender
+	brokers []brokerLogin // in the order of the configuration
 	sources []ingest.Source
 	died    context.CancelCauseFunc
 }
@@ -196,6 +204,9 @@ func (s *service) openAll(ctx context.Context, c *command) (err error) {
 		return err
 	}
 	if s.senders, err = s.cfg.readSenders(s.token); err != nil {
+		return err
+	}
+	if s.brokers, err = s.cfg.readBrokers(); err != nil {
 		return err
 	}
 	if err := patiently(ctx, func() (err error) { s.release, err = lockFolder(s.cfg.Dir); return err }); err != nil {
@@ -378,6 +389,9 @@ func (s *service) makeSources(c *command) error {
 		s.live.sources = append(s.live.sources, "udp "+u.Addr().String())
 	}
 	if err := s.makeSenders(); err != nil {
+		return err
+	}
+	if err := s.makeBrokers(); err != nil {
 		return err
 	}
 	for i, l := range s.cfg.Lines {

@@ -161,6 +161,10 @@ var partKeys = map[string][]string{
 	keyCompartments: {"name", "when", "device", "fields"},
 	keyMirrors:      {"name", "url", "key", "token_file"},
 	keySenders:      {"name", "token_file", "devices", "rate"},
+	keyMQTT: {"name", "broker", "version", "client_id", "username", "password_file", "ca_file", "certificate_file", "key_file",
+		"plaintext", "presets", "frames", keyTopics},
+	keyTopics: {"topic", "device", "time", "plain", keyFields},
+	keyFields: {"path", "name", "unit", "drop"},
 }
 
 func (s *settings) only(section map[string]any, list string) {

@@ -29,6 +29,7 @@ import (
 	"cairn/scripts/btcd"
 	"cairn/scripts/calendar"
 	"cairn/scripts/ipfs"
+	"cairn/scripts/mosquitto"
 )
 
 func TestMain(m *testing.M) {
@@ -74,12 +75,16 @@ func story(t *testing.T, bin, file string) {
 	if strings.Contains(string(text), "$IPFS") {
 		s.ipfs = ipfs.Start(t)
 	}
+	if strings.Contains(string(text), "$BROKER") {
+		s.broker = mosquitto.Start(t, mosquitto.Options{User: "cairn", Password: "broker-s3cret", TLS: true})
+	}
 	testscript.Run(t, testscript.Params{
 		Files: []string{file}, RequireExplicitExec: true, Setup: func(e *testscript.Env) error { return s.setup(e, bin) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": s.await, "code": s.code, "capture": s.capture, "chain": s.chain, "edit": s.edit, "fetch": s.fetch, "post": s.post, "flip": s.flip,
 			"copy": s.copy, "bitcoin": s.bitcoin, "drop": s.drop, "past": s.past, "history": s.history, "identity": s.identity, "absent": s.absent, "guess": s.guess,
-			"lie": s.lie,
+			"lie":     s.lie,
+			"publish": s.publish, "broker": s.brokerDo,
 			"ago": s.ago, "ipfsnode": s.ipfsNode,
 		},
 	})
@@ -123,6 +128,8 @@ type stage struct {
 	node *anvil.Node   // nil if the story names no $CHAIN
 	btc  *bitcoinStage // nil if it names neither $BTC nor $CALENDAR
 	ipfs *ipfs.Node    // nil if it names no $IPFS
+
+	broker *mosquitto.Broker // nil if it names no $BROKER
 }
 
 func (s *stage) setup(e *testscript.Env, bin string) error {
@@ -138,6 +145,10 @@ func (s *stage) setup(e *testscript.Env, bin string) error {
 		if err := s.btc.setup(e); err != nil {
 			return err
 		}
+	}
+	if s.broker != nil {
+		e.Setenv("BROKER", s.broker.URL)
+		e.Setenv("BROKERCA", s.broker.CAFile)
 	}
 	if s.ipfs != nil {
 		e.Setenv("IPFS", s.ipfs.URL)

@@ -1,5 +1,7 @@
-// Package message reads what programs and devices of others send: packs of SenML and
-// webhooks of LoRaWAN network servers. It is pure: bytes in, messages out.
+// Package message reads what programs and devices of others send: packs of SenML,
+// webhooks of LoRaWAN network servers, and what is published under MQTT topics, by
+// [Mapping]s of which some are [Presets]. What the opened body of an OpenTRV frame says
+// it reads too ([AppendBody]). It is pure: bytes in, messages out.
 //
 // A [Message] is what one device said at one time. Which device of the registry its
 // address means, and whether the sender may speak for it, is not decided here.

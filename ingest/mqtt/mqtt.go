@@ -175,19 +175,21 @@ type run struct {
 	sink    ingest.Sink
 	arrived chan *delivery
 	acks    chan *delivery
-	down    bool // of the teller alone
+	up      bool // of the teller alone, as told
+	told    bool // so is that
 }
 
 // tell is told why there is no connection, or nil when there is one again.
 func (r *run) tell(err error) {
-	switch {
-	case r.ctx.Err() != nil:
-	case err != nil && !r.down:
-		r.down = true
+	up := err == nil
+	if r.ctx.Err() != nil || r.told && up == r.up {
+		return
+	}
+	r.told, r.up = true, up
+	if up {
+		r.sink.Tell(ingest.EventUp, "subscribed")
+	} else {
 		r.sink.Tell(ingest.EventDown, err.Error())
-	case err == nil && r.down:
-		r.down = false
-		r.sink.Tell(ingest.EventUp, "")
 	}
 }
 

@@ -175,24 +175,9 @@ func config(b *mosquitto.Broker, version string) Config {
 }
 
 // subscribed waits until what is published arrives.
-func subscribed(t testing.TB, c *committer, p paho.Client) {
+func subscribed(t testing.TB, c *committer) {
 	t.Helper()
-	late := time.After(patience)
-	for {
-		settle(t, p.Publish("radio", 1, false, sealed(t, 1)))
-		c.mu.Lock()
-		n, changed := c.frames, c.changed
-		c.mu.Unlock()
-		if n > 0 {
-			return
-		}
-		select {
-		case <-changed:
-		case <-time.After(20 * time.Millisecond):
-		case <-late:
-			t.Fatal("nothing that is published arrives")
-		}
-	}
+	c.await(t, "that it has subscribed", func() bool { return len(c.told) > 0 && c.told[0] == "source-up subscribed" })
 }
 
 func sealed(t testing.TB, counter frame.Counter) []byte {
@@ -224,7 +209,7 @@ func TestBrokerKilled(t *testing.T) {
 		c := newCommitter()
 		start(t, config(b, version), c)
 		p := publisher(t, b)
-		subscribed(t, c, p)
+		subscribed(t, c)
 		c.mu.Lock()
 		c.held = true
 		c.mu.Unlock()
@@ -235,11 +220,11 @@ func TestBrokerKilled(t *testing.T) {
 		c.await(t, "a message", func() bool { return len(c.values) >= 10 })
 		b.Save()
 		b.Kill()
-		c.await(t, "that it is gone", func() bool { return len(c.told) > 0 && strings.HasPrefix(c.told[0], "source-down") })
+		c.await(t, "that it is gone", func() bool { return len(c.told) > 1 && strings.HasPrefix(c.told[1], "source-down") })
 		c.release()
 		b.Resume()
 		c.await(t, "all", func() bool { return len(c.values) == n })
-		c.await(t, "that it is back", func() bool { return c.told[len(c.told)-1] == "source-up " })
+		c.await(t, "that it is back", func() bool { return c.told[len(c.told)-1] == "source-up subscribed" && len(c.told) == 3 })
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for value, times := range c.values {
@@ -261,7 +246,7 @@ func TestSourceKilled(t *testing.T) {
 		c := newCommitter()
 		stop := start(t, config(b, version), c)
 		p := publisher(t, b)
-		subscribed(t, c, p)
+		subscribed(t, c)
 		c.mu.Lock()
 		c.held = true
 		c.mu.Unlock()
@@ -302,7 +287,7 @@ func TestNotTaken(t *testing.T) {
 		settle(t, p.Publish("cold/old", 1, true, `{"T":7}`))
 		c := newCommitter()
 		start(t, config(b, version), c)
-		subscribed(t, c, p)
+		subscribed(t, c)
 		settle(t, p.Publish("cold/room", 1, false, `online`))
 		settle(t, p.Publish("cold/room", 0, false, `{"T":1`))
 		settle(t, p.Publish("cold/room", 1, false, `{"list":[1]}`))
@@ -336,7 +321,9 @@ func TestLogin(t *testing.T) {
 		p := paho.NewClient(o)
 		settle(t, p.Connect())
 		defer p.Disconnect(0)
-		subscribed(t, c, p)
+		subscribed(t, c)
+		settle(t, p.Publish("radio", 1, false, sealed(t, 1)))
+		c.await(t, "a frame", func() bool { return c.frames == 1 })
 
 		for what, spoil := range map[string]func(*Config){
 			"password":  func(c *Config) { c.Password = []byte("another-s3cret") },
