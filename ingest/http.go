@@ -36,6 +36,8 @@ type HTTPConfig struct {
 	// Wait is how long a request waits to be recorded; default 10 s.
 	Wait time.Duration
 	Now  func() time.Time // default time.Now
+	// Receipt makes the intake receipt of a device's reading; nil: there are none.
+	Receipt func(device frame.ID, slot, seq uint64) ([]byte, error)
 }
 
 // Sender is one who may post messages.
@@ -56,7 +58,9 @@ type Sender struct {
 // A request is authorised by a bearer token (RFC 6750) and answered when all of its
 // messages are on disk and signed, or refused as a whole before any is. With the
 // header Idempotency-Key, or where a message names itself, what is sent again is not
-// recorded again: the committer remembers the newest 256 names of each device.
+// recorded again: the committer remembers the newest 256 names of each device. With
+// ?receipt=1 the answer has each reading's intake receipt, as long as there is one;
+// frames have none here.
 type HTTP struct {
 	cfg     HTTPConfig
 	senders []*sender
@@ -132,6 +136,7 @@ type result struct {
 	Stream   uint64 `json:"stream"`
 	Sequence uint64 `json:"sequence"`
 	Received string `json:"received,omitempty"` // "" where it was not recorded, or not again
+	Receipt  []byte `json:"receipt,omitempty"`  // base64
 }
 
 // ServeHTTP implements [http.Handler].
@@ -193,7 +198,25 @@ func (h *HTTP) take(r *http.Request) ([]result, error) {
 	if err := h.allowed(who, all); err != nil {
 		return nil, err
 	}
-	return h.record(r, *sink, h.packets(who, r.Header.Get("Idempotency-Key"), all, body, transport), all)
+	packets := h.packets(who, r.Header.Get("Idempotency-Key"), all, body, transport)
+	results, err := h.record(r, *sink, packets, all)
+	if err == nil && h.cfg.Receipt != nil && r.URL.Query().Get("receipt") == "1" {
+		h.receipts(results, packets)
+	}
+	return results, err
+}
+
+// receipts adds the receipts of what senders told, where there are any yet: of what
+// was sent again late there is none.
+func (h *HTTP) receipts(results []result, packets []Packet) {
+	for i := range results {
+		if packets[i].Told == nil || results[i].Verdict != reading.Vouched.String() && results[i].Verdict != reading.Duplicate.String() {
+			continue
+		}
+		if b, err := h.cfg.Receipt(packets[i].Told.Device, results[i].Stream, results[i].Sequence); err == nil {
+			results[i].Receipt = b
+		}
+	}
 }
 
 // who finds a sender by its token, in a time that does not depend on which.

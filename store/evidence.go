@@ -75,7 +75,11 @@ func (r *reader) record(in *streamInfo, e *Evidence) error {
 	if err != nil {
 		return err
 	}
-	st := &all[0]
+	return r.recordOf(in, &all[0], e)
+}
+
+// recordOf fills in a reading that is at hand, and its record tree.
+func (r *reader) recordOf(in *streamInfo, st *stored, e *Evidence) (err error) {
 	if st.left != nil {
 		return r.leftRecord(in, st, e)
 	}

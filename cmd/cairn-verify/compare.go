@@ -21,7 +21,8 @@ const compareUsage = `usage: cairn-verify compare [--out EVIDENCE] FILE FILE…
 
 Checks proof files of one ledger, or its checkpoints, one by one, and whether the
 holder of the log's key signed two things in them that exclude one another: logs
-that do not extend one another, two batches of one number, two runs of a stream.
+that do not extend one another, two batches of one number, two runs of a stream, an
+intake receipt and another reading under its number.
 
   --out EVIDENCE   where evidence of a contradiction goes, if there is one; it must
                    not exist yet. It shows no reading, and cairn-verify EVIDENCE
@@ -89,6 +90,7 @@ type compared struct {
 	Consistent     bool                 `json:"consistent"` // as far as the files overlap
 	Files          []comparedFile       `json:"files"`
 	Contradictions []proof.FraudVerdict `json:"contradictions,omitempty"`
+	Broken         []string             `json:"brokenReceipts,omitempty"` // receipt and proof are the evidence
 	Compared       []string             `json:"compared"`
 	NotCompared    []string             `json:"notCompared"`
 	Evidence       string               `json:"evidence,omitempty"` // the file with the first of them
@@ -106,7 +108,7 @@ type comparedFile struct {
 // exit is 1 for a contradiction. A file that is false by itself is no ground for
 // saying that all is well.
 func (a *compared) exit() int {
-	if len(a.Contradictions) != 0 {
+	if len(a.Contradictions)+len(a.Broken) != 0 {
 		return 1
 	}
 	for i := range a.Files {
@@ -125,16 +127,23 @@ func (c *compareCommand) run() (*compared, error) {
 	if err != nil {
 		return nil, err
 	}
+	receipts, err := c.takeReceipts(o)
+	if err != nil {
+		return nil, err
+	}
 	files, a, err := c.readFiles(o)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.holdReceipts(receipts, c.files, files); err != nil {
 		return nil, err
 	}
 	found, err := proof.Compare(files...)
 	if err != nil {
 		return nil, err
 	}
-	a.Consistent = len(found.Frauds) == 0
-	a.Compared, a.NotCompared = append([]string{}, found.Compared...), append([]string{}, found.NotCompared...)
+	a.Compared, a.NotCompared = append(a.Compared, found.Compared...), append(a.NotCompared, found.NotCompared...)
+	a.Consistent = len(found.Frauds)+len(a.Broken) == 0
 	a.NotCompared = append(a.NotCompared, "what is in none of these files: a gateway may show others another history")
 	for _, f := range found.Frauds {
 		a.Contradictions = append(a.Contradictions, f.Verify(proof.Options{Policy: o.Policy}))
@@ -158,7 +167,7 @@ const maxCompared = 1 << 30
 // readFiles reads and verifies the files: proofs first, as a checkpoint does not
 // say what the ledger's id is made of.
 func (c *compareCommand) readFiles(o proof.Options) ([]*proof.File, *compared, error) {
-	a := &compared{Files: make([]comparedFile, len(c.files))}
+	a := &compared{Files: make([]comparedFile, len(c.files)), Compared: []string{}, NotCompared: []string{}}
 	files, total := make([]*proof.File, len(c.files)), 0
 	notes := make(map[int][]byte)
 	var proofs []*proof.File
@@ -205,6 +214,12 @@ func alone(path string, f *proof.File, o proof.Options) comparedFile {
 func (a *compared) text() string {
 	var b strings.Builder
 	switch {
+	case len(a.Broken) != 0:
+		fmt.Fprintf(&b, "CONTRADICTION: the log's key signed both, and they exclude one another: %s\n", a.Broken[0])
+		for _, more := range a.Broken[1:] {
+			fmt.Fprintf(&b, "  and: %s\n", more)
+		}
+		b.WriteString("evidence: the receipt and the proof; keep both\n")
 	case len(a.Contradictions) != 0:
 		v := &a.Contradictions[0]
 		note := ""

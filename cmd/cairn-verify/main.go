@@ -48,8 +48,9 @@ FILE may also be an OpenTimestamps file that others made, with the flags
   --network NAME   whose blocks it means: mainnet (the default), testnet4, signet, regtest
   --depth N        how deep a block must be in a headers file (default: 6)
 
-or evidence of fraud that compare wrote: that rests on signatures, and takes no more
-than a policy. Exit 0 says there that the fraud is proven.
+or evidence of fraud that compare wrote, or an intake receipt, which a gateway gave to a
+sender: they rest on signatures, and take no more than a policy. Exit 0 says of evidence
+that the fraud is proven.
 
 exit status: 0 verified, 1 checked and refused, 2 could not be checked
 `
@@ -106,8 +107,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return misused("cairn-verify", usage, err, stdout, stderr)
 	}
 	if c.schema {
-		if b, err := begin(c.file); err == nil && proof.IsFraud(b) {
-			return couldNot(errors.New("the verdict on evidence of fraud has no schema"), stderr)
+		if b, err := begin(c.file); err == nil && (proof.IsFraud(b) || proof.IsIntake(b)) {
+			return couldNot(errors.New("the verdicts on evidence of fraud and on intake receipts have no schema"), stderr)
 		}
 		if _, err := stdout.Write(c.schemaOf()); err != nil {
 			fmt.Fprintf(stderr, "cairn-verify: the schema could not be written: %v\n", err)
@@ -116,6 +117,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if v, ok, err := c.fraud(); ok && err == nil {
+		return conclude(v, v.Outcome, c.json, stdout, stderr)
+	} else if ok {
+		return couldNot(err, stderr)
+	}
+	if v, ok, err := c.intake(); ok && err == nil {
 		return conclude(v, v.Outcome, c.json, stdout, stderr)
 	} else if ok {
 		return couldNot(err, stderr)

@@ -86,7 +86,7 @@ func (c *command) root() *cobra.Command {
 		c.grantCommand(), c.compartmentCommand(),
 		c.openCommand(),
 		c.identityCommand(),
-		c.queryCommand(), c.proveCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(), c.witnessCommand(), c.escrowCommand(), c.shredCommand(), c.dropCommand(),
+		c.queryCommand(), c.proveCommand(), c.receiptCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(), c.witnessCommand(), c.escrowCommand(), c.shredCommand(), c.dropCommand(),
 		c.mirrorCommand(),
 		c.ipfsCommand(),
 		c.keyCommand(), c.bitcoinCommand(), c.contractCommand(), c.fsckCommand(), c.versionCommand())

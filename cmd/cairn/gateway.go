@@ -138,6 +138,7 @@ func init() { // the operations' methods refer to the map through ask
 		"device/rotate": asks(true, (*openLedger).rotateDevice),
 		"device/remove": asks(true, (*openLedger).removeDevice),
 		"prove":         asksLong((*openLedger).prove),
+		"receipt":       asks(false, (*openLedger).receipt),
 		"query":         asks(false, (*openLedger).query),
 		"policy":        asks(false, (*openLedger).policy),
 		"export":        asks(false, (*openLedger).export),

@@ -79,7 +79,7 @@ func (s *service) makeSenders() error {
 	if len(s.senders) == 0 {
 		return nil
 	}
-	posted, err := ingest.NewHTTP(ingest.HTTPConfig{Senders: s.senders, Knows: s.live.registry.Knows})
+	posted, err := ingest.NewHTTP(ingest.HTTPConfig{Senders: s.senders, Knows: s.live.registry.Knows, Receipt: s.receiptFor})
 	if err != nil {
 		return err
 	}
