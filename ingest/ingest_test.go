@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -88,7 +89,7 @@ func check(t *testing.T, in *Intake, b *book) Snapshot {
 	for _, n := range s.Verdicts {
 		sum += n
 	}
-	for _, r := range []Reason{SourceLimit, QueueFull, OpaqueLimit, CommitterRefused, CommitFailed} {
+	for _, r := range []Reason{SourceLimit, QueueFull, DeviceShare, OpaqueLimit, CommitterRefused, CommitFailed} {
 		sum += s.Reasons[r]
 	}
 	if sum != s.Received {
@@ -248,8 +249,10 @@ func TestOrder(t *testing.T) {
 func TestQueueFull(t *testing.T) {
 	node := testNode(t, idA, keyA, SimulatorOptions{})
 	var packets []Packet
-	for range 200 {
-		packets = append(packets, datagram(next(t, node, 10, "")))
+	for i := range 200 {
+		p := datagram(next(t, node, 10, ""))
+		p.From = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, byte(i)}), 1) // nobody has too large a share
+		packets = append(packets, p)
 	}
 	b := newBook()
 	b.gate = make(chan struct{})

@@ -269,15 +269,21 @@ type feed struct {
 }
 
 func (f *feed) packet(p Packet) packet {
-	return packet{form: p.Form, addr: p.From, hub: p.Hub, told: p.Told, transport: p.Transport, source: f.name, done: p.Done}
+	return packet{
+		form: p.Form, addr: p.From, hub: p.Hub, told: p.Told, transport: p.Transport, source: f.name, done: p.Done, speaker: speakerOf(&p),
+	}
 }
 
 func (f *feed) Offer(p Packet) bool {
 	f.in.tally.received.Add(1)
-	if f.in.queue.offer(f.packet(p), p.Data) {
+	reason := QueueFull
+	switch err := f.in.queue.offer(f.packet(p), p.Data); err {
+	case nil:
 		return true
+	case errShare:
+		reason = DeviceShare
 	}
-	f.in.tally.add(QueueFull, 1)
+	f.in.tally.add(reason, 1)
 	f.in.emit(Event{Kind: EventDropped, Source: f.name})
 	return false
 }

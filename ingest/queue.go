@@ -2,8 +2,11 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
+
+	"cairn/ingest/frame"
 )
 
 // packet is one frame or line in a chunk's data.
@@ -16,6 +19,36 @@ type packet struct {
 	transport string
 	source    string
 	done      Done
+	speaker   speaker
+	put       bool // it waited for room
+}
+
+// speaker is whom a packet is from, as far as can be told before it is judged: the
+// device that it names, and the address that it came from.
+type speaker struct {
+	id   frame.ID // as many of its bytes as a frame's header has
+	addr netip.Addr
+}
+
+// speakerOf reads the ID in a frame's header; nobody has verified it.
+func speakerOf(p *Packet) speaker {
+	s := speaker{addr: p.From.Addr()}
+	b := p.Data
+	switch p.Form {
+	case FormTold:
+		s.id = p.Told.Device
+		return s
+	case FormLine:
+		return s
+	case FormWire:
+		if len(b) > 0 {
+			b = b[1:]
+		}
+	}
+	if len(b) >= 2 {
+		copy(s.id[:min(int(b[1]&0x0f), len(s.id))], b[2:])
+	}
+	return s
 }
 
 // chunk is a run of packets that are judged together. Who may touch it: the
@@ -35,13 +68,20 @@ type chunk struct {
 // short it is, so nothing waits for a chunk to fill. When it does not, only full
 // chunks are closed: otherwise a stalled disk would use up all chunks with a
 // packet or two in each.
+//
+// While it is more than half full, no speaker has more than a speakerShare of it, so
+// that one that floods does not take the room of all others, and nobody who waits for
+// room has more than half of it with others of the same source.
 type queue struct {
 	size, limit, eager int
 
 	mu     sync.Mutex
-	open   *chunk // takes packets; nil or not full
-	made   int    // chunks in existence
-	closed int    // chunks closed and not yet released
+	open   *chunk          // takes packets; nil or not full
+	made   int             // chunks in existence
+	closed int             // chunks closed and not yet released
+	held   map[speaker]int // packets in it
+	waited map[string]int  // packets in it that were put, by source
+	room   chan struct{}   // closed, and made anew, when there may be more room
 
 	free  chan *chunk   // empty ones
 	ready chan *chunk   // full ones, for the judges
@@ -54,42 +94,74 @@ func newQueue(size, limit, eager int) *queue {
 	return &queue{
 		size: size, limit: limit, eager: eager,
 		free: make(chan *chunk, limit), ready: make(chan *chunk, limit), order: make(chan *chunk, limit),
-		wake: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), room: make(chan struct{}), held: map[speaker]int{}, waited: map[string]int{},
 	}
 }
 
-// offer appends a packet, or reports that the queue is full.
-func (q *queue) offer(p packet, data []byte) bool {
+// speakerShare is the part of the queue that one speaker may have while it is busy.
+const speakerShare = 32
+
+// errShare and errFull say why a packet is not taken.
+var (
+	errFull  = errors.New("the queue is full")
+	errShare = errors.New("too much of the queue is of one device")
+)
+
+// offer appends a packet, or says why not: errFull or errShare.
+func (q *queue) offer(p packet, data []byte) error {
 	q.mu.Lock()
-	ok := q.append(p, data)
+	err := q.share(&p)
+	if err == nil {
+		err = q.append(p, data)
+	}
 	q.mu.Unlock()
-	if ok {
+	if err == nil {
 		q.signal()
 	}
-	return ok
+	return err
 }
 
 // put appends a packet once there is room.
 func (q *queue) put(ctx context.Context, p packet, data []byte) error {
+	p.put = true
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if q.offer(p, data) {
+		q.mu.Lock()
+		err := errFull
+		if q.waited[p.source] < max(q.size*q.limit/2, 1) {
+			err = q.append(p, data)
+		}
+		room := q.room
+		q.mu.Unlock()
+		if err == nil {
+			q.signal()
 			return nil
 		}
 		select {
-		case c := <-q.free:
-			q.free <- c // offer takes it, unless another was faster
+		case <-room:
 		case <-ctx.Done():
 		}
 	}
 }
 
+// share says whether a speaker may have more, under mu.
+func (q *queue) share(p *packet) error {
+	if q.closed > q.limit/2 && q.held[p.speaker] >= max(q.size*q.limit/speakerShare, 1) {
+		return errShare
+	}
+	return nil
+}
+
 // append is offer under mu.
-func (q *queue) append(p packet, data []byte) bool {
+func (q *queue) append(p packet, data []byte) error {
 	if q.open == nil && !q.renew() {
-		return false
+		return errFull
+	}
+	q.held[p.speaker]++
+	if p.put {
+		q.waited[p.source]++
 	}
 	c := q.open
 	p.from = len(c.data)
@@ -100,7 +172,7 @@ func (q *queue) append(p packet, data []byte) bool {
 		q.close()
 		q.ready <- c
 	}
-	return true
+	return nil
 }
 
 // renew opens an empty chunk, under mu.
@@ -140,13 +212,24 @@ func (q *queue) take(last bool) *chunk {
 
 // release gives a submitted chunk back.
 func (q *queue) release(c *chunk) {
+	q.mu.Lock()
+	for i := range c.packets {
+		p := &c.packets[i]
+		if q.held[p.speaker]--; q.held[p.speaker] == 0 {
+			delete(q.held, p.speaker)
+		}
+		if p.put {
+			q.waited[p.source]--
+		}
+	}
 	clear(c.packets)
 	clear(c.out)
 	c.data, c.packets, c.out = c.data[:0], c.packets[:0], c.out[:0]
-	q.mu.Lock()
 	q.closed--
-	q.mu.Unlock()
 	q.free <- c
+	close(q.room)
+	q.room = make(chan struct{})
+	q.mu.Unlock()
 	q.signal()
 }
 

@@ -59,7 +59,8 @@ const (
 	// Dropped before it was judged.
 	SourceLimit
 	QueueFull
-	KernelDrop // counted by the kernel, never seen here
+	DeviceShare // the queue is filling, and too much of it is of one device
+	KernelDrop  // counted by the kernel, never seen here
 
 	// Judged worth recording, not recorded.
 	CommitterRefused // Submit failed
@@ -85,7 +86,7 @@ var reasonNames = [numberOfReasons]string{
 	"no-candidate", "ambiguous-id",
 	"only-crc", "has-key",
 	"opaque-limit",
-	"source-limit", "queue-full", "kernel-drop",
+	"source-limit", "queue-full", "device-share", "kernel-drop",
 	"committer-refused", "commit-failed",
 	"type-not-read", "body-not-read", "stats-not-read", "stat-refused", "stat-duplicate",
 }

@@ -31,7 +31,7 @@ type Tally struct {
 // stopped and the committer has answered,
 //
 //	Received = Σ Verdicts + Aside + Reasons[SourceLimit] + Reasons[QueueFull]
-//	         + Reasons[OpaqueLimit] + Reasons[CommitterRefused] + Reasons[CommitFailed]
+//	         + Reasons[DeviceShare] + Reasons[OpaqueLimit] + Reasons[CommitterRefused] + Reasons[CommitFailed]
 //
 // holds and Pending is 0.
 type Snapshot struct {
