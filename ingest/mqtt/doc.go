@@ -25,5 +25,12 @@
 // another reading, though packet identifiers come again. What this cannot know: a
 // broker that forgot what it had sent (killed before it saved its state) sends it
 // again unmarked, and it becomes a second reading; and what a publisher sent with
-// QoS 0, or a broker lost, never came.
+// QoS 0, or a broker lost, never came. And a broker may give a message the identifier
+// of one that was acknowledged not long before (Mosquitto counts up to 65,535 first).
+// If it has the topic and the payload of that one too, and its first sending is lost
+// on the way, then its redelivery is held to be that one's and is not recorded.
+//
+// What the intake refuses, as when the disk is full, is tried until it is recorded;
+// what is beyond the messages in flight the broker keeps meanwhile. Topics that overlap
+// are refused, or the wider one is asked for alone.
 package mqtt

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
-	"slices"
 	"time"
 
 	"cairn/ingest"
@@ -98,11 +97,8 @@ func New(cfg Config) (*Source, error) {
 		s.filters = append(s.filters, cfg.Mappings[i].Filter())
 	}
 	s.filters = append(s.filters, cfg.Topics...)
-	slices.Sort(s.filters)
-	if s.filters = slices.Compact(s.filters); len(s.filters) == 0 {
-		return nil, errors.New("mqtt: no topic is named")
-	}
-	return s, nil
+	s.filters, err = apart(s.filters)
+	return s, err
 }
 
 // ParseBroker reads a broker's URL: mqtt or mqtts, a host, and no more than a port.
@@ -218,11 +214,8 @@ func (r *run) record() {
 			p, ok := r.packet(d)
 			if !ok {
 				d.settled <- true
-			} else {
-				p.Done = func(_ reading.Verdict, _, _ uint64, _ int64, _ bool, err error) { d.settled <- err == nil }
-				if r.sink.Put(r.ctx, p) != nil {
-					return
-				}
+			} else if r.put(d, p) != nil {
+				return
 			}
 			select {
 			case r.acks <- d:
@@ -233,8 +226,15 @@ func (r *run) record() {
 	}
 }
 
+// put puts a message's packet into the intake, which settles the message.
+func (r *run) put(d *delivery, p ingest.Packet) error {
+	p.Done = func(_ reading.Verdict, _, _ uint64, _ int64, _ bool, err error) { d.settled <- err == nil }
+	return r.sink.Put(r.ctx, p)
+}
+
 // acknowledge acknowledges messages in the order of their arrival. One that could not
-// be recorded is not, and the broker sends it again with the next connection.
+// be recorded, as when the disk is full, is tried until it can be: the broker would
+// send it again only with another connection, and until then one message less at once.
 func (r *run) acknowledge() {
 	for {
 		select {
@@ -245,10 +245,41 @@ func (r *run) acknowledge() {
 			case <-r.ctx.Done():
 				return
 			case ok := <-d.settled:
-				if ok {
-					d.ack()
+				if !ok && r.retry(d) != nil {
+					return
 				}
+				d.ack()
 			}
+		}
+	}
+}
+
+// retry puts a message into the intake until it is recorded or ctx ends. Whether the
+// attempt that failed left it on disk is not known, so that it may have come before.
+func (r *run) retry(d *delivery) error {
+	d.again = true
+	for {
+		p, ok := r.packet(d)
+		if !ok {
+			return nil
+		}
+		if err := r.put(d, p); err != nil {
+			return err
+		}
+		select {
+		case <-r.ctx.Done():
+			return r.ctx.Err()
+		case ok := <-d.settled:
+			if ok {
+				return nil
+			}
+		}
+		wait := time.NewTimer(pause(0)) // the intake is near
+		select {
+		case <-r.ctx.Done():
+			wait.Stop()
+			return r.ctx.Err()
+		case <-wait.C:
 		}
 	}
 }
@@ -269,6 +300,9 @@ func (r *run) packet(d *delivery) (p ingest.Packet, ok bool) {
 		return p, false
 	case !ok, len(m.Measurements) == 0:
 		return p, false
+	case !recordable(&m): // no committer would ever take it
+		r.sink.Drop(ingest.MessageContent, 1)
+		return p, false
 	}
 	told := &ingest.Told{
 		Device: ingest.AddressID(m.Address), Measured: m.Measured, HasMeasured: m.HasMeasured, Measurements: m.Measurements,
@@ -277,6 +311,16 @@ func (r *run) packet(d *delivery) (p ingest.Packet, ok bool) {
 		told.Once, told.Again = once(r.s.cfg.ClientID, d), d.again
 	}
 	return ingest.Packet{Form: ingest.FormTold, Data: d.payload, Transport: reading.TransportMQTT, Told: told}, true
+}
+
+// recordable reports whether a reading can hold what a message says.
+func recordable(m *message.Message) bool {
+	x := reading.Reading{
+		Device: ingest.AddressID(m.Address).String(), Clock: reading.Synced, Measurements: m.Measurements,
+		Measured: m.Measured, HasMeasured: m.HasMeasured,
+		Origin: reading.Origin{Transport: reading.TransportMQTT, Verdict: reading.Vouched},
+	}
+	return x.Validate() == nil
 }
 
 // read reads a payload by the first mapping that it is of.

@@ -37,6 +37,7 @@ type committer struct {
 	dropped  map[ingest.Reason]uint64
 	told     []string
 	held     bool // Done waits
+	refusing int  // so many more are not recorded
 	waiting  []func()
 	measured int64
 }
@@ -54,6 +55,11 @@ func (c *committer) Put(_ context.Context, p ingest.Packet) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.change()
+	if c.refusing > 0 {
+		c.refusing--
+		go p.Done(reading.Vouched, 0, 0, 0, false, ingest.ErrRefused)
+		return nil
+	}
 	verdict := reading.Vouched
 	switch t := p.Told; {
 	case t == nil:
@@ -276,6 +282,83 @@ func TestSourceKilled(t *testing.T) {
 			t.Error("nothing came again")
 		}
 	})
+}
+
+// TestRefused: what the intake refuses for a time, as when the disk is full, is recorded
+// in the same connection, though it was more than the broker sends at once.
+func TestRefused(t *testing.T) {
+	versions(t, func(t *testing.T, version string) {
+		b := mosquitto.Start(t, mosquitto.Options{})
+		c := newCommitter()
+		c.refusing = 22 // all that Mosquitto of 3.1.1 sends at once, and the first of them again
+		start(t, config(b, version), c)
+		p := publisher(t, b)
+		subscribed(t, c)
+		const n = 600 // more than two windows of version 5
+		for i := range n {
+			settle(t, p.Publish("cold/room", 1, false, fmt.Sprintf(`{"T":%d}`, i)))
+		}
+		c.await(t, "all", func() bool { return len(c.values) == n })
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for value, times := range c.values {
+			if times != 1 {
+				t.Errorf("%s was recorded %d times", value, times)
+			}
+		}
+		if len(c.told) != 1 {
+			t.Errorf("told %v, want one connection", c.told)
+		}
+	})
+}
+
+// TestCovered: what fits two topics is one reading.
+func TestCovered(t *testing.T) {
+	versions(t, func(t *testing.T, version string) {
+		b := mosquitto.Start(t, mosquitto.Options{})
+		c := newCommitter()
+		cfg := config(b, version)
+		cfg.Topics = []string{"cold/#"}
+		start(t, cfg, c)
+		p := publisher(t, b)
+		subscribed(t, c)
+		settle(t, p.Publish("cold/room", 1, false, `{"T":1}`))
+		settle(t, p.Publish("cold/room", 1, false, `{"T":2}`))
+		c.await(t, "both", func() bool { return len(c.values) == 2 })
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.values["1"] != 1 {
+			t.Errorf("got %v, want each once", c.values)
+		}
+	})
+}
+
+func TestApart(t *testing.T) {
+	for _, c := range []struct{ filters, want string }{
+		{"a/+ a/b a/+", "a/+"},
+		{"a/# a a/b/c", "a/#"},
+		{"+/b a/c", "+/b a/c"},
+		{"# a/+", "#"},
+		{"a/+ a/+/c", "a/+ a/+/c"},
+		{"a/+ +/b", ""},
+		{"a/+/c a/b/#", ""},
+		{"+/# a", "+/#"},
+		{"", ""},
+	} {
+		got, err := apart(strings.Fields(c.filters))
+		if strings.Join(got, " ") != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%q: got %q, %v; want %q", c.filters, got, err, c.want)
+		}
+	}
+	var all []string
+	for _, name := range message.Presets() {
+		for _, m := range message.Preset(name) {
+			all = append(all, m.Filter())
+		}
+	}
+	if got, err := apart(all); err != nil || len(got) != 5 {
+		t.Errorf("the presets' topics: %q, %v", got, err)
+	}
 }
 
 // TestNotTaken: what no mapping reads is counted and done with, and what is retained
