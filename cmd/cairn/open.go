@@ -378,6 +378,9 @@ func (o *grantOpener) lacking(r *mirror.ViewReport) error {
 		if m.Why == mirror.Unproven {
 			return fmt.Errorf("%w: %s of %s: ask for a grant of all of the stream, or for another copy", errNotAll, m.Detail, mirror.HourText(m.Hour))
 		}
+		if m.Why == mirror.Gone && !m.Explained() {
+			return fmt.Errorf("%w: the source says that it has %s of %s no longer, and no statement that was read tells why: ask another copy", errNotAll, m.Compartment, mirror.HourText(m.Hour))
+		}
 		if !m.Explained() {
 			return fmt.Errorf("%w: the source does not have %s of %s: ask it again later, or another copy", errNotAll, m.Compartment, mirror.HourText(m.Hour))
 		}

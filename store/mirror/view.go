@@ -117,7 +117,7 @@ type Why string
 const (
 	NotGranted Why = "not granted"     // the bundle has no key of the hour
 	NotThere   Why = "not there"       // the source does not have it, and does not say why
-	Gone       Why = "there no longer" // shredded, dropped, or not kept this long
+	Gone       Why = "there no longer" // shredded or dropped, or so the source says
 	Unproven   Why = "not verifiable"  // without something that is not granted, or not there
 )
 
@@ -128,10 +128,13 @@ type Missing struct {
 	First       uint64     // the first batch
 	Compartment string     // "ledger": the whole group
 	Detail      string     // in words; may be ""
+
+	stated bool // a statement of the ledger says that it went
 }
 
-// Explained reports whether the ledger, or the grant itself, says why.
-func (m *Missing) Explained() bool { return m.Why != NotThere && m.Why != Unproven }
+// Explained reports whether the ledger, or the grant itself, says why. A source's own
+// word that it has something no longer is none: it may keep it back.
+func (m *Missing) Explained() bool { return m.Why == NotGranted || m.stated }
 
 func (m *Missing) String() string {
 	what := m.Compartment

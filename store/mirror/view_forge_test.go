@@ -239,6 +239,9 @@ func TestViewTellsWhatIsMissing(t *testing.T) {
 			if len(report.Missing) != 1 || report.Missing[0].Why != why || report.Missing[0].Compartment != o.Name || report.Missing[0].Hour != refs[0].Hour {
 				t.Errorf("%s: %v is missing, want it, %s", o.Name, report.Missing, why)
 			}
+			if report.Missing[0].Explained() { // whatever the source says: no statement does
+				t.Errorf("%s: %v counts as explained by the source's word", o.Name, &report.Missing[0])
+			}
 			if len(got) == 0 || len(got) >= len(truth) {
 				t.Errorf("%s: %d of %d items were opened", o.Name, len(got), len(truth))
 			}

@@ -345,7 +345,7 @@ func (w *viewWalk) explain() {
 			continue
 		}
 		if said := w.v.removed(m.Compartment, m.Until-1); said != "" {
-			m.Why, m.Detail = Gone, said
+			m.Why, m.Detail, m.stated = Gone, said, true
 		}
 	}
 }
