@@ -213,13 +213,14 @@ func alone(path string, f *proof.File, o proof.Options) comparedFile {
 
 func (a *compared) text() string {
 	var b strings.Builder
-	switch {
-	case len(a.Broken) != 0:
-		fmt.Fprintf(&b, "CONTRADICTION: the log's key signed both, and they exclude one another: %s\n", a.Broken[0])
-		for _, more := range a.Broken[1:] {
-			fmt.Fprintf(&b, "  and: %s\n", more)
+	for i, broken := range a.Broken {
+		what := "CONTRADICTION: the log's key signed both, and they exclude one another"
+		if i > 0 {
+			what = "  and"
 		}
-		b.WriteString("evidence: the receipt and the proof; keep both\n")
+		fmt.Fprintf(&b, "%s: %s\n", what, broken)
+	}
+	switch {
 	case len(a.Contradictions) != 0:
 		v := &a.Contradictions[0]
 		note := ""
@@ -230,6 +231,8 @@ func (a *compared) text() string {
 		for _, more := range a.Contradictions[1:] {
 			fmt.Fprintf(&b, "  and: %s [%s]\n", more.What, more.Fraud)
 		}
+	case len(a.Broken) != 0:
+		b.WriteString("evidence: the receipt and the proof; keep both\n")
 	case a.exit() != 0:
 		b.WriteString("NO ANSWER: a file is false by itself, so that what it says counts for nothing\n")
 	default:
