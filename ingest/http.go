@@ -72,6 +72,24 @@ type sender struct {
 	Sender
 	mu     sync.Mutex
 	budget bucket // under mu
+	active int    // requests that are worked on; under mu
+}
+
+// begin counts a request, unless the sender has too many of them.
+func (s *sender) begin(most int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.active >= most {
+		return false
+	}
+	s.active++
+	return true
+}
+
+func (s *sender) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active--
 }
 
 // NewHTTP returns a source that takes nothing until it runs.
@@ -169,6 +187,10 @@ func (h *HTTP) take(r *http.Request) ([]result, error) {
 	if who == nil {
 		return nil, refuse(http.StatusUnauthorized, "a bearer token of one who may post readings is needed")
 	}
+	if !who.begin(h.most()) {
+		return nil, later(http.StatusTooManyRequests, fmt.Sprintf("%s has too many requests at this moment", who.Name))
+	}
+	defer who.end()
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()
@@ -217,6 +239,15 @@ func (h *HTTP) receipts(results []result, packets []Packet) {
 			results[i].Receipt = b
 		}
 	}
+}
+
+// most is how many requests of one sender are worked on at once: half of all, where
+// there are others.
+func (h *HTTP) most() int {
+	if len(h.senders) == 1 {
+		return h.cfg.Requests
+	}
+	return max(h.cfg.Requests/2, 1)
 }
 
 // who finds a sender by its token, in a time that does not depend on which.
@@ -312,7 +343,7 @@ func (h *HTTP) packets(who *sender, key string, all []message.Message, body []by
 	for i := range all {
 		m := &all[i]
 		if isFrame(m.Payload) {
-			out[i] = Packet{Form: FormDatagram, Data: m.Payload, Transport: transport}
+			out[i] = Packet{Form: FormDatagram, Data: m.Payload, Transport: transport, Sender: who.Name}
 			continue
 		}
 		told := &Told{
@@ -325,7 +356,7 @@ func (h *HTTP) packets(who *sender, key string, all []message.Message, body []by
 		if name != "" {
 			told.Once, told.Again = once(who.Name, name, i), true
 		}
-		out[i] = Packet{Form: FormTold, Data: body, Transport: transport, Told: told}
+		out[i] = Packet{Form: FormTold, Data: body, Transport: transport, Told: told, Sender: who.Name}
 	}
 	return out
 }

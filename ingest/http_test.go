@@ -195,3 +195,47 @@ func TestHTTPFails(t *testing.T) {
 		t.Error("a glob that is none was taken")
 	}
 }
+
+// TestHTTPOneSenderBusy: requests of one sender that wait for the store leave half of
+// the room to the others.
+func TestHTTPOneSenderBusy(t *testing.T) {
+	b := newBook()
+	b.gate = make(chan struct{})
+	other := Sender{Name: "other", Token: sha256.Sum256([]byte("another"))}
+	h, _ := httpIntake(t, b, all("secret"), other)
+	const one = `[{"n":"fridge/T","v":1}]`
+	answers := make(chan int, 64)
+	ask := func(token string) {
+		status, _, _ := post(h, "/ingest/senml", token, one)
+		answers <- status
+	}
+	for range 32 { // half of the default
+		go ask("secret")
+	}
+	for h.senders[0].count() < 32 {
+		runtime.Gosched()
+	}
+	status, answer, headers := post(h, "/ingest/senml", "secret", one)
+	if status != http.StatusTooManyRequests || headers.Get("Retry-After") == "" || !strings.Contains(answer, "hub has too many requests") {
+		t.Errorf("one more: %d %s", status, answer)
+	}
+	go ask("another")
+	for h.senders[1].count() < 1 {
+		runtime.Gosched()
+	}
+	close(b.gate)
+	for range 33 {
+		if status := <-answers; status != http.StatusOK {
+			t.Errorf("answered %d", status)
+		}
+	}
+	if h.senders[0].count() != 0 || h.senders[1].count() != 0 {
+		t.Error("requests are counted that are over")
+	}
+}
+
+func (s *sender) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.active
+}

@@ -270,7 +270,7 @@ type feed struct {
 
 func (f *feed) packet(p Packet) packet {
 	return packet{
-		form: p.Form, addr: p.From, hub: p.Hub, told: p.Told, transport: p.Transport, source: f.name, done: p.Done, speaker: speakerOf(&p),
+		form: p.Form, addr: p.From, hub: p.Hub, told: p.Told, transport: p.Transport, source: f.name, done: p.Done, speaker: speakerOf(&p), poster: p.Sender,
 	}
 }
 

@@ -20,8 +20,12 @@ type packet struct {
 	source    string
 	done      Done
 	speaker   speaker
-	put       bool // it waited for room
+	poster    string // of the source's senders
+	put       bool   // it waited for room
 }
+
+// lane is a source, or one of its senders.
+type lane struct{ source, sender string }
 
 // speaker is whom a packet is from, as far as can be told before it is judged: the
 // device that it names, and the address that it came from.
@@ -70,8 +74,8 @@ type chunk struct {
 // packet or two in each.
 //
 // While it is more than half full, no speaker has more than a speakerShare of it, so
-// that one that floods does not take the room of all others, and nobody who waits for
-// room has more than half of it with others of the same source.
+// that one that floods does not take the room of all others. Of those who wait for room
+// no source has more than half of it, and no sender of a source more than a senderShare.
 type queue struct {
 	size, limit, eager int
 
@@ -80,7 +84,7 @@ type queue struct {
 	made   int             // chunks in existence
 	closed int             // chunks closed and not yet released
 	held   map[speaker]int // packets in it
-	waited map[string]int  // packets in it that were put, by source
+	waited map[lane]int    // packets in it that were put, by source, and by sender
 	room   chan struct{}   // closed, and made anew, when there may be more room
 
 	free  chan *chunk   // empty ones
@@ -94,12 +98,15 @@ func newQueue(size, limit, eager int) *queue {
 	return &queue{
 		size: size, limit: limit, eager: eager,
 		free: make(chan *chunk, limit), ready: make(chan *chunk, limit), order: make(chan *chunk, limit),
-		wake: make(chan struct{}, 1), room: make(chan struct{}), held: map[speaker]int{}, waited: map[string]int{},
+		wake: make(chan struct{}, 1), room: make(chan struct{}), held: map[speaker]int{}, waited: map[lane]int{},
 	}
 }
 
 // speakerShare is the part of the queue that one speaker may have while it is busy.
 const speakerShare = 32
+
+// senderShare is the part of the queue that one sender who waits may have.
+const senderShare = 8
 
 // errShare and errFull say why a packet is not taken.
 var (
@@ -130,7 +137,7 @@ func (q *queue) put(ctx context.Context, p packet, data []byte) error {
 		}
 		q.mu.Lock()
 		err := errFull
-		if q.waited[p.source] < max(q.size*q.limit/2, 1) {
+		if q.lets(&p) {
 			err = q.append(p, data)
 		}
 		room := q.room
@@ -143,6 +150,25 @@ func (q *queue) put(ctx context.Context, p packet, data []byte) error {
 		case <-room:
 		case <-ctx.Done():
 		}
+	}
+}
+
+// lets says whether one who waits may have more, under mu.
+func (q *queue) lets(p *packet) bool {
+	all := q.size * q.limit
+	return q.waited[lane{source: p.source}] < max(all/2, 1) &&
+		(p.poster == "" || q.waited[lane{p.source, p.poster}] < max(all/senderShare, 1))
+}
+
+// wait counts a packet that was put, or with -1 one that left, under mu.
+func (q *queue) wait(p *packet, n int) {
+	q.waited[lane{source: p.source}] += n
+	if p.poster == "" {
+		return
+	}
+	of := lane{p.source, p.poster}
+	if q.waited[of] += n; q.waited[of] == 0 {
+		delete(q.waited, of)
 	}
 }
 
@@ -161,7 +187,7 @@ func (q *queue) append(p packet, data []byte) error {
 	}
 	q.held[p.speaker]++
 	if p.put {
-		q.waited[p.source]++
+		q.wait(&p, 1)
 	}
 	c := q.open
 	p.from = len(c.data)
@@ -219,7 +245,7 @@ func (q *queue) release(c *chunk) {
 			delete(q.held, p.speaker)
 		}
 		if p.put {
-			q.waited[p.source]--
+			q.wait(p, -1)
 		}
 	}
 	clear(c.packets)

@@ -112,13 +112,54 @@ func TestOneSourceWaits(t *testing.T) {
 		}
 		taken += len(q.drain())
 	}
-	if taken += len(q.drain()); taken != size*limit*3/2 || q.waited["test"] != 0 {
-		t.Errorf("%d packets came, want %d; %d are counted in an empty queue", taken, size*limit*3/2, q.waited["test"])
+	if taken += len(q.drain()); taken != size*limit*3/2 || q.waited[lane{source: "test"}] != 0 {
+		t.Errorf("%d packets came, want %d; %d are counted in an empty queue", taken, size*limit*3/2, q.waited[lane{source: "test"}])
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := q.put(ctx, fromDevice(0), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestOneSenderWaits: a sender that fills its share leaves the rest of its source's to
+// the other senders.
+func TestOneSenderWaits(t *testing.T) {
+	const size, limit = 4, 16
+	q := newQueue(size, limit, 3)
+	from := func(sender string, n int) packet {
+		p := fromDevice(n)
+		p.poster = sender
+		return p
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	flood := make(chan error, size*limit)
+	for n := range size * limit {
+		go func() { flood <- q.put(ctx, from("flood", n), nil) }()
+	}
+	for range size * limit / senderShare {
+		if err := <-flood; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range size * limit / senderShare {
+		if err := q.put(t.Context(), from("other", 1000+n), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-flood:
+		t.Fatalf("more than its share is of one sender: %v", err)
+	default:
+	}
+	cancel()
+	for range size*limit - size*limit/senderShare {
+		if err := <-flood; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want %v", err, context.Canceled)
+		}
+	}
+	if n := len(q.drain()); n != 2*size*limit/senderShare || len(q.waited) != 1 {
+		t.Errorf("%d packets came, want %d; %v is counted in an empty queue", n, 2*size*limit/senderShare, q.waited)
 	}
 }
 

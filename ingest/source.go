@@ -38,6 +38,7 @@ type Packet struct {
 	From      netip.AddrPort // the sender, if there is an address
 	Hub       uint32         // FormLine: the text device of the hub's own status lines, 0 for none
 	Told      *Told          // FormTold; not touched again
+	Sender    string         // which of the source's it is from, if it has several: none takes the room of the others
 	// Done, if set, is told once what became of the packet, also when it is
 	// rejected or aside; then slot, sequence and time are 0. For a line aside
 	// the verdict is 0. It is not called for a packet that was never queued.
