@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -19,7 +20,7 @@ import (
 func escrowLedger(t *testing.T, names ...string) *openLedger {
 	t.Helper()
 	cfg := &LedgerConfig{Name: siteLedger, Dir: t.TempDir()}
-	l := &openLedger{g: &gateway{cfg: &Config{Ledgers: []LedgerConfig{*cfg}}}, cfg: cfg, log: slog.New(slog.DiscardHandler), keyring: share.Memory()}
+	l := &openLedger{g: &gateway{cfg: &Config{Clock: clockTrusted, Ledgers: []LedgerConfig{*cfg}}}, cfg: cfg, log: slog.New(slog.DiscardHandler), keyring: share.Memory()}
 	var err error
 	if l.store, err = store.Open(store.Options{Dir: cfg.path(dataDir), Keyring: l.keyring}); err != nil {
 		t.Fatal(err)
@@ -319,4 +320,30 @@ func TestEscrowConfirm(t *testing.T) {
 	if s := l.escrow.known.shreds; len(s) != 1 || len(s[0].open()) != 0 {
 		t.Errorf("read again: %+v", s)
 	}
+}
+
+// TestEscrowClock: a clock that is not known to be right deals no month that the ledger
+// has not reached.
+func TestEscrowClock(t *testing.T) {
+	l := escrowLedger(t, "alice", "bob")
+	next := time.Now().AddDate(0, 2, 0)
+	month, err := share.MonthOf(next.UnixMilli())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, begun, err := l.escrowMonth(next); m != month || !begun || err != nil {
+		t.Errorf("a trusted clock: got %v, %v, %v, want %v", m, begun, err, month)
+	}
+	l.g.cfg.Clock = clockAuto
+	if l.g.cfg.clock().String() == "synced" {
+		t.Log("this machine's kernel keeps its clock right")
+		return
+	}
+	if m, begun, err := l.escrowMonth(next); begun || err != nil {
+		t.Errorf("a clock that is not known to be right: got %v, %v, %v", m, begun, err)
+	}
+	if _, err := l.makeEscrow(t.Context(), escrowRequest{Need: 2}); !errors.Is(err, errClockUnsure) {
+		t.Errorf("asked to deal: got %v, want %v", err, errClockUnsure)
+	}
+	wantStates(t, l, "nothing is dealt")
 }

@@ -80,9 +80,12 @@ func (l *openLedger) makeEscrow(ctx context.Context, q escrowRequest) (escrowAns
 	if err != nil {
 		return escrowAnswer{}, err
 	}
-	now, err := share.MonthOf(time.Now().UnixMilli())
+	now, begun, err := l.escrowMonth(time.Now())
 	if err != nil {
 		return escrowAnswer{}, err
+	}
+	if !begun {
+		return escrowAnswer{}, errClockUnsure
 	}
 	fits := func(*escrowFile) bool { return true }
 	if q.Rotate {
@@ -130,6 +133,22 @@ func (l *openLedger) escrowFrom(text string) (share.Month, error) {
 		return share.ParseMonth(text)
 	}
 	return share.MonthOf(l.escrow.began)
+}
+
+// errClockUnsure says that no month can be dealt yet.
+var errClockUnsure = errors.New("the clock is not known to be right, and no quarter hour is sealed yet: dealt keys cannot be called back, " +
+	"so ask again when one is (`cairn status` tells), or set clock: trusted if something else keeps the clock right")
+
+// escrowMonth is the newest month whose keys are dealt: that of the newest hour whose
+// keys are given to anybody. A clock that is ahead would deal months to come. begun is
+// false before there is one.
+func (l *openLedger) escrowMonth(now time.Time) (m share.Month, begun bool, err error) {
+	end, err := l.released(now)
+	if err != nil || end == 0 {
+		return 0, false, err
+	}
+	m, err = share.MonthOf((end - 1).Start())
+	return m, err == nil, err
 }
 
 // dealMonths deals, month by month, the compartments that no file has which fits,
@@ -252,11 +271,11 @@ func (l *openLedger) listEscrow(_ context.Context, _ nothing) (escrowAnswer, err
 	if a.Need == 0 {
 		return a, nil
 	}
-	now, err := share.MonthOf(time.Now().UnixMilli())
+	now, begun, err := l.escrowMonth(time.Now())
 	if err != nil {
 		return a, err
 	}
-	for m := e.known.firstDealt(); m <= now; m++ {
+	for m := e.known.firstDealt(); begun && m <= now; m++ {
 		if len(l.missing(m, func(*escrowFile) bool { return true })) > 0 {
 			a.Lacking = append(a.Lacking, m.String())
 		}
@@ -320,7 +339,7 @@ type escrowMark struct {
 }
 
 func (l *openLedger) escrowMark(now time.Time) escrowMark {
-	m, _ := share.MonthOf(now.UnixMilli())
+	m, _, _ := l.escrowMonth(now) // what is wrong is told by those who deal
 	return escrowMark{month: m, compartments: len(l.keyring.Compartments()), statements: l.store.Statements()}
 }
 
@@ -356,8 +375,8 @@ func (l *openLedger) continueEscrow(ctx context.Context) error {
 	if need == 0 {
 		return nil
 	}
-	now, err := share.MonthOf(time.Now().UnixMilli())
-	if err != nil {
+	now, begun, err := l.escrowMonth(time.Now())
+	if err != nil || !begun {
 		return err
 	}
 	all := func(*escrowFile) bool { return true }

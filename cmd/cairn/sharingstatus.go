@@ -224,11 +224,11 @@ func (l *openLedger) escrowStatus(now time.Time) (*escrowStatus, error) {
 		return nil, nil
 	}
 	s := &escrowStatus{Need: k.need(), Holders: len(k.sharers())}
-	last, err := share.MonthOf(now.UnixMilli())
+	last, begun, err := l.escrowMonth(now)
 	if err != nil {
 		return nil, err
 	}
-	for m := k.firstDealt(); m <= last; m++ {
+	for m := k.firstDealt(); begun && m <= last; m++ {
 		s.Months++
 		if len(l.missing(m, func(*escrowFile) bool { return true })) > 0 {
 			s.Lacking = append(s.Lacking, m.String())
