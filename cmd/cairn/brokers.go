@@ -96,7 +96,9 @@ func (s *settings) checkBroker(b *BrokerConfig) {
 	if (b.Username == "") != (b.PasswordFile == "") {
 		s.fail("username", "goes with password_file")
 	}
-	if _, err := b.source("checked").make(nil, nil); err != nil {
+	if b.Version != "" && b.Version != mqtt.Version5 && b.Version != mqtt.Version311 {
+		s.fail("version", "%.20q is neither %s nor %s", b.Version, mqtt.Version5, mqtt.Version311)
+	} else if _, err := b.source("checked").make(nil, nil); err != nil {
 		s.fail(keyTopics, "%s", strings.TrimPrefix(err.Error(), "mqtt: "))
 	}
 }
