@@ -262,9 +262,13 @@ func (l *openLedger) keepDropping(ctx context.Context) {
 
 // dropByAge drops what is older than the schedule says, a day or more at once.
 func (l *openLedger) dropByAge(ctx context.Context) {
-	before := time.Now().Add(-l.g.cfg.DropAfter).UTC().Truncate(24 * time.Hour)
+	before, err := l.dueBefore(time.Now())
+	if err != nil {
+		l.log.Warn("nothing was dropped", "error", err)
+		return
+	}
 	dropped, err := l.store.Dropped()
-	if err == nil && dropped.Before.Start() >= before.UnixMilli() {
+	if before.IsZero() || err == nil && dropped.Before.Start() >= before.UnixMilli() {
 		return
 	}
 	a, err := l.drop(ctx, dropRequest{Before: before.UnixMilli()}, func(string) {})
@@ -277,6 +281,20 @@ func (l *openLedger) dropByAge(ctx context.Context) {
 	default:
 		l.log.Info("dropped what mirrors hold", "before", a.Before, "readings", a.Done.Readings, "bytes", a.Done.Bytes, "statement", a.Done.Statement)
 	}
+}
+
+// dueBefore is the midnight before which the schedule drops; zero: nothing is due. As
+// with keys, a clock that is not known to be right counts no further than what is
+// sealed: one that is ahead would drop what is young.
+func (l *openLedger) dueBefore(now time.Time) (time.Time, error) {
+	end, err := l.released(now)
+	if err != nil || end == 0 {
+		return time.Time{}, err
+	}
+	if known := time.UnixMilli(end.Start()); known.Before(now) {
+		now = known
+	}
+	return now.Add(-l.g.cfg.DropAfter).UTC().Truncate(24 * time.Hour), nil
 }
 
 // whyNot says which mirrors do not hold it.

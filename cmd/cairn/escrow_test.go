@@ -322,9 +322,9 @@ func TestEscrowConfirm(t *testing.T) {
 	}
 }
 
-// TestEscrowClock: a clock that is not known to be right deals no month that the ledger
-// has not reached.
-func TestEscrowClock(t *testing.T) {
+// TestUnsureClock: a clock that is not known to be right deals no month that the ledger
+// has not reached, and drops nothing that it alone takes for old.
+func TestUnsureClock(t *testing.T) {
 	l := escrowLedger(t, "alice", "bob")
 	next := time.Now().AddDate(0, 2, 0)
 	month, err := share.MonthOf(next.UnixMilli())
@@ -334,6 +334,10 @@ func TestEscrowClock(t *testing.T) {
 	if m, begun, err := l.escrowMonth(next); m != month || !begun || err != nil {
 		t.Errorf("a trusted clock: got %v, %v, %v, want %v", m, begun, err, month)
 	}
+	l.g.cfg.DropAfter = 48 * time.Hour
+	if due, err := l.dueBefore(next); err != nil || due.After(next.Add(-48*time.Hour)) || due.Before(next.Add(-72*time.Hour)) {
+		t.Errorf("a trusted clock: what came before %v is due to be dropped at %v, %v", due, next, err)
+	}
 	l.g.cfg.Clock = clockAuto
 	if l.g.cfg.clock().String() == "synced" {
 		t.Log("this machine's kernel keeps its clock right")
@@ -341,6 +345,9 @@ func TestEscrowClock(t *testing.T) {
 	}
 	if m, begun, err := l.escrowMonth(next); begun || err != nil {
 		t.Errorf("a clock that is not known to be right: got %v, %v, %v", m, begun, err)
+	}
+	if due, err := l.dueBefore(next); !due.IsZero() || err != nil {
+		t.Errorf("a clock that is not known to be right: what came before %v is due to be dropped, %v", due, err)
 	}
 	if _, err := l.makeEscrow(t.Context(), escrowRequest{Need: 2}); !errors.Is(err, errClockUnsure) {
 		t.Errorf("asked to deal: got %v, want %v", err, errClockUnsure)
