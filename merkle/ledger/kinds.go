@@ -33,6 +33,12 @@ const (
 	KindEscrow       = "escrow"        // see Escrow
 	KindPublished    = "published"     // see Published
 	KindDropped      = "dropped"       // see Dropped
+	KindAlert        = "alert"         // a rule was broken: see Alert
+	KindAlertSent    = "alert-sent"    // see AlertSent
+	KindAlertAck     = "alert-ack"     // see AlertAck
+	KindAlertClear   = "alert-clear"   // see AlertClear
+	KindAlertMute    = "alert-mute"    // see AlertMute
+	KindAlertMuteEnd = "alert-mute-end"
 )
 
 // Public reports whether statements of a kind are shown to whoever may read the
@@ -72,6 +78,7 @@ var (
 		b, ok := v.([]byte)
 		return ok && len(b) >= MinScript && len(b) <= MaxScript
 	}}
+	formNews      = form{"raised, acknowledged or cleared", texted(func(s string) bool { return s == NewsRaised || s == NewsAcknowledged || s == NewsCleared })}
 	formOTS       = form{"ots", texted(func(s string) bool { return s == RouteNameOTS })}
 	formCalendars = form{"an array of 1 to 16 URLs of at most 200 bytes, each once", calendars}
 	formNeed      = form{"an integer from 1 to 16", func(v any) bool {
@@ -113,8 +120,14 @@ var bodies = map[string]map[string]form{
 	KindHolderEnd:    {"name": formParty},
 	KindEscrow: {"month": formMonth, "part": formUint32, "need": formUint32, "holders": formParties,
 		"commitments": formBytes, "digest": formBytes32},
-	KindPublished: {"first": formUint, "next": formUint, "cid": formCID},
-	KindDropped:   {"before": formHour, "compartments": formCompartments, "mirrors": formParties},
+	KindPublished:    {"first": formUint, "next": formUint, "cid": formCID},
+	KindDropped:      {"before": formHour, "compartments": formCompartments, "mirrors": formParties},
+	KindAlert:        {"rule": formParty, "about": formReason, "what": formPurpose, "receivers": formParties},
+	KindAlertSent:    {"alert": formUint, "receiver": formParty, "news": formNews},
+	KindAlertAck:     {"alert": formUint, "name": formParty, "note": formPurpose},
+	KindAlertClear:   {"alert": formUint, "what": formPurpose},
+	KindAlertMute:    {"rules": formParties, "devices": formParties, "from": formUint, "until": formUint, "name": formParty, "reason": formPurpose},
+	KindAlertMuteEnd: {"mute": formUint},
 }
 
 // opens holds for some of them the keys that may be left out.
@@ -124,6 +137,7 @@ var opens = map[string]map[string]form{
 	KindGrantRenew: {"until": formUint, "access": formUint, "recipients": formRecipients},
 	KindGrantKey:   {"recipient": formRecipient},
 	KindHolder:     {"recipient": formRecipient},
+	KindAlert:      {"device-number": formUint32, "slot": formUint},
 }
 
 // wholes holds for some of them a check of the body as a whole, which says what
@@ -135,6 +149,8 @@ var wholes = map[string]func(body map[string]any) string{
 	KindGrant:        wholeGrant,
 	KindEscrow:       wholeEscrow,
 	KindPublished:    wholePublished,
+	KindAlert:        wholeAlert,
+	KindAlertMute:    wholeMute,
 }
 
 // checkBody checks a body of normal values against its kind. A kind that is

@@ -165,7 +165,7 @@ func TestKnownBodies(t *testing.T) {
 func free(kind, key string, other any) bool {
 	switch other.(type) {
 	case string:
-		return key == "reason" || key == "purpose" || kind == KindBind && key == "name"
+		return key == "reason" || key == "purpose" || key == "about" || key == "what" || key == "note" || kind == KindBind && key == "name"
 	case []byte:
 		return key == "text" || key == "commitments"
 	}
