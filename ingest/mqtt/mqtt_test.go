@@ -247,6 +247,30 @@ func TestBrokerKilled(t *testing.T) {
 	})
 }
 
+// TestPublish: what is published is acknowledged when the broker has it, and a broker that
+// is gone is an error.
+func TestPublish(t *testing.T) {
+	b := mosquitto.Start(t, mosquitto.Options{User: "cairn", Password: "broker-s3cret", TLS: true})
+	c := newCommitter()
+	cfg := config(b, Version5)
+	cfg.Username, cfg.Password, cfg.TLS = "cairn", []byte("broker-s3cret"), trusting(t, b)
+	start(t, cfg, c)
+	subscribed(t, c)
+	if err := Publish(t.Context(), cfg, "cold/room", []byte(`{"T":7}`)); err != nil {
+		t.Fatal(err)
+	}
+	c.await(t, "it", func() bool { return c.values["7"] == 1 })
+	wrong := cfg
+	wrong.Password = []byte("wrong")
+	if err := Publish(t.Context(), wrong, "cold/room", nil); err == nil || strings.Contains(err.Error(), "wrong") {
+		t.Errorf("with another password: %v", err)
+	}
+	b.Kill()
+	if err := Publish(t.Context(), cfg, "cold/room", nil); err == nil {
+		t.Error("no broker: no error")
+	}
+}
+
 // TestSourceKilled: a source that went without a word is given again what it had not
 // acknowledged, and what was published meanwhile.
 func TestSourceKilled(t *testing.T) {
@@ -388,18 +412,24 @@ func TestNotTaken(t *testing.T) {
 	})
 }
 
+// trusting trusts the broker's certificate alone.
+func trusting(t *testing.T, b *mosquitto.Broker) *tls.Config {
+	t.Helper()
+	ca, err := os.ReadFile(b.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	return &tls.Config{RootCAs: pool}
+}
+
 // TestLogin: TLS and a password, and what is told where they are wrong.
 func TestLogin(t *testing.T) {
 	versions(t, func(t *testing.T, version string) {
 		b := mosquitto.Start(t, mosquitto.Options{User: "gateway", Password: "s3cret-of-a-test", TLS: true})
-		ca, err := os.ReadFile(b.CAFile)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pool := x509.NewCertPool()
-		pool.AppendCertsFromPEM(ca)
 		cfg := config(b, version)
-		cfg.Username, cfg.Password, cfg.TLS = "gateway", []byte("s3cret-of-a-test"), &tls.Config{RootCAs: pool}
+		cfg.Username, cfg.Password, cfg.TLS = "gateway", []byte("s3cret-of-a-test"), trusting(t, b)
 		c := newCommitter()
 		start(t, cfg, c)
 		o := paho.NewClientOptions().AddBroker(strings.Replace(b.URL, "mqtts:", "tls:", 1)).SetClientID("node").
