@@ -13,7 +13,7 @@ FORGE    = .tools/bin/forge
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-tools: ## install what tests need: into .tools, and from Debian Chromium and python3-opentimestamps
+tools: ## install what tests need: into .tools, and from Debian Chromium, Mosquitto and two Python modules
 	@scripts/tools.sh
 
 build: page ## build bin/cairn, bin/cairn-verify, bin/cairn-demo and the page

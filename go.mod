@@ -39,6 +39,8 @@ require (
 	golang.org/x/term v0.47.0
 )
 
+require github.com/wneessen/go-mail v0.8.1
+
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
 	filippo.io/hpke v0.4.0 // indirect

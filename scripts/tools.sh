@@ -6,7 +6,7 @@
 set -euo pipefail
 
 go_tools=(github.com/btcsuite/btcd@v0.26.2 filippo.io/torchwood/cmd/litewitness@v0.9.0)
-packages=(chromium python3-opentimestamps mosquitto mosquitto-clients)
+packages=(chromium python3-opentimestamps python3-aiosmtpd mosquitto mosquitto-clients)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 pins=$root/scripts/tools
@@ -38,7 +38,7 @@ have_go() {
 	is stamp-go "$want_go" && [ -x "$tools/bin/btcd" ] && [ -x "$tools/bin/litewitness" ]
 }
 have_packages() {
-	[ -x /usr/bin/chromium ] && [ -d /usr/lib/python3/dist-packages/opentimestamps ] && [ -x /usr/sbin/mosquitto ] && [ -x /usr/bin/mosquitto_pub ]
+	[ -x /usr/bin/chromium ] && [ -d /usr/lib/python3/dist-packages/opentimestamps ] && [ -d /usr/lib/python3/dist-packages/aiosmtpd ] && [ -x /usr/sbin/mosquitto ] && [ -x /usr/bin/mosquitto_pub ]
 }
 current() {
 	is stamp "$want" && have_npm && have_ipfs && have_go && have_packages
@@ -117,7 +117,7 @@ install_go() {
 # Only root may install Debian's packages. Who is not is told the line, once, before anything is fetched.
 install_packages() {
 	local line="apt-get update && apt-get install -y --no-install-recommends ${packages[*]}"
-	command -v apt-get >/dev/null || fail "there is no apt-get: install ${packages[*]} (Debian's names) by hand, as /usr/bin/chromium, a module of /usr/bin/python3, /usr/sbin/mosquitto and /usr/bin/mosquitto_pub"
+	command -v apt-get >/dev/null || fail "there is no apt-get: install ${packages[*]} (Debian's names) by hand, as /usr/bin/chromium, modules of /usr/bin/python3, /usr/sbin/mosquitto and /usr/bin/mosquitto_pub"
 	[ "$(id -u)" -eq 0 ] || fail "run this as root, then again what you ran: $line"
 	# No daemon that a package brings is started: tests start their own.
 	local policy=/usr/sbin/policy-rc.d

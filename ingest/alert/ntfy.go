@@ -1,0 +1,43 @@
+package alert
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Ntfy publishes notices at a topic of ntfy (https://docs.ntfy.sh/publish/).
+type Ntfy struct {
+	URL   string // of the topic
+	Token string // access token; "": none
+}
+
+// Notify implements [Notifier].
+func (x *Ntfy) Notify(ctx context.Context, n Notice) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, x.URL, strings.NewReader(n.Text()))
+	if err != nil {
+		return fmt.Errorf("ntfy: its URL is none")
+	}
+	r.Header.Set("Title", plain(n.Subject()))
+	priority, tag := "default", "white_check_mark"
+	if n.News == Raised {
+		priority, tag = "high", "warning"
+	}
+	r.Header.Set("Priority", priority)
+	r.Header.Set("Tags", tag)
+	if x.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+x.Token)
+	}
+	return do(r)
+}
+
+// plain is a text as a header can hold it.
+func plain(text string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' {
+			return '?'
+		}
+		return c
+	}, text)
+}
