@@ -30,6 +30,7 @@ func (v *Verdict) Text() string {
 	}
 	v.rangesText(&b)
 	v.readingsText(&b)
+	v.alertsText(&b)
 	switch {
 	case v.Level > LevelNone:
 		b.WriteByte('\n')
@@ -102,6 +103,11 @@ func word(s string) string {
 
 func (v *Verdict) headline() string {
 	what := count(len(v.Readings), "reading") + v.completeText()
+	if n := len(v.Alerts); n > 0 && len(v.Readings)+len(v.Ranges) == 0 {
+		what = count(n, "alert")
+	} else if n > 0 {
+		what += ", " + count(n, "alert")
+	}
 	note := ""
 	if !v.Identity {
 		note = " (IDENTITY NOT CHECKED)"

@@ -42,6 +42,7 @@ type Verdict struct {
 	Ranges     []RangeVerdict     `json:"ranges,omitempty"`
 	Anchors    []AnchorVerdict    `json:"anchors,omitempty"`
 	Statements []StatementVerdict `json:"statements,omitempty"`
+	Alerts     []AlertVerdict     `json:"alerts,omitempty"`
 	Witnesses  []WitnessVerdict   `json:"witnesses,omitempty"` // the heads' cosignatures
 	Vouches    []VouchVerdict     `json:"vouches,omitempty"`   // what others say about blocks, not checked
 

@@ -31,6 +31,7 @@ func (c *checker) levels() (string, *fault) {
 	for i := range c.v.Statements {
 		c.v.Statements[i].Level = l.anchorOf(c.f.Statements[i].Batch).level
 	}
+	c.alerts()
 	c.bounds(shown)
 	c.clockVerdicts()
 	l.routes()

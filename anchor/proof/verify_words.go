@@ -55,6 +55,9 @@ func (c *checker) notChecked() {
 			break
 		}
 	}
+	if len(c.v.Alerts) != 0 {
+		add("what else the ledger says of an alert, and of others: only statements that are shown are known, at the times of the gateway's clock. That a receiver took a notice is the gateway's word")
+	}
 	c.vouchesNotChecked(add)
 	c.chainsNotChecked(add)
 	if c.shared != "" {
