@@ -36,6 +36,13 @@ type Arrival struct {
 	Done         Done   // may be nil
 }
 
+// Recorded is a reading that was recorded.
+type Recorded struct {
+	Device       uint32                // number in the registry
+	Received     int64                 // Unix ms
+	Measurements []reading.Measurement // not to be changed; none of a frame without a key
+}
+
 // Committer records arrivals, durably and in the order given.
 type Committer interface {
 	// Submit queues a. It takes over what the elements point to; a itself may

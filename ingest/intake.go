@@ -39,7 +39,10 @@ type Config struct {
 	// Events is told what happens, from one goroutine of its own. If it is
 	// slow, events are lost and counted; intake never waits for it. May be nil.
 	Events func(Event)
-	Now    func() time.Time // default time.Now
+	// Recorded is told of each reading that is on disk and signed. It runs on the
+	// committer's goroutine and must not block. May be nil.
+	Recorded func(Recorded)
+	Now      func() time.Time // default time.Now
 }
 
 func (c *Config) setDefaults() {

@@ -48,6 +48,9 @@ func (w *worker) chunk(c *chunk) {
 		}
 		if d.Record {
 			a.Done = w.finisher(d.Device, p.done)
+			if w.in.cfg.Recorded != nil {
+				a.Done = w.recorder(&a)
+			}
 			c.out = append(c.out, a)
 			continue
 		}
@@ -72,6 +75,19 @@ func (w *worker) finisher(device uint32, own Done) Done {
 	return func(v reading.Verdict, slot, seq uint64, received int64, rebooted bool, err error) {
 		finish(v, slot, seq, received, rebooted, err)
 		own(v, slot, seq, received, rebooted, err)
+	}
+}
+
+// recorder returns what tells of an arrival that became a reading, and calls its Done.
+func (w *worker) recorder(a *Arrival) Done {
+	tell, done := w.in.cfg.Recorded, a.Done
+	r := Recorded{Device: a.Device, Measurements: a.Measurements}
+	return func(v reading.Verdict, slot, seq uint64, received int64, rebooted bool, err error) {
+		if became := v != reading.Duplicate && v != reading.Replay && v != reading.CounterConflict; err == nil && became {
+			r.Received = received
+			tell(r)
+		}
+		done(v, slot, seq, received, rebooted, err)
 	}
 }
 

@@ -19,6 +19,7 @@ type Status struct {
 	SealedTo  uint64 `json:"sealed_to_batch"`
 	DiskFull  bool   `json:"disk_full"`
 	DiskBytes uint64 `json:"disk_bytes"`
+	DiskFree  uint64 `json:"disk_free_bytes"` // 0: not known
 	Dead      string `json:"dead,omitempty"`
 }
 
@@ -31,6 +32,7 @@ func (s *Store) Status() Status {
 		Signed: v.signed, Unsigned: v.oldest, Held: v.held, SealedTo: v.state.SealFrom,
 		DiskFull: s.full.Load(), DiskBytes: s.db.Metrics().DiskSpaceUsage(),
 	}
+	st.DiskFree, _ = s.opt.Free()
 	for i := range v.streams {
 		if !v.streams[i].closed {
 			st.Streams++

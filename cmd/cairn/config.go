@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+
+	"cairn/ingest/alert"
 )
 
 // Names in the gateway's folder.
@@ -42,8 +44,10 @@ type Config struct {
 	UDPRate          float64 // datagrams a second of one sender; 0: no limit
 	UDPReceiveBuffer int     // bytes
 	Lines            []LinesConfig
-	Senders          []SenderConfig // who may post over HTTP
-	Brokers          []BrokerConfig // of MQTT
+	Senders          []SenderConfig   // who may post over HTTP
+	Brokers          []BrokerConfig   // of MQTT
+	Receivers        []ReceiverConfig // of alerts
+	Alerts           []alert.Rule
 
 	HTTPListen    string // host:port; "": no HTTP
 	HTTPTokenFile string // "": no token, loopback only
@@ -188,6 +192,8 @@ func (s *settings) config(dir string) *Config {
 		Compartments:     s.compartments(keyCompartments),
 		Senders:          s.senders(dir),
 		Brokers:          s.brokers(dir),
+		Receivers:        s.receivers(dir),
+		Alerts:           s.alerts(),
 		IPFS:             s.ipfs(),
 		LogFormat:        s.oneOf("log.format", "auto", "json", "text"),
 		LogLevel:         s.oneOf("log.level", "debug", "info", "warn", "error"),
@@ -218,6 +224,7 @@ func within(dir, path string) string {
 
 // contradictions are what no single setting shows.
 func (c *Config) contradictions(s *settings) {
+	c.knownReceivers(s)
 	if w := c.Window; w >= 0 && (w < time.Second || w%time.Second != 0 || 15*time.Minute%w != 0) {
 		s.fail("window", "%v does not divide 15 minutes in whole seconds", w)
 	}

@@ -125,6 +125,7 @@ type live struct {
 	ended    func() bool  // every source has ended
 	down     downSources
 	twice    twice
+	alerting *alerting // nil: there is no rule and no receiver
 }
 
 // operations are what the control socket offers.
@@ -165,6 +166,12 @@ func init() { // the operations' methods refer to the map through ask
 		"shred/do":          asks(true, (*openLedger).planShred),
 		"drop":              asksLong((*openLedger).drop),
 		"shreds":            asks(false, (*openLedger).listShreds),
+
+		"alerts":       asksAll(false, (*gateway).listAlerts),
+		"alert/ack":    asks(true, (*openLedger).acknowledge),
+		"alert/mute":   asks(true, (*openLedger).muteAlerts),
+		"alert/unmute": asks(true, (*openLedger).unmuteAlerts),
+		"alert/test":   asksAll(false, (*gateway).testReceiver),
 	}
 }
 

@@ -109,6 +109,9 @@ func (g *gateway) health(ledgers []*openLedger) health {
 	}
 	h.Reasons = append(h.Reasons, g.live.down.list()...)
 	h.Reasons = append(h.Reasons, g.live.twice.list()...)
+	if g.live.alerting != nil {
+		h.Reasons = append(h.Reasons, g.live.alerting.failing()...)
+	}
 	if len(h.Reasons) > 0 {
 		h.Status = red
 	}

@@ -28,6 +28,7 @@ type openLedger struct {
 	seen   atomic.Pointer[[]*anchor.Route] // routes, for the store, which is open before there are any
 	guard  guard
 	shared sharing
+	alerts alertBook
 	watch  sharingWatch
 
 	sources   []*routeSource // of the routes, in order

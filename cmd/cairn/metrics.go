@@ -48,6 +48,10 @@ var (
 	metricBalance    = metric("route_balance", "What the route can spend, in the unit.", "ledger", "route", "unit")
 	metricPerAnchor  = metric("route_cost_per_anchor", "What an anchor costs at present fees, in the unit.", "ledger", "route", "unit")
 	metricRunway     = metric("route_runway_days", "Days for which the balance lasts; absent if not known.", "ledger", "route")
+	metricAlerts     = metric("alerts", "Alerts that are not cleared, by state.", "ledger", "state")
+	metricWaiting    = metric("alert_notices_waiting", "Notices that a receiver has not taken yet.", "receiver")
+	metricUnsent     = metric("alert_notices_lost_total", "Notices that a receiver refused, or of which too many waited.", "receiver")
+	metricSkipped    = metric("alert_readings_skipped_total", "Readings that rules did not look at, as newer ones of their devices had come.")
 	metricAlarms     = metric("route_undone_anchors", "Anchors that the chain undid after they were final, and that no later one covers.", "ledger", "route")
 )
 
@@ -73,8 +77,18 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(metricHealthy, one(m.g.health(m.g.ledgers).Status == green))
 	for _, l := range m.g.ledgers {
 		l.collect(gauge)
+		open, known := l.openAlerts()
+		gauge(metricAlerts, float64(open), l.cfg.Name, alertOpen)
+		gauge(metricAlerts, float64(known), l.cfg.Name, alertKnown)
 	}
 
+	if a := m.g.live.alerting; a != nil {
+		for _, r := range a.outbox.Status() {
+			gauge(metricWaiting, float64(r.Waiting), r.Name)
+			count(metricUnsent, r.Lost, r.Name)
+		}
+		count(metricSkipped, a.tap.Skipped())
+	}
 	s := m.g.live.intake.Tally().Snapshot()
 	count(metricReceived, s.Received)
 	gauge(metricPending, float64(s.Pending))

@@ -15,8 +15,8 @@ type option struct {
 }
 
 // options are all scalar settings, in the order of the written file. The lists
-// "lines", "anchors", "witnesses", "ledgers", "compartments", "senders", "mqtt" and "mirrors" stand in the
-// file alone.
+// "lines", "anchors", "witnesses", "ledgers", "compartments", "senders", "mqtt", "receivers", "alerts" and
+// "mirrors" stand in the file alone.
 var options = []option{
 	{"window", "60s", "span of a batch: whole seconds that divide 15 minutes; fixed at the ledger's first start"},
 	{"udp.listen", ingest.DefaultUDPAddr, "address for frames that relays forward; empty: none"},
@@ -53,6 +53,8 @@ const (
 	keySenders      = "senders"
 	keyMirrors      = "mirrors"
 	keyMQTT         = "mqtt"
+	keyReceivers    = "receivers"
+	keyAlerts       = "alerts"
 )
 
 // Keys of a ledger that stand in its section too.
@@ -84,7 +86,7 @@ func isOption(key string) bool {
 		}
 	}
 	return key == keyLines || key == keyAnchors || key == keyWitnesses || key == keyLedgers || key == keyCompartments || key == keySenders || key == keyMirrors ||
-		key == keyMQTT
+		key == keyMQTT || key == keyReceivers || key == keyAlerts
 }
 
 func isEnv(name string) bool {

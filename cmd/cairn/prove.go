@@ -39,6 +39,13 @@ type proveRequest struct {
 	Complete     bool     `json:"complete,omitempty"` // and that there are no others
 	Compartments []string `json:"compartments,omitempty"`
 	All          bool     `json:"all,omitempty"` // devices
+
+	Alerts []uint64 `json:"alerts,omitempty"` // numbers; beside the readings, if any
+}
+
+// reads reports whether there are readings to prove.
+func (q *proveRequest) reads() bool {
+	return q.Complete || len(q.Readings) > 0 || len(q.Devices) > 0
 }
 
 // How far a proof's readings are anchored, all of them.
@@ -57,6 +64,7 @@ type proveAnswer struct {
 	Passed   []passedOver  `json:"passedOver,omitempty"`
 	Tail     bool          `json:"tail,omitempty"` // of a time that was asked for, not all is known yet
 	Frames   []provenFrame `json:"frames,omitempty"`
+	Alerts   []alertRow    `json:"alerts,omitempty"`
 }
 
 // provenFrame is the secure frame that a reading was made of.
@@ -90,10 +98,14 @@ func (l *openLedger) prove(ctx context.Context, q proveRequest, progress func(st
 		b:      proof.NewBuilder([32]byte(l.store.FirstLogKey()), l.keyring.Nonce()),
 		answer: proveAnswer{Routes: len(l.cfg.Anchors)},
 	}
-	if q.Complete {
+	switch {
+	case q.Complete:
 		err = p.complete(ctx, q, progress)
-	} else {
+	case q.reads():
 		err = p.readings(ctx, q)
+	}
+	if err == nil {
+		err = p.alerts(q.Alerts)
 	}
 	if err != nil {
 		return proveAnswer{}, err
@@ -244,6 +256,7 @@ type prover struct {
 	batches map[uint64]*provenBatch
 	heads   map[uint64]int // by size, the position in the file
 	bound   []boundStream  // streams whose device is shown
+	alerted []uint64       // streams of devices that alerts are about
 	used    []string       // routes with a receipt in the file
 	newest  uint64         // size of the newest head
 	state   string         // the least of all batches'
@@ -673,7 +686,9 @@ func (p *prover) statements() error {
 			if i := slices.IndexFunc(p.bound, func(b boundStream) bool { return b.slot == slot }); i >= 0 {
 				by = p.bound[i].batch
 			} else if by = p.firstShowing(slot, n); by == nil {
-				return
+				if by = last; !slices.Contains(p.alerted, slot) {
+					return
+				}
 			}
 		case !p.explains(&s):
 			return
@@ -692,6 +707,45 @@ func (p *prover) firstShowing(slot, statement uint64) *provenBatch {
 		tree, err := ledger.ParseStatementsHead(b.evidence.Hidden[ledger.HiddenStatements].Item)
 		if err == nil && tree.Size > statement {
 			return b
+		}
+	}
+	return nil
+}
+
+// alerts adds all that the ledger says of some alerts, each statement as the first batch
+// has it that commits to it: so its time is proven too.
+func (p *prover) alerts(numbers []uint64) error {
+	var wanted []uint64
+	err := p.l.withAlerts(func(x *ledger.Alerts) error {
+		for _, n := range numbers {
+			r := x.Find(n)
+			if r == nil {
+				return fmt.Errorf("no alert %d%s: `cairn alert list --all` shows them", n, p.l.where())
+			}
+			if wanted = append(wanted, r.Numbers()...); r.Device != 0 {
+				p.alerted = append(p.alerted, r.Slot)
+			}
+			p.answer.Alerts = append(p.answer.Alerts, p.l.alertRow(r))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range wanted {
+		first, ok, err := p.l.firstWith(n)
+		if err == nil && !ok {
+			err = fmt.Errorf("statement %d about an alert is in no closed window yet: %w", n, errAgain)
+		}
+		if err != nil {
+			return err
+		}
+		by, err := p.batch(first)
+		if err == nil {
+			err = p.statement(by, n)
+		}
+		if err != nil {
+			return fmt.Errorf("prove statement %d: %w", n, err)
 		}
 	}
 	return nil

@@ -58,13 +58,14 @@ func (c *command) proveCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.from, "from", "", "all readings received from this time on")
 	cmd.Flags().StringVar(&f.to, "to", "", "… and before this one")
 	cmd.Flags().StringSliceVar(&f.q.Readings, "reading", nil, "a reading by stream and sequence, such as 0/17; may be repeated")
+	cmd.Flags().Var(&numbers{&f.q.Alerts}, "alert", "all that the ledger says of this alert, from `cairn alert list`; may be repeated, and goes with readings")
 	cmd.Flags().StringSliceVar(&f.fields, "fields", nil, "show these fields alone: device, measured, received, sequence, origin, frame, or a measurement's name")
 	cmd.Flags().StringVar(&f.out, "out", "", "the file to write; it must not exist yet (default, and -: standard output)")
 	cmd.Flags().StringVar(&f.frames, "frames", "", "write the secure frames of these readings to this file, for one who has the device's key: cairn-verify frames")
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the anchor is final; with no route, until the window is closed and signed")
 	cmd.Flags().DurationVar(&f.timeout, "timeout", defaultTimeout, "give up waiting after this long")
 	cmd.MarkFlagsMutuallyExclusive("device", "reading", "compartment", "all")
-	cmd.MarkFlagsOneRequired("device", "reading", "compartment", "all")
+	cmd.MarkFlagsOneRequired("device", "reading", "compartment", "all", "alert")
 	cmd.MarkFlagsMutuallyExclusive("complete", "at")
 	cmd.MarkFlagsMutuallyExclusive("complete", "frames")
 	cmd.MarkFlagsMutuallyExclusive("complete", "reading")
@@ -174,6 +175,20 @@ func parseTime(text string, now time.Time) (int64, error) {
 	return 0, fmt.Errorf("%.40q is no time such as 2026-05-01T09:00:00Z, \"2026-05-01 11:00\" or -90m", text)
 }
 
+// numbers are a flag's that may be repeated.
+type numbers struct{ all *[]uint64 }
+
+func (n numbers) Set(text string) error {
+	x, err := alertNumber(text)
+	if err == nil {
+		*n.all = append(*n.all, x)
+	}
+	return err
+}
+
+func (n numbers) String() string { return "" }
+func (n numbers) Type() string   { return "number" }
+
 // proveOnce asks for the proof, and with --wait until it is final.
 func (c *command) proveOnce(ctx context.Context, f *proveFlags) (proveAnswer, error) {
 	if !f.wait {
@@ -238,11 +253,12 @@ func (c *command) reportProof(out string, a proveAnswer) error {
 			Ranges   []provenRange `json:"ranges,omitempty"`
 			Passed   []passedOver  `json:"passedOver,omitempty"`
 			Tail     bool          `json:"tail,omitempty"`
+			Alerts   []alertRow    `json:"alerts,omitempty"`
 		}
 		if out == "" {
 			return errors.New("--json needs --out: standard output holds the proof")
 		}
-		return c.printJSON(report{out, len(a.File), a.State, a.Readings, a.Ranges, a.Passed, a.Tail})
+		return c.printJSON(report{out, len(a.File), a.State, a.Readings, a.Ranges, a.Passed, a.Tail, a.Alerts})
 	}
 	for i, r := range a.Ranges {
 		if i == 8 {
@@ -276,6 +292,9 @@ func (c *command) reportProof(out string, a proveAnswer) error {
 		}
 	}
 	printPassed(c.Err, a.Passed)
+	for i := range a.Alerts {
+		fmt.Fprintf(c.Err, "alert %s", a.Alerts[i].text())
+	}
 	name := "standard output"
 	if out != "" {
 		name = filepath.Clean(out)

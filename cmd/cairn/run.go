@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"cairn/ingest"
+	"cairn/ingest/alert"
 	"cairn/merkle/ledger"
 	"cairn/store"
 	"cairn/store/share"
@@ -71,8 +72,12 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 	if err == nil {
 		_, err = cfg.readSenders(token)
 	}
+	var logins []brokerLogin
 	if err == nil {
-		_, err = cfg.readBrokers()
+		logins, err = cfg.readBrokers()
+	}
+	if err == nil {
+		_, err = cfg.readReceivers(logins)
 	}
 	if err != nil {
 		return err
@@ -167,6 +172,7 @@ type service struct {
 	token   string
 	senders []ingest.Sender
 	brokers []brokerLogin // in the order of the configuration
+	told    []alert.Receiver
 	sources []ingest.Source
 	died    context.CancelCauseFunc
 }
@@ -207,6 +213,9 @@ func (s *service) openAll(ctx context.Context, c *command) (err error) {
 		return err
 	}
 	if s.brokers, err = s.cfg.readBrokers(); err != nil {
+		return err
+	}
+	if s.told, err = s.cfg.readReceivers(s.brokers); err != nil {
 		return err
 	}
 	if err := patiently(ctx, func() (err error) { s.release, err = lockFolder(s.cfg.Dir); return err }); err != nil {
@@ -285,12 +294,23 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 	if err := s.makeSources(c); err != nil {
 		return true, err
 	}
-	v.intake, err = ingest.New(ingest.Config{Registry: v.registry, Committer: newCommitter(s.ledgers), Events: s.intakeEvent})
-	if err != nil {
+	if v.alerting, err = newAlerting(s.gateway, s.told); err != nil {
+		return true, err
+	}
+	cfg := ingest.Config{Registry: v.registry, Committer: newCommitter(s.ledgers), Events: s.intakeEvent}
+	if len(s.cfg.Alerts) > 0 {
+		cfg.Recorded = v.alerting.recorded
+	}
+	if v.intake, err = ingest.New(cfg); err != nil {
 		return true, err
 	}
 	if err := s.syncRegistry(); err != nil {
 		return true, err
+	}
+	if v.alerting != nil {
+		if err := v.alerting.begin(ctx); err != nil {
+			return true, fmt.Errorf("alerts: %w", err)
+		}
 	}
 	servers, err := s.listen()
 	if err != nil {
@@ -304,6 +324,9 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 		ended.Store(true)
 		return err
 	})
+	if v.alerting != nil {
+		group.Go(func() error { v.alerting.run(ctx); return nil })
+	}
 	for _, l := range s.ledgers {
 		for _, r := range l.routes {
 			group.Go(func() error { return r.Run(ctx) })
@@ -426,6 +449,9 @@ func (s *service) hubNumber(l *LinesConfig) (uint32, error) {
 
 func (s *service) intakeEvent(e ingest.Event) {
 	s.live.down.note(e)
+	if s.live.alerting != nil {
+		s.live.alerting.event(e)
+	}
 	log := s.log
 	index, number := splitNumber(e.Device)
 	if s.several() && number > 0 && index < len(s.ledgers) {

@@ -46,6 +46,11 @@ type ledgerStatus struct {
 	IPFS      *ipfsStatus      `json:"ipfs,omitempty"`
 	Sharing   *sharingStatus   `json:"sharing,omitempty"`
 	Unshared  string           `json:"sharingError,omitempty"` // why that is not known
+
+	Alerts struct {
+		Open  int `json:"open"` // and not acknowledged
+		Known int `json:"acknowledged"`
+	} `json:"alerts"` // that are not cleared
 }
 
 // intakeStatus counts since the service started. Verdicts and reasons that did
@@ -153,6 +158,7 @@ func (l *openLedger) status() ledgerStatus {
 	} else {
 		s.Sharing = &found
 	}
+	s.Alerts.Open, s.Alerts.Known = l.openAlerts()
 	for i := range l.routes {
 		of := routeOf(l.routeStatus(i), l.cfg.Anchors[i].unit())
 		of.Notes = append(of.Notes, l.places[i].notes()...)
@@ -313,6 +319,9 @@ func (l *ledgerStatus) lines(line func(name, format string, v ...any), window st
 	line("ledger", "%s", name)
 	line("log", "%d batches, %d of them signed; a window of %s, now to %s", l.Store.Batches, l.Store.Signed, window, timeText(l.Store.WindowTo))
 	line("devices", "%d, with %d open streams", l.Store.Devices, l.Store.Streams)
+	if a := l.Alerts; a.Open+a.Known > 0 {
+		line("alerts", "%d open, %d acknowledged: `cairn alert list`", a.Open, a.Known)
+	}
 }
 
 func (l *ledgerStatus) anchoring(line func(name, format string, v ...any)) {

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 
 // TestStories runs the scripts in testdata against the built binaries. A script
 // that mentions $CHAIN has a node of its own, and one that mentions $BTC or
-// $CALENDAR a Bitcoin node with a calendar, one that mentions $IPFS an IPFS node; $UDP and $HTTP are free ports.
+// $CALENDAR a Bitcoin node with a calendar, one that mentions $IPFS an IPFS node, $HOOK a server that takes notices; $UDP and $HTTP are free ports.
 func TestStories(t *testing.T) {
 	bin := t.TempDir()
 	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "cairn/cmd/cairn", "cairn/cmd/cairn-verify")
@@ -78,13 +78,20 @@ func story(t *testing.T, bin, file string) {
 	if strings.Contains(string(text), "$BROKER") {
 		s.broker = mosquitto.Start(t, mosquitto.Options{User: "cairn", Password: "broker-s3cret", TLS: true})
 	}
+	if strings.Contains(string(text), "$HOOK") {
+		s.hook = &hookServer{t: t, address: "127.0.0.1:0", secret: []byte("canteen-hook-secret-of-16")}
+		if err := s.hook.up(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.hook.down)
+	}
 	testscript.Run(t, testscript.Params{
 		Files: []string{file}, RequireExplicitExec: true, Setup: func(e *testscript.Env) error { return s.setup(e, bin) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await": s.await, "code": s.code, "capture": s.capture, "chain": s.chain, "edit": s.edit, "fetch": s.fetch, "post": s.post, "flip": s.flip,
 			"copy": s.copy, "bitcoin": s.bitcoin, "drop": s.drop, "past": s.past, "history": s.history, "identity": s.identity, "absent": s.absent, "guess": s.guess,
 			"lie":     s.lie,
-			"publish": s.publish, "broker": s.brokerDo,
+			"publish": s.publish, "broker": s.brokerDo, "hook": s.hookDo,
 			"ago": s.ago, "ipfsnode": s.ipfsNode,
 		},
 	})
@@ -130,6 +137,7 @@ type stage struct {
 	ipfs *ipfs.Node    // nil if it names no $IPFS
 
 	broker *mosquitto.Broker // nil if it names no $BROKER
+	hook   *hookServer       // nil if it names no $HOOK
 }
 
 func (s *stage) setup(e *testscript.Env, bin string) error {
@@ -149,6 +157,10 @@ func (s *stage) setup(e *testscript.Env, bin string) error {
 	if s.broker != nil {
 		e.Setenv("BROKER", s.broker.URL)
 		e.Setenv("BROKERCA", s.broker.CAFile)
+	}
+	if s.hook != nil {
+		e.Setenv("HOOK", "http://"+s.hook.address)
+		s.hook.file = filepath.Join(e.WorkDir, "hook.log")
 	}
 	if s.ipfs != nil {
 		e.Setenv("IPFS", s.ipfs.URL)
