@@ -89,7 +89,7 @@ func TestCallsRaceClose(t *testing.T) {
 		before := x.s.Statements()
 		for _, call := range []func() error{
 			func() error {
-				_, err := x.s.AddStatement(context.Background(), ledger.Statement{Kind: "alert", Body: map[string]any{"n": int64(1)}})
+				_, err := x.s.AddStatement(context.Background(), ledger.Statement{Kind: "note", Body: map[string]any{"n": int64(1)}})
 				if err == nil {
 					added.Add(1)
 				}

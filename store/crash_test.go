@@ -253,7 +253,7 @@ func (w *world) step() {
 			pick.opener, err = frame.NewOpener(*key)
 		}
 	case 10:
-		_, err = w.s.AddStatement(ctx, ledger.Statement{Kind: "alert", Body: map[string]any{"n": w.rng.Int64N(100)}})
+		_, err = w.s.AddStatement(ctx, ledger.Statement{Kind: "note", Body: map[string]any{"n": w.rng.Int64N(100)}})
 	case 12:
 		_, err = w.s.RotateLogKey(ctx)
 	case 11:

@@ -261,7 +261,7 @@ func TestReadOnly(t *testing.T) {
 		"RemoveDevice": s.RemoveDevice(ctx, 1),
 		"AllowSigning": s.AllowSigning(ctx),
 		"Put":          s.Journal("r").Put("k", nil),
-		"AddStatement": func() error { _, err := s.AddStatement(ctx, ledger.Statement{Kind: "alert"}); return err }(),
+		"AddStatement": func() error { _, err := s.AddStatement(ctx, ledger.Statement{Kind: "note"}); return err }(),
 		"AddDevice": func() error {
 			_, err := s.AddDevice(ctx, NewDevice{ID: frame.ID{1}, Kind: ledger.BindText})
 			return err

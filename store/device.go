@@ -276,21 +276,44 @@ func (c *committer) open(number uint32) (*device, error) {
 // AddStatement records a statement and returns its number. One that names a log
 // key is refused: RotateLogKey makes it.
 func (s *Store) AddStatement(ctx context.Context, st ledger.Statement) (n uint64, err error) {
-	if st.Kind == ledger.KindLogKey {
-		return 0, fmt.Errorf("%w: a %s statement goes with a key in the keyring: rotate the log key", ErrRefused, st.Kind)
+	return s.AddStatements(ctx, []ledger.Statement{st})
+}
+
+// AddStatements is AddStatement for several, all of them or none, which get consecutive
+// numbers from first on.
+func (s *Store) AddStatements(ctx context.Context, all []ledger.Statement) (first uint64, err error) {
+	for i := range all {
+		if all[i].Kind == ledger.KindLogKey {
+			return 0, fmt.Errorf("%w: a %s statement goes with a key in the keyring: rotate the log key", ErrRefused, all[i].Kind)
+		}
+		if err := all[i].Validate(); err != nil {
+			return 0, err
+		}
 	}
-	err = s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
-		n = c.stTree.Size()
-		st.At = now
-		return c.appendStatement(b, st)
+	// The ledger's state alone changes: where there are many streams, writing all that
+	// have readings since the last snapshot would be most of the work.
+	err = s.changeAnd(ctx, (*committer).putState, func(c *committer, b *pebble.Batch, now int64) error {
+		first = c.stTree.Size()
+		for _, st := range all {
+			st.At = now
+			if err := c.appendStatement(b, st); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	return n, err
+	return first, err
 }
 
 // change runs fn in the committer, writes what it put into the batch together
 // with the rows it made dirty, and waits until that is durable. A bad request
 // fails before it has changed anything; a failure after that stops the store.
 func (s *Store) change(ctx context.Context, fn func(c *committer, b *pebble.Batch, now int64) error) error {
+	return s.changeAnd(ctx, (*committer).snapshot, fn)
+}
+
+// changeAnd is change that writes of the rows just those that rows puts there.
+func (s *Store) changeAnd(ctx context.Context, rows func(*committer, *pebble.Batch) error, fn func(c *committer, b *pebble.Batch, now int64) error) error {
 	durable := make(chan error, 1)
 	err := s.do(ctx, func() error {
 		c := s.com
@@ -300,7 +323,7 @@ func (s *Store) change(ctx context.Context, fn func(c *committer, b *pebble.Batc
 		err := fn(c, b, now)
 		changed := c.state.Slots != slots || c.stTree.Size() != statements
 		if err == nil {
-			err, changed = c.snapshot(b), true
+			err, changed = rows(c, b), true
 		}
 		if err != nil {
 			if changed {

@@ -207,7 +207,7 @@ func (x *faulty) life() bool {
 	x.send(n, 3)
 	x.pass(time.Minute)
 	x.send(n, 70)
-	num, err := s.AddStatement(ctx, ledger.Statement{Kind: "alert"})
+	num, err := s.AddStatement(ctx, ledger.Statement{Kind: "note"})
 	if x.orDead("AddStatement", err) {
 		x.statements = num + 1
 	}

@@ -55,7 +55,7 @@ func TestDiskFull(t *testing.T) {
 	if x.s.LogSize() != size+3 {
 		t.Errorf("%d windows closed on a full disk, want 3", x.s.LogSize()-size)
 	}
-	if _, err := x.s.AddStatement(context.Background(), ledger.Statement{Kind: "alert"}); err != nil {
+	if _, err := x.s.AddStatement(context.Background(), ledger.Statement{Kind: "note"}); err != nil {
 		t.Errorf("AddStatement: %v", err)
 	}
 	x.addDevice()

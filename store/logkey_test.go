@@ -469,7 +469,7 @@ func TestForeignHeads(t *testing.T) {
 		"of another time":   late,
 		"of another ledger": ledger.SignLogKey(merkle.Hash{1}, first, stranger, 5),
 		"from another key":  ledger.SignLogKey(x.s.Ledger(), stranger, first, 5),
-		"of another kind":   {Kind: "alert"},
+		"of another kind":   {Kind: "note"},
 	} {
 		if got, err := x.s.successor(pub, st); err == nil {
 			t.Errorf("a succession %s: %x", what, got)
