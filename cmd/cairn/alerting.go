@@ -23,6 +23,8 @@ const (
 	lookBack = time.Hour
 	// walletDays is for how long a route's money must last.
 	walletDays = 14
+	// sayWithin is how long recording what was delivered may take.
+	sayWithin = 10 * time.Second
 	// diskTimes of storage.min_free must be free.
 	diskTimes = 4
 	// tellAgain is how old news may be to be told after a start.
@@ -38,9 +40,11 @@ type alerting struct {
 	outbox *alert.Outbox
 	direct map[string]alert.Notifier
 
+	sent sentNotices
+
 	mu       sync.Mutex // covers what follows
 	machine  *alert.Machine
-	known    map[uint32]bool // devices that the machine has
+	known    map[uint32]ledger.Binding // devices that the machine has
 	open     map[alert.Key]openAlert
 	ledgerOf map[string]int // of what events are about that no device has
 	unsaid   []alert.Change // that no statement has yet
@@ -49,6 +53,7 @@ type alerting struct {
 type openAlert struct {
 	ledger int
 	number uint64
+	key    alert.Key
 }
 
 // newAlerting makes what watches; nil if there is no rule and no receiver.
@@ -61,12 +66,13 @@ func newAlerting(g *gateway, receivers []alert.Receiver) (*alerting, error) {
 		return nil, fmt.Errorf("%s: %w", keyAlerts, err)
 	}
 	a := &alerting{
-		g: g, tap: alert.NewTap(), machine: m, known: map[uint32]bool{}, open: map[alert.Key]openAlert{}, ledgerOf: map[string]int{},
+		g: g, tap: alert.NewTap(), machine: m, known: map[uint32]ledger.Binding{}, open: map[alert.Key]openAlert{}, ledgerOf: map[string]int{},
 		direct: map[string]alert.Notifier{},
 	}
 	for _, r := range receivers {
 		a.direct[r.Name] = r.Notifier
 	}
+	a.sent.wake = make(chan struct{}, 1)
 	a.outbox = alert.NewOutbox(receivers, a.taken)
 	return a, nil
 }
@@ -80,6 +86,8 @@ func (a *alerting) recorded(r ingest.Recorded) {
 func (a *alerting) run(ctx context.Context) {
 	var telling sync.WaitGroup
 	telling.Go(func() { a.outbox.Run(ctx) })
+	telling.Go(func() { a.keepTaken(ctx) })
+	defer a.sayTaken() // what was taken at the end
 	defer telling.Wait()
 	tick, look := time.NewTicker(alertTick), time.NewTicker(lookAgain)
 	defer tick.Stop()
@@ -135,12 +143,12 @@ func (a *alerting) begin(ctx context.Context) error {
 					k.Device = number
 				}
 				if a.machine.Resume(k, now) {
-					a.open[k] = openAlert{i, r.Number}
+					a.open[k] = openAlert{i, r.Number, k}
 					if r.Device == 0 {
 						a.ledgerOf[k.About] = i
 					}
 				} else {
-					over = append(over, openAlert{i, r.Number})
+					over = append(over, openAlert{i, r.Number, k})
 				}
 			}
 			return nil
@@ -166,7 +174,7 @@ func (a *alerting) devices(now time.Time) (out []alert.Change) {
 			if err != nil || b.Closed {
 				continue
 			}
-			there[number], a.known[number] = true, true
+			there[number], a.known[number] = true, b
 			a.machine.Device(number, b.Device(), b.Name, time.UnixMilli(b.From))
 		}
 	}
@@ -199,55 +207,95 @@ func (a *alerting) past(ctx context.Context, index int, l *openLedger, now time.
 	return nil
 }
 
-// change lets the machine change, and records and tells what came of it.
+// change lets the machine change, and records and tells what came of it: of changes that
+// come together, as when a building's power goes, many in one commit.
 func (a *alerting) change(ctx context.Context, fn func(out []alert.Change) []alert.Change) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	all := append(a.unsaid, fn(nil)...)
 	a.unsaid = nil
-	for i := range all {
-		if err := a.say(ctx, &all[i]); err != nil {
+	for len(all) > 0 {
+		n, err := a.say(ctx, all)
+		if err != nil {
 			if ctx.Err() == nil {
-				a.g.log.Error("an alert could not be recorded: it is tried again", "rule", all[i].Rule, "what", all[i].What, "error", err)
+				a.g.log.Error("alerts could not be recorded: it is tried again", "first", all[0].Rule, "what", all[0].What, "error", err)
 			}
-			a.unsaid = append(a.unsaid, all[i:]...)
+			a.unsaid = all
 			return
 		}
+		all = all[n:]
 	}
 }
 
-// say records a change and tells its receivers. a.mu is held.
-func (a *alerting) say(ctx context.Context, c *alert.Change) error {
-	if !c.Raised {
-		o, is := a.open[c.Key]
-		if !is {
-			return nil
+// say records the first n changes, which are of one ledger, in one commit, and tells their
+// receivers. A change to an alert that one of them raises is none of them. a.mu is held.
+func (a *alerting) say(ctx context.Context, all []alert.Change) (n int, err error) {
+	ledgerIndex := a.indexOf(&all[0])
+	var statements []ledger.Statement
+	var said []openAlert // the alert of each statement; one that is raised has no number yet
+	raised := map[alert.Key]bool{}
+	for ; n < len(all) && len(statements) < maxSaid; n++ {
+		c := &all[n]
+		if a.indexOf(c) != ledgerIndex || raised[c.Key] {
+			break
 		}
-		delete(a.open, c.Key)
-		return a.clear(ctx, o, c.What)
+		o, open := a.open[c.Key]
+		switch {
+		case c.Raised:
+			raised[c.Key] = true
+			statements, said = append(statements, a.raises(c)), append(said, openAlert{ledger: ledgerIndex, key: c.Key})
+		case open:
+			statements = append(statements, ledger.AlertClear{Alert: o.number, What: short(c.What, ledger.MaxPurpose)}.Statement(0))
+			said = append(said, o)
+		}
 	}
-	index, number := splitNumber(c.Device)
-	if c.Device == 0 {
-		index = a.ledgerOf[c.About]
+	if len(statements) == 0 {
+		return n, nil
 	}
-	l := a.g.ledgers[index]
-	said := ledger.Alert{Rule: c.Rule, Device: number, About: c.About, What: short(c.What, ledger.MaxPurpose), Receivers: c.To}
-	if number != 0 {
-		for _, b := range l.store.Devices() {
-			if b.Number == number {
-				said.Slot = b.Slot
+	l := a.g.ledgers[ledgerIndex]
+	first, err := l.store.AddStatements(ctx, statements)
+	if err != nil {
+		return 0, err
+	}
+	return n, l.withAlerts(func(x *ledger.Alerts) error {
+		for i, o := range said {
+			number := first + uint64(i)
+			news := ledger.NewsCleared
+			if statements[i].Kind == ledger.KindAlert {
+				news, o.number = ledger.NewsRaised, number
+				a.open[o.key] = o
+			} else {
+				delete(a.open, o.key)
+			}
+			if r := x.Find(o.number); r != nil {
+				a.tell(l, r, r.Receivers, news, number)
 			}
 		}
-	}
-	n, err := l.store.AddStatement(ctx, said.Statement(0))
-	if err != nil {
-		return err
-	}
-	a.open[c.Key] = openAlert{index, n}
-	return l.withAlerts(func(x *ledger.Alerts) error {
-		a.tell(l, x.Find(n), c.To, ledger.NewsRaised, n)
 		return nil
 	})
+}
+
+// maxSaid is how many statements are made in one commit.
+const maxSaid = 256
+
+// indexOf is the ledger of a change.
+func (a *alerting) indexOf(c *alert.Change) int {
+	if o, open := a.open[c.Key]; open {
+		return o.ledger
+	}
+	if c.Device == 0 {
+		return a.ledgerOf[c.About]
+	}
+	index, _ := splitNumber(c.Device)
+	return index
+}
+
+// raises is the statement that raises an alert.
+func (a *alerting) raises(c *alert.Change) ledger.Statement {
+	_, number := splitNumber(c.Device)
+	return ledger.Alert{
+		Rule: c.Rule, Device: number, Slot: a.known[c.Device].Slot, About: c.About, What: short(c.What, ledger.MaxPurpose), Receivers: c.To,
+	}.Statement(0)
 }
 
 func (a *alerting) clear(ctx context.Context, o openAlert, what string) error {
@@ -279,7 +327,7 @@ func short(text string, most int) string {
 // tell queues a notice of an alert for receivers; n is the statement that it tells of.
 func (a *alerting) tell(l *openLedger, r *ledger.Raised, to []string, news string, n uint64) {
 	x := alert.Notice{
-		ID: fmt.Sprintf("%.16s-%d", l.store.Ledger().String(), n), News: news, Site: l.store.Ledger().String() + " " + l.cfg.Name,
+		ID: fmt.Sprintf("%.16s-%d", l.store.Ledger().String(), n), News: news, Site: l.site(),
 		Alert: r.Number, Rule: r.Rule, About: r.About, What: r.What, At: timeText(r.At),
 	}
 	x.Device, x.DeviceID = l.nameOf(r.Device)
@@ -323,21 +371,67 @@ func (a *alerting) tellRest(l *openLedger, r *ledger.Raised, now time.Time) {
 	}
 }
 
-// taken records that a receiver took a notice. If that fails it is told again after the
-// next start.
+// taken notes that a receiver took a notice, which sayTaken records.
 func (a *alerting) taken(receiver string, n alert.Notice, _ time.Time) {
-	for _, l := range a.g.ledgers {
-		if n.Site != l.store.Ledger().String()+" "+l.cfg.Name {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		sent := ledger.AlertSent{Alert: n.Alert, Receiver: receiver, News: n.News}
-		if _, err := l.store.AddStatement(ctx, sent.Statement(0)); err != nil && !errors.Is(err, store.ErrClosed) {
-			l.log.Warn("that an alert was delivered could not be recorded", "alert", n.Alert, "receiver", receiver, "error", err)
+	a.sent.mu.Lock()
+	a.sent.waiting = append(a.sent.waiting, sentNotice{n.Site, ledger.AlertSent{Alert: n.Alert, Receiver: receiver, News: n.News}})
+	a.sent.mu.Unlock()
+	select {
+	case a.sent.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sentNotices are those of which no statement tells yet.
+type sentNotices struct {
+	wake    chan struct{}
+	mu      sync.Mutex
+	waiting []sentNotice // under mu
+}
+
+type sentNotice struct {
+	site string
+	ledger.AlertSent
+}
+
+// keepTaken records what receivers took, until ctx ends. What could not be recorded is
+// told again after the next start.
+func (a *alerting) keepTaken(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.sent.wake:
+			a.sayTaken()
 		}
 	}
 }
+
+func (a *alerting) sayTaken() {
+	a.sent.mu.Lock()
+	waiting := a.sent.waiting
+	a.sent.waiting = nil
+	a.sent.mu.Unlock()
+	for _, l := range a.g.ledgers {
+		var all []ledger.Statement
+		for i := range waiting {
+			if waiting[i].site == l.site() {
+				all = append(all, waiting[i].Statement(0))
+			}
+		}
+		for some := range slices.Chunk(all, maxSaid) {
+			ctx, cancel := context.WithTimeout(context.Background(), sayWithin)
+			_, err := l.store.AddStatements(ctx, some)
+			cancel()
+			if err != nil && !errors.Is(err, store.ErrClosed) {
+				l.log.Warn("that alerts were delivered could not be recorded", "notices", len(some), "error", err)
+			}
+		}
+	}
+}
+
+// site is what notices call the ledger.
+func (l *openLedger) site() string { return l.store.Ledger().String() + " " + l.cfg.Name }
 
 // event takes an event of intake.
 func (a *alerting) event(e ingest.Event) {
@@ -455,7 +549,7 @@ func (a *alerting) test(ctx context.Context, receiver string) error {
 	}
 	l, now := a.g.ledgers[0], time.Now()
 	return n.Notify(ctx, alert.Notice{
-		ID: fmt.Sprintf("test-%d", now.UnixMilli()), News: "test", Site: l.store.Ledger().String() + " " + l.cfg.Name, Rule: "none", What: "a test: nothing is wrong",
+		ID: fmt.Sprintf("test-%d", now.UnixMilli()), News: "test", Site: l.site(), Rule: "none", What: "a test: nothing is wrong",
 		At: timeText(now.UnixMilli()),
 	})
 }
