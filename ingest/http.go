@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,11 +44,14 @@ type HTTPConfig struct {
 
 // Sender is one who may post messages.
 type Sender struct {
-	Name    string
-	Token   [sha256.Size]byte // SHA-256 of its bearer token
-	Devices []string          // globs of addresses that it speaks for, as path.Match has it; none: all
-	Rate    float64           // messages a second; 0: no limit
-	Burst   float64           // default: what comes in 10 s
+	Name  string
+	Token [sha256.Size]byte // SHA-256 of its bearer token; zero: it has none
+	// Certificates are the SHA-256 of its client certificates (DER), one of which its
+	// connection must have shown and proven to own.
+	Certificates [][sha256.Size]byte
+	Devices      []string // globs of addresses that it speaks for, as path.Match has it; none: all
+	Rate         float64  // messages a second; 0: no limit
+	Burst        float64  // default: what comes in 10 s
 }
 
 // HTTP takes messages by HTTP. It is a [Source], and the handler of a server:
@@ -55,7 +60,8 @@ type Sender struct {
 //	POST …/chirpstack   events of ChirpStack 4; others than uplinks are not recorded
 //	POST …/thingsstack  uplink messages of The Things Stack 3
 //
-// A request is authorised by a bearer token (RFC 6750) and answered when all of its
+// A request is authorised by a bearer token (RFC 6750), or over TLS by a client
+// certificate that is pinned and has not expired, and answered when all of its
 // messages are on disk and signed, or refused as a whole before any is. With the
 // header Idempotency-Key, or where a message names itself, what is sent again is not
 // recorded again: the committer remembers the newest 256 names of each device. With
@@ -184,8 +190,11 @@ func (h *HTTP) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // take does what a request asks.
 func (h *HTTP) take(r *http.Request) ([]result, error) {
 	who := h.who(r.Header.Get("Authorization"))
+	if who == nil && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		who = h.certified(r.TLS.PeerCertificates[0])
+	}
 	if who == nil {
-		return nil, refuse(http.StatusUnauthorized, "a bearer token of one who may post readings is needed")
+		return nil, refuse(http.StatusUnauthorized, "a bearer token, or a client certificate, of one who may post readings is needed")
 	}
 	if !who.begin(h.most()) {
 		return nil, later(http.StatusTooManyRequests, fmt.Sprintf("%s has too many requests at this moment", who.Name))
@@ -255,11 +264,26 @@ func (h *HTTP) who(header string) (found *sender) {
 	token, ok := strings.CutPrefix(header, "Bearer ")
 	sum := sha256.Sum256([]byte(token))
 	for _, s := range h.senders {
-		if subtle.ConstantTimeCompare(sum[:], s.Token[:]) == 1 && ok {
+		if subtle.ConstantTimeCompare(sum[:], s.Token[:]) == 1 && ok && s.Token != ([sha256.Size]byte{}) {
 			found = s
 		}
 	}
 	return found
+}
+
+// certified finds a sender by the certificate of its connection, which the handshake
+// has shown to be its own.
+func (h *HTTP) certified(c *x509.Certificate) *sender {
+	if now := h.cfg.Now(); now.Before(c.NotBefore) || now.After(c.NotAfter) {
+		return nil
+	}
+	sum := sha256.Sum256(c.Raw)
+	for _, s := range h.senders {
+		if slices.Contains(s.Certificates, sum) {
+			return s
+		}
+	}
+	return nil
 }
 
 // read reads a body as its path and type say.

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -238,4 +239,47 @@ func (s *sender) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.active
+}
+
+// TestCertified: whose a certificate is, and when it counts.
+func TestCertified(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	certificate := func(raw string, from, to time.Duration) *x509.Certificate {
+		return &x509.Certificate{Raw: []byte(raw), NotBefore: now.Add(from), NotAfter: now.Add(to)}
+	}
+	h, err := NewHTTP(HTTPConfig{
+		Knows: func(frame.ID) bool { return true }, Now: func() time.Time { return now },
+		Senders: []Sender{
+			{Name: "token", Token: sha256.Sum256([]byte("secret"))},
+			{Name: "kitchen", Certificates: [][32]byte{sha256.Sum256([]byte("old")), sha256.Sum256([]byte("new"))}},
+			{Name: "both", Token: sha256.Sum256([]byte("other")), Certificates: [][32]byte{sha256.Sum256([]byte("b"))}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		c    *x509.Certificate
+		want string
+	}{
+		"the first":   {certificate("old", -time.Hour, time.Hour), "kitchen"},
+		"the second":  {certificate("new", -time.Hour, time.Hour), "kitchen"},
+		"another's":   {certificate("b", -time.Hour, time.Hour), "both"},
+		"nobody's":    {certificate("x", -time.Hour, time.Hour), ""},
+		"expired":     {certificate("new", -2*time.Hour, -time.Second), ""},
+		"not yet":     {certificate("new", time.Second, time.Hour), ""},
+		"a token's":   {certificate("secret", -time.Hour, time.Hour), ""},
+		"a zero hash": {&x509.Certificate{NotBefore: now, NotAfter: now}, ""},
+	} {
+		got := ""
+		if s := h.certified(c.c); s != nil {
+			got = s.Name
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+	if h.who("Bearer ") != nil || h.who("") != nil {
+		t.Error("no token is the token of one who has none")
+	}
 }

@@ -51,6 +51,8 @@ type Config struct {
 
 	HTTPListen    string // host:port; "": no HTTP
 	HTTPTokenFile string // "": no token, loopback only
+	HTTPCertFile  string // with HTTPKeyFile: HTTPS
+	HTTPKeyFile   string
 
 	PassphraseFile string // at most one of the two; neither, and no Credential: ask on the terminal
 	IdentityFile   string
@@ -181,6 +183,8 @@ func (s *settings) config(dir string) *Config {
 		UDPReceiveBuffer: int(s.size("udp.receive_buffer", 1<<30)),
 		HTTPListen:       s.address("http.listen"),
 		HTTPTokenFile:    within(dir, s.text("http.token_file")),
+		HTTPCertFile:     within(dir, s.text("http.certificate_file")),
+		HTTPKeyFile:      within(dir, s.text("http.key_file")),
 		PassphraseFile:   within(dir, s.text("keyring.passphrase_file")),
 		IdentityFile:     within(dir, s.text("keyring.identity_file")),
 		Credential:       s.text("keyring.credential"),
@@ -244,6 +248,14 @@ func (c *Config) contradictions(s *settings) {
 		s.fail("http.listen", "%s can be reached from beyond this machine: set http.token_file, or listen on 127.0.0.1", c.HTTPListen)
 	}
 	c.checkDrop(s)
+	if (c.HTTPCertFile == "") != (c.HTTPKeyFile == "") {
+		s.fail("http.certificate_file", "goes with http.key_file")
+	}
+	for i := range c.Senders {
+		if c.Senders[i].CertFile != "" && c.HTTPCertFile == "" {
+			s.fail(keySenders, "%s has a certificate_file, which takes HTTPS: set http.certificate_file and http.key_file", c.Senders[i].Name)
+		}
+	}
 	if len(c.Senders) > 0 && c.HTTPListen == "" {
 		s.fail(keySenders, "post over HTTP: set http.listen")
 	}

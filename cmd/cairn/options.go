@@ -24,6 +24,8 @@ var options = []option{
 	{"udp.receive_buffer", "4MiB", "the socket's buffer, as asked of the kernel"},
 	{"http.listen", "127.0.0.1:9980", "address of /healthz, /metrics, the public log and the page /verify; empty: none"},
 	{"http.token_file", "", "file with the bearer token that every HTTP request must carry, but for /verify"},
+	{"http.certificate_file", "", "file with the certificate chain (PEM) to serve HTTPS with; empty: HTTP"},
+	{"http.key_file", "", "file with its key (PEM)"},
 	{"keyring.passphrase_file", "", "file whose first line opens the keyring"},
 	{"keyring.identity_file", "", "age identity file that opens the keyring"},
 	{"keyring.credential", "", "name of the systemd credential that opens the keyring: a passphrase or an age identity"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -78,6 +79,9 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 	}
 	if err == nil {
 		_, err = cfg.readReceivers(logins)
+	}
+	if err == nil {
+		_, err = cfg.serverTLS()
 	}
 	if err != nil {
 		return err
@@ -173,6 +177,7 @@ type service struct {
 	senders []ingest.Sender
 	brokers []brokerLogin // in the order of the configuration
 	told    []alert.Receiver
+	tls     *tls.Config // of the HTTP server; nil: none
 	sources []ingest.Source
 	died    context.CancelCauseFunc
 }
@@ -216,6 +221,9 @@ func (s *service) openAll(ctx context.Context, c *command) (err error) {
 		return err
 	}
 	if s.told, err = s.cfg.readReceivers(s.brokers); err != nil {
+		return err
+	}
+	if s.tls, err = s.cfg.serverTLS(); err != nil {
 		return err
 	}
 	if err := patiently(ctx, func() (err error) { s.release, err = lockFolder(s.cfg.Dir); return err }); err != nil {
@@ -484,6 +492,9 @@ func (s *service) listen() ([]*listener, error) {
 		return nil, fmt.Errorf("http.listen: %w", err)
 	}
 	s.live.http = on.Addr().String()
+	if s.tls != nil {
+		on = tls.NewListener(on, s.tls)
+	}
 	return append(all, &listener{newServer(web), on, &web.active}), nil
 }
 

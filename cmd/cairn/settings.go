@@ -160,7 +160,7 @@ var partKeys = map[string][]string{
 	keyWitnesses:    {"name", "url", "vkey"},
 	keyCompartments: {"name", "when", "device", "fields"},
 	keyMirrors:      {"name", "url", "key", "token_file"},
-	keySenders:      {"name", "token_file", "devices", "rate"},
+	keySenders:      {"name", "token_file", "certificate_file", "devices", "rate"},
 	keyMQTT: {"name", "broker", "version", "client_id", "username", "password_file", "ca_file", "certificate_file", "key_file",
 		"plaintext", "presets", "frames", keyTopics},
 	keyTopics: {"topic", "device", "time", "plain", keyFields},

@@ -88,7 +88,7 @@ func story(t *testing.T, bin, file string) {
 	testscript.Run(t, testscript.Params{
 		Files: []string{file}, RequireExplicitExec: true, Setup: func(e *testscript.Env) error { return s.setup(e, bin) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": s.await, "code": s.code, "capture": s.capture, "chain": s.chain, "edit": s.edit, "fetch": s.fetch, "post": s.post, "flip": s.flip,
+			"await": s.await, "code": s.code, "capture": s.capture, "chain": s.chain, "edit": s.edit, "fetch": s.fetch, "post": s.post, "certify": s.certify, "flip": s.flip,
 			"copy": s.copy, "bitcoin": s.bitcoin, "drop": s.drop, "past": s.past, "history": s.history, "identity": s.identity, "absent": s.absent, "guess": s.guess,
 			"lie":     s.lie,
 			"publish": s.publish, "broker": s.brokerDo, "hook": s.hookDo,
@@ -364,22 +364,29 @@ func (s *stage) fetch(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // post posts a file: post CODE URL TOKEN FILE TYPE [HEADER VALUE]. A TOKEN of "-" is
-// none.
+// none, one of cert:NAME is the client certificate that certify made. HTTPS is trusted
+// if it is served with what certify made as "server".
 func (s *stage) post(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 5 && len(args) != 7 {
 		ts.Fatalf("usage: post CODE URL TOKEN FILE TYPE [HEADER VALUE]")
 	}
 	r, err := http.NewRequest(http.MethodPost, args[1], strings.NewReader(ts.ReadFile(args[3])))
 	ts.Check(err)
-	if args[2] != "-" {
+	client := &http.Client{Timeout: 20 * time.Second}
+	name, certified := strings.CutPrefix(args[2], "cert:")
+	if strings.HasPrefix(args[1], "https:") {
+		client.Transport = clientTLS(ts, name, certified)
+	}
+	if args[2] != "-" && !certified {
 		r.Header.Set("Authorization", "Bearer "+args[2])
 	}
 	r.Header.Set("Content-Type", args[4])
 	if len(args) > 5 {
 		r.Header.Set(args[5], args[6])
 	}
-	resp, err := (&http.Client{Timeout: 20 * time.Second}).Do(r)
+	resp, err := client.Do(r)
 	ts.Check(err)
+	defer client.CloseIdleConnections()
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	ts.Check(err)
