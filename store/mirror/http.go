@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// patience is how long an answer may take to begin, and any read of it.
+	// patience is how long an answer may take to begin, and leastSent more of it.
 	patience = 30 * time.Second
 	// tries is how often a question is put whose answer may be another one in a moment,
 	// and firstPause how long after the first time.
@@ -112,7 +112,7 @@ func (s *httpSource) ask(ctx context.Context, path string, limit int64) (b []byt
 	if resp.ContentLength > limit {
 		return nil, false, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLong, resp.ContentLength, limit)
 	}
-	b, err = io.ReadAll(&patient{io.LimitReader(resp.Body, limit+1), stalled})
+	b, err = io.ReadAll(&patient{Reader: io.LimitReader(resp.Body, limit+1), timer: stalled})
 	switch {
 	case err != nil:
 		err = plain(ctx, err)
@@ -123,18 +123,24 @@ func (s *httpSource) ask(ctx context.Context, path string, limit int64) (b []byt
 	return b, false, nil
 }
 
-var errStalled = fmt.Errorf("no answer for %v", patience)
+var errStalled = fmt.Errorf("no answer for %v, or less than %d bytes of it", patience, leastSent)
 
-// patient puts a timer back with each read that brings something.
+// leastSent is what a source must send within patience: one that drips a byte now and
+// then would hold whoever follows it for good.
+const leastSent = 32 << 10
+
+// patient puts a timer back each time that leastSent came.
 type patient struct {
 	io.Reader
 	timer *time.Timer
+	sent  int // since the timer was put back
 }
 
 func (p *patient) Read(b []byte) (int, error) {
 	n, err := p.Reader.Read(b)
-	if n > 0 {
+	if p.sent += n; p.sent >= leastSent {
 		p.timer.Reset(patience)
+		p.sent = 0
 	}
 	return n, err
 }
