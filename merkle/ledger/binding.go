@@ -32,6 +32,9 @@ type Binding struct {
 	Closed bool
 	From   int64 // Unix milliseconds
 	Until  int64 // Unix milliseconds; counts only when closed
+	// Where the device is, and what it is about: "" where nobody said. A statement
+	// of their own says them, see Placed.
+	Place, Thing string
 }
 
 // Device returns the device's ID in 16 lower case hexadecimal digits.

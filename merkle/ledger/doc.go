@@ -114,9 +114,14 @@
 //	route-ots      route, calendars [texts, 1 to 16 of at most 200 bytes], need uint (1 to the calendars)
 //	log-key        old bytes32, new bytes32, old-signature bytes64, new-signature bytes64
 //	bind           device-number uint32, device text, name text (64), slot uint, epoch uint32,
-//	               kind "secure" or "opaque" or "text", counter-floor uint48
+//	               kind "secure" or "opaque" or "text" or "vouched", counter-floor uint48
 //	rotate         device-number, device, epoch, slot, counter-floor
 //	unbind         device-number, device, slot
+//	place          device-number, slot, place text (64), thing text (64)
+//	calibrate      device-number, slot, by name, calibrated ms, field text (64), offset text (32), certificate bytes32
+//	attach         device-number, slot, what "photo" or "certificate" or "document", name text (64), digest bytes32
+//	replace        device-number, slot, old-number uint32, old-slot uint
+//	retire         device-number, slot, reason text (128)
 //	gap            from ms, to ms, reason text (128), missed uint (windows)
 //	clock          was ms, now ms, reason text (128)
 //	reboot         device-number, slot, sequence uint, restart-old uint, restart-new uint
@@ -136,7 +141,8 @@
 //	published      first uint, next uint, cid text (1 to 128)
 //	dropped        before ms, compartments [1 or more], mirrors [names]
 //
-// Of these, until, access and mirror of a grant, access of a grant-end, all but
+// Of these, field and offset of a calibrate, both, and its certificate, but not
+// all three, until, access and mirror of a grant, access of a grant-end, all but
 // grant of a grant-renew and recipient of a holder and of a grant-key may be left
 // out.
 //
@@ -145,6 +151,13 @@
 // recipient is printable ASCII, a compartment 1 to 64 characters of it without
 // spaces, as is a cid; nothing stands twice in an array; before is the border of
 // an hour; a month is that of UTC, such as "2026-07".
+//
+// A place comes with the bind of its slot, which has one at most: the device is
+// at that place and about that thing, either of which may be empty, as long as it is
+// bound there. An offset is a decimal number, such as "-0.25", to be added to the
+// measurement that field names; readings stay as they came. certificate and digest
+// are SHA-256 of files that the ledger does not have. In a replace, the device of
+// old-slot made way for that of slot; in a retire, it is not bound again.
 //
 // A grant goes by the number of its statement. The keys of its compartments are
 // given to its audience for hours within from and until, open-ended where until

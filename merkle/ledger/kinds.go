@@ -17,6 +17,11 @@ const (
 	KindBind         = "bind"          // a stream begins: see Binding
 	KindRotate       = "rotate"        // its device's key changes
 	KindUnbind       = "unbind"        // it ends
+	KindPlace        = "place"         // where its device is: see Placed
+	KindCalibrate    = "calibrate"     // see Calibration
+	KindAttach       = "attach"        // see Attachment
+	KindReplace      = "replace"       // see Replacement
+	KindRetire       = "retire"        // see Retirement
 	KindGap          = "gap"           // see Outage
 	KindClock        = "clock"         // see ClockStep
 	KindReboot       = "reboot"        // see Reboot
@@ -102,9 +107,14 @@ var bodies = map[string]map[string]form{
 		"epoch": formUint32, "kind": formBinding, "counter-floor": formCounter},
 	KindRotate: {"device-number": formUint32, "device": formDevice, "epoch": formUint32, "slot": formUint,
 		"counter-floor": formCounter},
-	KindUnbind: {"device-number": formUint32, "device": formDevice, "slot": formUint},
-	KindGap:    {"from": formUint, "to": formUint, "reason": formReason, "missed": formUint},
-	KindClock:  {"was": formUint, "now": formUint, "reason": formReason},
+	KindUnbind:    {"device-number": formUint32, "device": formDevice, "slot": formUint},
+	KindPlace:     {"device-number": formUint32, "slot": formUint, "place": formPlace, "thing": formPlace},
+	KindCalibrate: {"device-number": formUint32, "slot": formUint, "by": formParty, "calibrated": formUint},
+	KindAttach:    {"device-number": formUint32, "slot": formUint, "what": formAttach, "name": formPlace, "digest": formBytes32},
+	KindReplace:   {"device-number": formUint32, "slot": formUint, "old-number": formUint32, "old-slot": formUint},
+	KindRetire:    {"device-number": formUint32, "slot": formUint, "reason": formReason},
+	KindGap:       {"from": formUint, "to": formUint, "reason": formReason, "missed": formUint},
+	KindClock:     {"was": formUint, "now": formUint, "reason": formReason},
 	KindReboot: {"device-number": formUint32, "slot": formUint, "sequence": formUint, "restart-old": formUint,
 		"restart-new": formUint},
 	KindGrant: {"audience": formParty, "purpose": formPurpose, "recipients": formRecipients,
@@ -132,6 +142,7 @@ var bodies = map[string]map[string]form{
 
 // opens holds for some of them the keys that may be left out.
 var opens = map[string]map[string]form{
+	KindCalibrate:  {"field": formPlace, "offset": formOffset, "certificate": formBytes32},
 	KindGrant:      {"until": formUint, "access": formUint, "mirror": formTrue},
 	KindGrantEnd:   {"access": formUint},
 	KindGrantRenew: {"until": formUint, "access": formUint, "recipients": formRecipients},
@@ -146,6 +157,8 @@ var wholes = map[string]func(body map[string]any) string{
 	KindRouteBitcoin: wholeRouteBitcoin,
 	KindRouteOTS:     wholeRouteOTS,
 	KindLogKey:       wholeLogKey,
+	KindPlace:        wholePlace,
+	KindCalibrate:    wholeCalibrate,
 	KindGrant:        wholeGrant,
 	KindEscrow:       wholeEscrow,
 	KindPublished:    wholePublished,

@@ -140,7 +140,7 @@ func TestPublicKinds(t *testing.T) {
 		}
 	}
 	for kind := range bodies {
-		private := strings.HasPrefix(kind, "grant") || strings.HasPrefix(kind, "alert") || strings.Contains("bind rotate unbind reboot", kind)
+		private := strings.HasPrefix(kind, "grant") || strings.HasPrefix(kind, "alert") || strings.Contains("bind rotate unbind reboot place calibrate attach replace retire", kind)
 		if Public(kind) == private {
 			t.Errorf("%s: got %v, want %v", kind, Public(kind), !private)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,7 +166,8 @@ func TestKnownBodies(t *testing.T) {
 func free(kind, key string, other any) bool {
 	switch other.(type) {
 	case string:
-		return key == "reason" || key == "purpose" || key == "about" || key == "what" || key == "note" || kind == KindBind && key == "name"
+		return slices.Contains([]string{"reason", "purpose", "about", "what", "note"}, key) ||
+			key == "name" && (kind == KindBind || kind == KindAttach) || kind == KindPlace
 	case []byte:
 		return key == "text" || key == "commitments"
 	}
