@@ -321,7 +321,7 @@ func FuzzRows(f *testing.F) {
 				t.Fatalf("a run from %d to %d", row.first, row.next)
 			}
 		default:
-			for _, v := range []any{new(ledgerState), new(window), new(windowRow), new(streamRow), new(splitRow), new(deviceRow), new(indexRow), new(hourRow), new(statementRow), new(checkpointRow)} {
+			for _, v := range []any{new(ledgerState), new(window), new(windowRow), new(streamRow), new(splitRow), new(deviceRow), new(placedRow), new(indexRow), new(hourRow), new(statementRow), new(checkpointRow)} {
 				decodeRow(nil, key, val, v)
 				switch v := v.(type) {
 				case *streamRow:
@@ -330,6 +330,8 @@ func FuzzRows(f *testing.F) {
 					v.classes()
 				case *deviceRow:
 					new(device).setRow(*v)
+				case *placedRow:
+					new(device).setPlaced(*v)
 				case *window:
 					v.hour()
 					v.seen()

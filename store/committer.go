@@ -534,7 +534,7 @@ func (c *committer) snapshot(b *pebble.Batch) error {
 	}
 	for _, d := range c.devices {
 		if d.dirty {
-			if err := c.s.putRow(b, c.s.keys.u32(kindDevice, d.binding.Number), d.row(), true); err != nil {
+			if err := c.s.putDevice(b, d); err != nil {
 				return err
 			}
 			d.dirty = false

@@ -18,13 +18,18 @@ import (
 type NewDevice struct {
 	ID    frame.ID
 	Name  string        // free text; "" for none
-	Kind  string        // "secure", "opaque" or "text"
+	Kind  string        // "secure", "opaque", "text" or "vouched"
 	Floor frame.Counter // counters up to here are refused: guards a fresh association against old recordings
 	Used  frame.Counter // so are those up to here, which another ledger took under this key; no statement says so
 	Key   *frame.Key    // for a secure device
 	// Rules give measurements compartments of their own. They hold for the life of
 	// the stream, and for those that take its place when the clock was ahead.
 	Rules []Rule
+	// Where it is and what it is about, "" if nobody says: a statement does.
+	Place, Thing string
+	// Labels are kept as they are for those who move the device later; no statement
+	// says them.
+	Labels []string
 }
 
 // ErrRefused is bad input about a device; the text says what was wrong.
@@ -57,55 +62,96 @@ func keyName(number, epoch uint32) string { return fmt.Sprintf("device/%d/%d", n
 func (s *Store) AddDevice(ctx context.Context, n NewDevice) (ledger.Binding, error) {
 	var out ledger.Binding
 	err := s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
-		for _, d := range c.devices {
-			if d.binding.ID != n.ID || d.binding.Closed {
-				continue
-			}
-			key, has := s.DeviceKey(d.binding.Number, d.binding.Epoch)
-			if d.binding.Name == n.Name || n.Key != nil && has && key == *n.Key {
-				return fmt.Errorf("%w: device %s is registered already, as number %d named %q", ErrRefused, n.ID, d.binding.Number, d.binding.Name)
-			}
-		}
-		if (n.Kind == ledger.BindSecure) != (n.Key != nil) {
-			return fmt.Errorf("%w: a secure device needs a key, and only it has one", ErrRefused)
-		}
-		d := &device{binding: ledger.Binding{
-			Number: c.state.Devices + 1, ID: n.ID, Name: n.Name, Epoch: 1, Kind: n.Kind, Floor: uint64(n.Floor), From: now,
-		}}
-		d.text = d.binding.Device()
-		if err := d.binding.Statement().Validate(); err != nil {
-			return fmt.Errorf("%w: %w", ErrRefused, err)
-		}
-		if n.Key != nil {
-			last, _, err := c.spent(n.ID, n.Key)
-			if err != nil {
-				return err
-			}
-			if used := max(frame.Counter(last), n.Used); used > n.Floor {
-				d.epoch, d.counter = d.binding.Epoch, used
-			}
-		}
-		if _, err := classNames(n.Rules); err != nil {
-			return err
-		}
-		made, err := c.newCompartments([][]Rule{n.Rules}, func(e *share.Edit) {
-			if n.Key != nil {
-				key := *n.Key
-				e.SetSecret(keyName(d.binding.Number, 1), key[:])
-			}
-		})
+		d, err := c.prepare(&n, now, nil)
 		if err != nil {
 			return err
 		}
-		if err := c.bind(b, d, now, made[0]); err != nil {
-			return err
-		}
-		c.state.Devices = d.binding.Number
-		c.devices[d.binding.Number] = d
-		out = d.binding
-		return nil
+		out, err = c.enter(b, d, &n, now, nothingFirst)
+		return err
 	})
 	return out, err
+}
+
+func nothingFirst() error { return nil }
+
+// prepare makes the device of a new binding, or says what is wrong with it; gone
+// is one whose binding ends in the same commit, nil for none.
+func (c *committer) prepare(n *NewDevice, now int64, gone *device) (*device, error) {
+	for _, d := range c.devices {
+		if d.binding.ID != n.ID {
+			continue
+		}
+		if d.retired {
+			return nil, fmt.Errorf("%w: device %s is retired, as number %d named %q", ErrRefused, n.ID, d.binding.Number, d.binding.Name)
+		}
+		if d.binding.Closed || d == gone {
+			continue
+		}
+		key, has := c.s.DeviceKey(d.binding.Number, d.binding.Epoch)
+		if d.binding.Name == n.Name || n.Key != nil && has && key == *n.Key {
+			return nil, fmt.Errorf("%w: device %s is registered already, as number %d named %q", ErrRefused, n.ID, d.binding.Number, d.binding.Name)
+		}
+	}
+	if (n.Kind == ledger.BindSecure) != (n.Key != nil) {
+		return nil, fmt.Errorf("%w: a secure device needs a key, and only it has one", ErrRefused)
+	}
+	d := &device{labels: slices.Clone(n.Labels), binding: ledger.Binding{
+		Number: c.state.Devices + 1, ID: n.ID, Name: n.Name, Epoch: 1, Kind: n.Kind, Floor: uint64(n.Floor), From: now,
+		Place: n.Place, Thing: n.Thing,
+	}}
+	d.text = d.binding.Device()
+	if err := validBinding(d.binding); err != nil {
+		return nil, err
+	}
+	if err := validLabels(d.labels); err != nil {
+		return nil, err
+	}
+	if n.Key != nil {
+		last, _, err := c.spent(n.ID, n.Key)
+		if err != nil {
+			return nil, err
+		}
+		if used := max(frame.Counter(last), n.Used); used > n.Floor {
+			d.epoch, d.counter = d.binding.Epoch, used
+		}
+	}
+	_, err := classNames(n.Rules)
+	return d, err
+}
+
+// validBinding checks what the statements of a binding would say.
+func validBinding(b ledger.Binding) error {
+	err := b.Statement().Validate()
+	if p, is := b.Placed(); err == nil && is {
+		err = p.Statement(b.From).Validate()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return nil
+}
+
+// enter opens the stream of a device that prepare made. What comes first is
+// stated before its binding, once nothing but the disk can fail.
+func (c *committer) enter(b *pebble.Batch, d *device, n *NewDevice, now int64, first func() error) (ledger.Binding, error) {
+	made, err := c.newCompartments([][]Rule{n.Rules}, func(e *share.Edit) {
+		if n.Key != nil {
+			key := *n.Key
+			e.SetSecret(keyName(d.binding.Number, 1), key[:])
+		}
+	})
+	if err == nil {
+		err = first()
+	}
+	if err == nil {
+		err = c.bind(b, d, now, made[0])
+	}
+	if err != nil {
+		return ledger.Binding{}, err
+	}
+	c.state.Devices = d.binding.Number
+	c.devices[d.binding.Number] = d
+	return d.binding, nil
 }
 
 // spent gives the counter up to which a key has been used, if it has, by any
@@ -187,7 +233,13 @@ func (c *committer) bind(b *pebble.Batch, d *device, now int64, p compartments) 
 	c.streams = append(c.streams, st)
 	c.active = append(c.active, st)
 	c.infos, c.bindings = nil, nil
-	return c.appendStatement(b, d.binding.Statement())
+	if err := c.appendStatement(b, d.binding.Statement()); err != nil {
+		return err
+	}
+	if p, is := d.binding.Placed(); is {
+		return c.appendStatement(b, p.Statement(now))
+	}
+	return nil
 }
 
 // newStream makes a stream of these compartments, which the keyring has.
@@ -253,16 +305,21 @@ func (s *Store) RemoveDevice(ctx context.Context, number uint32) error {
 		if err != nil {
 			return err
 		}
-		ended := d.binding
-		ended.Closed, ended.Until = true, max(now, ended.From)
-		if err := c.appendStatement(b, ended.Unbind()); err != nil {
-			return err
-		}
-		d.binding, d.dirty, c.bindings = ended, true, nil
-		d.stream.closing, d.stream.dirty = true, true
-		d.stream = nil
-		return nil
+		return c.unbind(b, d, now)
 	})
+}
+
+// unbind ends a device's open binding.
+func (c *committer) unbind(b *pebble.Batch, d *device, now int64) error {
+	ended := d.binding
+	ended.Closed, ended.Until = true, max(now, ended.From)
+	if err := c.appendStatement(b, ended.Unbind()); err != nil {
+		return err
+	}
+	d.binding, d.dirty, c.bindings = ended, true, nil
+	d.stream.closing, d.stream.dirty = true, true
+	d.stream = nil
+	return nil
 }
 
 func (c *committer) open(number uint32) (*device, error) {

@@ -42,6 +42,7 @@ const (
 	format        = 1
 	formatRotated = 2 // S once there was another log key
 	formatSplit   = 2 // s of a stream from scheme 1 on
+	formatPlaced  = 2 // d of a device with a place, labels or an end for good
 	formatClasses = 2 // c with any number of classes
 	formatObject  = 2 // g and H of objects
 	formatPrivate = 2 // y of a statement that is salted under compartment "statements"

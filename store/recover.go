@@ -147,12 +147,8 @@ func (c *committer) makeStream(slot uint64, r *streamRow, classes *classes) (*st
 func (c *committer) loadDevices() error {
 	k := c.s.keys.key(kindDevice)
 	return each(c.s.db, k, after(k), func(key, val []byte) (bool, error) {
-		var r deviceRow
-		if err := decodeRow(c.s.local, key, val, &r); err != nil {
-			return false, err
-		}
-		d := new(device)
-		if err := d.setRow(r); err != nil {
+		d, err := c.s.readDevice(key, val)
+		if err != nil {
 			return false, err
 		}
 		slot := d.binding.Slot

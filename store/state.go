@@ -124,6 +124,16 @@ type deviceRow struct {
 	Digest  []byte // of the last frames, newest last, 8 bytes each
 }
 
+// placedRow is the row d of a device of which more is known than what deviceRow
+// holds, in formatPlaced.
+type placedRow struct {
+	_            struct{} `cbor:",toarray"`
+	Device       deviceRow
+	Place, Thing string
+	Labels       []string
+	Retired      bool
+}
+
 type bindingRow struct {
 	_           struct{} `cbor:",toarray"`
 	Number      uint32
@@ -177,6 +187,8 @@ type device struct {
 	epoch   uint32 // of counter
 	counter frame.Counter
 	recent  []seenFrame // newest last, at most recentFrames
+	labels  []string    // as it was added with
+	retired bool        // never bound again
 	dirty   bool
 }
 
@@ -408,6 +420,50 @@ func (d *device) row() deviceRow {
 	}
 	r.Digest = buf.Bytes()
 	return r
+}
+
+// placed reports whether deviceRow does not hold all that is known of d.
+func (d *device) placed() bool {
+	_, is := d.binding.Placed()
+	return is || d.retired || len(d.labels) > 0
+}
+
+func (s *Store) putDevice(b *pebble.Batch, d *device) error {
+	key := s.keys.u32(kindDevice, d.binding.Number)
+	if !d.placed() {
+		return s.putRow(b, key, d.row(), true)
+	}
+	return s.putRowAs(b, formatPlaced, key, placedRow{
+		Device: d.row(), Place: d.binding.Place, Thing: d.binding.Thing, Labels: d.labels, Retired: d.retired,
+	}, true)
+}
+
+// readDevice reads what putDevice wrote.
+func (s *Store) readDevice(key, val []byte) (*device, error) {
+	d := new(device)
+	if len(val) > 0 && val[0] == format {
+		var r deviceRow
+		if err := decodeRow(s.local, key, val, &r); err != nil {
+			return nil, err
+		}
+		return d, d.setRow(r)
+	}
+	var x placedRow
+	if err := decodeRowAs(formatPlaced, s.local, key, val, &x); err != nil {
+		return nil, err
+	}
+	return d, d.setPlaced(x)
+}
+
+func (d *device) setPlaced(x placedRow) error {
+	if err := d.setRow(x.Device); err != nil {
+		return err
+	}
+	d.binding.Place, d.binding.Thing, d.labels, d.retired = x.Place, x.Thing, x.Labels, x.Retired
+	if !ledger.ValidPlace(x.Place) || !ledger.ValidPlace(x.Thing) || validLabels(x.Labels) != nil {
+		return fmt.Errorf("%w: device %d: its place, thing or labels", ErrDamaged, x.Device.Binding.Number)
+	}
+	return nil
 }
 
 func (d *device) setRow(r deviceRow) error {
