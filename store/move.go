@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -132,4 +133,14 @@ func (s *Store) DeviceLabels(ctx context.Context, number uint32) (labels []strin
 		return nil
 	})
 	return labels, err
+}
+
+// Device gives a binding by its device's number, as it is now.
+func (s *Store) Device(number uint32) (ledger.Binding, bool) {
+	all := s.view.Load().devices
+	i, ok := slices.BinarySearchFunc(all, number, func(b ledger.Binding, n uint32) int { return cmp.Compare(b.Number, n) })
+	if !ok {
+		return ledger.Binding{}, false
+	}
+	return all[i], true
 }

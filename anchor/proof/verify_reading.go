@@ -182,6 +182,7 @@ func (c *checker) statements() (string, *fault) {
 	if bad := c.bindings(bound); bad != nil {
 		return "", bad
 	}
+	c.placed()
 	if bad := c.keyOrder(); bad != nil {
 		return "", bad
 	}

@@ -75,7 +75,9 @@ func benchmarkAlert(b *testing.B) {
 	if len(x.took) == 0 {
 		b.Fatal("no alert came")
 	}
-	at := func(all []time.Duration, part int) float64 { return float64(all[len(all)*part/100].Microseconds()) / 1000 }
+	at := func(all []time.Duration, part int) float64 {
+		return float64(all[len(all)*part/100].Microseconds()) / 1000
+	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(alertFrames)/took.Seconds(), "sent/s")
 	b.ReportMetric(100*float64(recorded)/alertFrames, "recorded-%")

@@ -179,7 +179,7 @@ func (s *settings) alerts() []alert.Rule {
 
 func (s *settings) rule() alert.Rule {
 	r := alert.Rule{
-		Name: s.required("name"), Devices: s.texts("devices"), To: s.texts("to"), Field: s.text("field"),
+		Name: s.required("name"), Devices: s.texts("devices"), Places: s.texts("places"), Things: s.texts("things"), To: s.texts("to"), Field: s.text("field"),
 		Above: s.value("above"), Below: s.value("below"), Clear: s.value("clear"), For: max(0, s.duration("for")),
 		Rises: s.value("rises"), Falls: s.value("falls"), Within: max(0, s.duration("within")),
 		Silence: max(0, s.duration("silence")), On: s.texts("on"), Quiet: max(0, s.duration("quiet")),

@@ -175,7 +175,7 @@ func (a *alerting) devices(now time.Time) (out []alert.Change) {
 				continue
 			}
 			there[number], a.known[number] = true, b
-			a.machine.Device(number, b.Device(), b.Name, time.UnixMilli(b.From))
+			a.machine.Device(number, alert.Subject{ID: b.Device(), Name: b.Name, Place: b.Place, Thing: b.Thing}, time.UnixMilli(b.From))
 		}
 	}
 	for number := range a.known {
@@ -331,6 +331,9 @@ func (a *alerting) tell(l *openLedger, r *ledger.Raised, to []string, news strin
 		Alert: r.Number, Rule: r.Rule, About: r.About, What: r.What, At: timeText(r.At),
 	}
 	x.Device, x.DeviceID = l.nameOf(r.Device)
+	if b, ok := l.store.Device(r.Device); ok && r.Device != 0 {
+		x.Place, x.Thing = b.Place, b.Thing
+	}
 	switch news {
 	case ledger.NewsAcknowledged:
 		for _, k := range r.Acks {

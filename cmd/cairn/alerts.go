@@ -146,15 +146,14 @@ func (l *openLedger) alertRow(r *ledger.Raised) alertRow {
 
 // nameOf is what a device of that number is called; "" for number 0.
 func (l *openLedger) nameOf(number uint32) (name, id string) {
-	for _, b := range l.store.Devices() {
-		if number != 0 && b.Number == number {
-			if b.Name == "" {
-				return b.Device(), b.Device()
-			}
-			return b.Name, b.Device()
-		}
+	b, ok := l.store.Device(number)
+	switch {
+	case number == 0 || !ok:
+		return "", ""
+	case b.Name == "":
+		return b.Device(), b.Device()
 	}
-	return "", ""
+	return b.Name, b.Device()
 }
 
 // listAlerts lists the alerts of a ledger, or of all, newest first.

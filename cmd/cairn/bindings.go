@@ -23,6 +23,8 @@ type deviceRow struct {
 	Number uint32 `json:"number"`
 	ID     string `json:"id"`
 	Name   string `json:"name"`
+	Place  string `json:"place,omitempty"`
+	Thing  string `json:"thing,omitempty"`
 	Kind   string `json:"kind"`
 	Slot   uint64 `json:"slot"`
 	Epoch  uint32 `json:"epoch"`
@@ -39,7 +41,7 @@ const noteAgain = "this device was bound before, and its counter goes on: who ma
 
 func (l *openLedger) rowOf(b ledger.Binding) deviceRow {
 	r := deviceRow{
-		Ledger: l.cfg.Name, Number: b.Number, ID: b.Device(), Name: b.Name, Kind: b.Kind, Slot: b.Slot, Epoch: b.Epoch,
+		Ledger: l.cfg.Name, Number: b.Number, ID: b.Device(), Name: b.Name, Place: b.Place, Thing: b.Thing, Kind: b.Kind, Slot: b.Slot, Epoch: b.Epoch,
 		Floor: frame.Counter(b.Floor).String(), From: timeText(b.From), Compartments: l.classesOf(b.Slot),
 	}
 	if b.Closed {
@@ -79,6 +81,9 @@ type deviceRequest struct {
 	// Labels choose the ledger of a new device, where none is named, and its
 	// compartments.
 	Labels []string `json:"labels,omitempty"`
+	// Place and Thing are labels too, for the rules.
+	Place string `json:"place,omitempty"`
+	Thing string `json:"thing,omitempty"`
 }
 
 // id is the device's ID, given as such or as the address that senders use.
@@ -130,7 +135,7 @@ func checkName(name string) error {
 }
 
 func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (deviceRow, error) {
-	if err := checkName(q.Name); err != nil {
+	if err := errors.Join(checkName(q.Name), checkPlace("place", q.Place), checkPlace("thing", q.Thing)); err != nil {
 		return deviceRow{}, err
 	}
 	id, err := q.id()
@@ -147,7 +152,7 @@ func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (
 	}
 	g.binding.Lock()
 	defer g.binding.Unlock()
-	labels, err := parseLabels(q.Labels)
+	labels, err := q.labels()
 	if err != nil {
 		return deviceRow{}, err
 	}
@@ -164,6 +169,7 @@ func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (
 	}
 	b, err := l.store.AddDevice(ctx, store.NewDevice{
 		ID: id, Name: q.Name, Kind: q.Kind, Floor: floor, Used: used, Key: key, Rules: storeRules(g.cfg.rulesFor(labels, q.Name, id.String())),
+		Place: q.Place, Thing: q.Thing, Labels: q.Labels,
 	})
 	if err != nil {
 		return deviceRow{}, fmt.Errorf("add device%s: %w", l.where(), err)

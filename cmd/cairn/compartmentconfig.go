@@ -105,7 +105,7 @@ func storeRules(rules []CompartmentRule) []store.Rule {
 
 // checkLabels refuses a label that no rule asks for, of a ledger or of a
 // compartment: a misspelt one would put the device under the wrong rule, for
-// good.
+// good. Place and thing are said of a device whatever the rules ask for.
 func (c *Config) checkLabels(labels []Label) error {
 	asks := func(key string) bool {
 		in := func(when []Label) bool { return slices.ContainsFunc(when, func(w Label) bool { return w.Key == key }) }
@@ -113,7 +113,7 @@ func (c *Config) checkLabels(labels []Label) error {
 			slices.ContainsFunc(c.Compartments, func(r CompartmentRule) bool { return in(r.When) })
 	}
 	for _, l := range labels {
-		if !asks(l.Key) {
+		if l.Key != labelPlace && l.Key != labelThing && !asks(l.Key) {
 			return fmt.Errorf("label %s: no ledger's rule asks for %s, nor one of a compartment, so it would decide nothing", l, l.Key)
 		}
 	}

@@ -13,8 +13,9 @@ import (
 )
 
 func (c *command) deviceCommand() *cobra.Command {
-	parent := &cobra.Command{Use: "device", Short: "Register devices, give them new keys, end their bindings"}
-	parent.AddCommand(c.deviceAdd(), c.deviceList(), c.deviceRotate(), c.deviceRemove())
+	parent := &cobra.Command{Use: "device", Short: "Register devices at their places, give them new keys, move and replace them"}
+	parent.AddCommand(c.deviceAdd(), c.deviceList(), c.deviceRotate(), c.deviceRemove(),
+		c.deviceMove(), c.deviceReplace(), c.deviceRetire(), c.deviceCalibrate(), c.deviceAttach(), c.deviceHistory())
 	return parent
 }
 
@@ -59,7 +60,7 @@ func (c *command) deviceAdd() *cobra.Command {
 	var q deviceRequest
 	var key keyFlags
 	cmd := &cobra.Command{
-		Use:   "add {--id HEX16 | --address ADDRESS} [--key-file F | --key-stdin] [--name NAME] [--kind KIND] [--label KEY=VALUE…]",
+		Use:   "add {--id HEX16 | --address ADDRESS} [--key-file F | --key-stdin] [--name NAME] [--place PLACE] [--thing THING] [--kind KIND] [--label KEY=VALUE…]",
 		Short: "Register a device and begin its stream",
 		Long: "Registers a device and begins its stream. Kinds: secure (has a key; only frames that\n" +
 			"authenticate count), opaque (no key here; frames are recorded unopened), text (known from\n" +
@@ -68,7 +69,10 @@ func (c *command) deviceAdd() *cobra.Command {
 			"the node's present counter, and frames recorded earlier cannot be played back.\n\n" +
 			"Where the gateway runs several ledgers, labels such as jurisdiction=ch choose the one whose\n" +
 			"rule in the configuration fits first, \"site\" if none does; or name it with --ledger. The\n" +
-			"device stays there: to move it, remove and add it.\n\n" +
+			"device stays there: to move it to another, remove and add it.\n\n" +
+			"A device is at a --place and about a --thing, such as the fridge in a canteen: the ledger\n" +
+			"records both with the binding, and a proof names them. Rules know them as the labels place\n" +
+			"and thing. When it goes elsewhere, cairn device move.\n\n" +
 			"Labels, name and ID choose the compartments of its measurements too, by the rules in the\n" +
 			"configuration as they are now: what can be shown of it apart from the rest, for good.",
 		Args: cobra.NoArgs,
@@ -86,6 +90,7 @@ func (c *command) deviceAdd() *cobra.Command {
 	cmd.Flags().StringVar(&q.ID, "id", "", "the node's ID, 16 hex digits")
 	cmd.Flags().StringVar(&q.Address, "address", "", "what senders call a vouched device")
 	cmd.Flags().StringVar(&q.Name, "name", "", "what people call it")
+	placeFlags(cmd, &q.Place, &q.Thing)
 	cmd.Flags().StringVar(&q.Kind, "kind", "secure", "secure, opaque, text or vouched")
 	cmd.Flags().StringVar(&q.Floor, "counter-floor", "", "refuse counters up to this one, 12 hex digits")
 	cmd.Flags().StringArrayVar(&q.Labels, "label", nil, "KEY=VALUE, such as jurisdiction=ch, for the rules of ledgers and compartments; may be repeated")
@@ -179,16 +184,24 @@ func (c *command) deviceList() *cobra.Command {
 // default one.
 func (c *command) printDevices(rows []deviceRow) error {
 	several := slices.ContainsFunc(rows, func(r deviceRow) bool { return r.Ledger != siteLedger })
+	placed := slices.ContainsFunc(rows, func(r deviceRow) bool { return r.Place != "" || r.Thing != "" })
 	w := tabwriter.NewWriter(c.Out, 0, 0, 2, ' ', 0)
 	if several {
 		fmt.Fprint(w, "LEDGER\t")
 	}
-	fmt.Fprintln(w, "NUMBER\tID\tNAME\tKIND\tSTREAM\tKEY EPOCH\tFROM\tUNTIL\tCOMPARTMENTS")
+	places := ""
+	if placed {
+		places = "PLACE\tTHING\t"
+	}
+	fmt.Fprintln(w, "NUMBER\tID\tNAME\t"+places+"KIND\tSTREAM\tKEY EPOCH\tFROM\tUNTIL\tCOMPARTMENTS")
 	for _, r := range rows {
 		if several {
 			fmt.Fprintf(w, "%s\t", r.Ledger)
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", r.Number, r.ID, r.Name, r.Kind, r.Slot, r.Epoch, r.From, r.Until, strings.Join(r.Compartments, " "))
+		if placed {
+			places = r.Place + "\t" + r.Thing + "\t"
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s%s\t%d\t%d\t%s\t%s\t%s\n", r.Number, r.ID, r.Name, places, r.Kind, r.Slot, r.Epoch, r.From, r.Until, strings.Join(r.Compartments, " "))
 	}
 	return w.Flush()
 }

@@ -220,7 +220,7 @@ func (l *openLedger) refreshEscrow() error {
 		}
 		e.known.apply(e.next, s)
 		switch s.Kind {
-		case ledger.KindGenesis, ledger.KindRoute, ledger.KindRouteBitcoin, ledger.KindRouteOTS, ledger.KindLogKey, ledger.KindBind, ledger.KindUnbind:
+		case ledger.KindGenesis, ledger.KindRoute, ledger.KindRouteBitcoin, ledger.KindRouteOTS, ledger.KindLogKey, ledger.KindBind, ledger.KindUnbind, ledger.KindPlace:
 			e.show = append(e.show, share.BundleStatement{Number: e.next, Item: bytes.Clone(item), Salt: salt})
 		}
 	}

@@ -168,7 +168,7 @@ func (p *prover) chooseReadings(ctx context.Context, q proveRequest) ([]readingI
 	return []readingID{id}, err
 }
 
-func deref(p *int64, def int64) int64 {
+func deref[T any](p *T, def T) T {
 	if p == nil {
 		return def
 	}
@@ -669,7 +669,8 @@ func (p *prover) followable() error {
 }
 
 // statements adds what the ledger itself says about what is shown: the genesis,
-// the routes that anchored it, and the binding of each device that is shown.
+// the routes that anchored it, and the binding of each device that is shown, with its
+// place and what had been recorded of it.
 func (p *prover) statements() error {
 	last := p.lastBatch()
 	var failed error
@@ -681,7 +682,7 @@ func (p *prover) statements() error {
 			if !slices.Contains(p.used, name) {
 				return
 			}
-		case s.Kind == ledger.KindBind:
+		case s.Kind == ledger.KindBind, s.Kind == ledger.KindPlace, s.Kind == ledger.KindCalibrate, s.Kind == ledger.KindAttach:
 			slot, _ := s.Uint("slot")
 			if i := slices.IndexFunc(p.bound, func(b boundStream) bool { return b.slot == slot }); i >= 0 {
 				by = p.bound[i].batch

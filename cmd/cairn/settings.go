@@ -167,7 +167,7 @@ var partKeys = map[string][]string{
 	keyFields: {"path", "name", "unit", "drop"},
 	keyReceivers: {"name", "webhook", "secret_file", "email", "smtp", "from", "username", "password_file", "ca_file", "ntfy", "token_file",
 		"mqtt", "topic", "command"},
-	keyAlerts: {"name", "devices", "to", "field", "above", "below", "clear", "for", "rises", "falls", "within", "silence", "on", "quiet", "hours", "zone"},
+	keyAlerts: {"name", "devices", "places", "things", "to", "field", "above", "below", "clear", "for", "rises", "falls", "within", "silence", "on", "quiet", "hours", "zone"},
 }
 
 func (s *settings) only(section map[string]any, list string) {

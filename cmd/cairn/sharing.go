@@ -53,7 +53,8 @@ func (s *sharing) sort(n uint64, st ledger.Statement) {
 	switch st.Kind {
 	case ledger.KindGenesis, ledger.KindRoute, ledger.KindRouteBitcoin, ledger.KindRouteOTS, ledger.KindLogKey:
 		s.public = append(s.public, n)
-	case ledger.KindBind, ledger.KindRotate, ledger.KindUnbind:
+	case ledger.KindBind, ledger.KindRotate, ledger.KindUnbind, ledger.KindPlace, ledger.KindCalibrate, ledger.KindAttach,
+		ledger.KindReplace, ledger.KindRetire:
 		slot, _ := st.Uint("slot")
 		s.streams[slot] = append(s.streams[slot], n)
 	case ledger.KindGrant:

@@ -52,11 +52,14 @@ type Machine struct {
 	past    bool // readings of before the start are taken in
 }
 
+// Subject is a device as rules know it.
+type Subject struct{ ID, Name, Place, Thing string }
+
 type device struct {
-	id, name string
-	watches  []*state // of rules level, rate and silence
-	flagged  bool     // some rule is on what devices tell of themselves
-	seen     time.Time
+	Subject
+	watches []*state // of rules level, rate and silence
+	flagged bool     // some rule is on what devices tell of themselves
+	seen    time.Time
 }
 
 // state is where one rule stands with one device, or with what an event is about.
@@ -106,18 +109,18 @@ func New(rules []Rule) (*Machine, error) {
 
 // Device makes a device known, or known under another name, that was last heard of at a
 // time: its binding's, if nothing is known of its readings.
-func (m *Machine) Device(number uint32, id, name string, seen time.Time) {
+func (m *Machine) Device(number uint32, x Subject, seen time.Time) {
 	d := m.devices[number]
 	if d == nil {
 		d = &device{seen: seen}
 		m.devices[number] = d
 	}
-	if d.id == id && d.name == name {
+	if d.Subject == x {
 		return
 	}
-	d.id, d.name, d.watches, d.flagged = id, name, nil, false
+	d.Subject, d.watches, d.flagged = x, nil, false
 	for _, r := range m.rules {
-		if !covers(r.Devices, id, name) {
+		if !r.about(&x) {
 			continue
 		}
 		if r.kind() != event {
@@ -158,7 +161,7 @@ func (m *Machine) Forget(number uint32, at time.Time) (out []Change) {
 func (m *Machine) Resume(k Key, at time.Time) bool {
 	i := slices.IndexFunc(m.rules, func(r *Rule) bool { return r.Name == k.Rule })
 	d := m.devices[k.Device]
-	if i < 0 || k.Device != 0 && (d == nil || !covers(m.rules[i].Devices, d.id, d.name)) {
+	if i < 0 || k.Device != 0 && (d == nil || !m.rules[i].about(&d.Subject)) {
 		return false
 	}
 	s := m.state(k, m.rules[i], d)
@@ -316,7 +319,7 @@ func (m *Machine) Event(e Event, at time.Time) (out []Change) {
 		about += " " + e.About
 	}
 	for _, r := range m.rules {
-		if !slices.Contains(r.On, e.Kind) || d != nil && !covers(r.Devices, d.id, d.name) || d == nil && len(r.Devices) > 0 {
+		if !slices.Contains(r.On, e.Kind) || d != nil && !r.about(&d.Subject) || d == nil && !r.site() {
 			continue
 		}
 		k := Key{Rule: r.Name, Device: e.Device, About: about}
@@ -433,7 +436,7 @@ func (x *Mute) covers(s *state, at time.Time) bool {
 	if s.device == nil {
 		return len(x.Devices) == 0
 	}
-	return covers(x.Devices, s.device.id, s.device.name)
+	return covers(x.Devices, s.device.ID, s.device.Name)
 }
 
 func sortChanges(all []Change) {

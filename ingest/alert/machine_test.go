@@ -28,7 +28,7 @@ func newBench(t *testing.T, rules ...Rule) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Device(1, "80c1a29384b5d6e7", "fridge-1", friday)
+	m.Device(1, Subject{ID: "80c1a29384b5d6e7", Name: "fridge-1", Place: "kitchen", Thing: "walk-in fridge"}, friday)
 	return &bench{t: t, Machine: m, at: friday}
 }
 
@@ -97,6 +97,19 @@ func TestLevel(t *testing.T) {
 	b.want("+cold 2 T -20.0001 Cel, below -20")
 	b.temp(3, "-20")
 	b.want("-cold 3 T -20 Cel")
+}
+
+// TestPlaces: rules know devices by place and thing too.
+func TestPlaces(t *testing.T) {
+	eight := number(t, "8")
+	b := newBench(t, Rule{Name: "a", Field: "T", Above: eight, Places: []string{"kit*"}}, Rule{Name: "b", Field: "T", Above: eight, Places: []string{"hall"}},
+		Rule{Name: "c", Field: "T", Above: eight, Places: []string{"kitchen"}, Things: []string{"* fridge"}, Devices: []string{"fridge-1"}},
+		Rule{Name: "d", Field: "T", Above: eight, Things: []string{"freezer"}}, Rule{Name: "e", On: []string{EventReplay}, Places: []string{"hall"}},
+		Rule{Name: "f", On: []string{EventAnchor}, Places: []string{"kitchen"}})
+	b.temp(1, "9")
+	b.note(b.Event(Event{Kind: EventReplay, Device: 1}, friday))
+	b.note(b.Event(Event{Kind: EventAnchor, About: "x"}, friday))
+	b.want("+a 1 T 9 Cel, above 8", "+c 1 T 9 Cel, above 8")
 }
 
 func TestRate(t *testing.T) {
@@ -222,6 +235,7 @@ func TestRuleRefused(t *testing.T) {
 		"quiet: ":   {Name: "a", Silence: time.Hour, Quiet: time.Second},
 		"silence: ": {Name: "a", Silence: time.Millisecond},
 		"devices: ": {Name: "a", Silence: time.Hour, Devices: []string{"["}},
+		"places: ":  {Name: "a", Silence: time.Hour, Places: []string{""}},
 		"for: -1s":  {Name: "a", Field: "T", Above: eight, For: -time.Second},
 	} {
 		if err := r.Check(); err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -381,7 +395,7 @@ func BenchmarkReading(b *testing.B) {
 	}
 	const devices = 10_000
 	for i := range uint32(devices) {
-		m.Device(i+1, fmt.Sprint(i), fmt.Sprint("fridge-", i), friday)
+		m.Device(i+1, Subject{ID: fmt.Sprint(i), Name: fmt.Sprint("fridge-", i)}, friday)
 	}
 	values := []reading.Measurement{{Name: "H", Value: reading.Int(40)}, {Name: "T", Unit: "Cel", Value: reading.Decimal(455, -2)}}
 	b.ReportAllocs()

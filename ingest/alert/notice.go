@@ -28,6 +28,8 @@ type Notice struct {
 	Rule     string `json:"rule"`
 	Device   string `json:"device,omitempty"` // its name, else its ID
 	DeviceID string `json:"deviceId,omitempty"`
+	Place    string `json:"place,omitempty"` // where the device is
+	Thing    string `json:"thing,omitempty"` // what it is about
 	About    string `json:"about,omitempty"` // what an event is about
 	What     string `json:"what"`
 	At       string `json:"at"`           // RFC 3339, of the news
@@ -58,6 +60,8 @@ func (n *Notice) Text() string {
 	line("alert", fmt.Sprintf("%d, %s", n.Alert, n.News))
 	line("rule", n.Rule)
 	line("device", n.Device)
+	line("place", n.Place)
+	line("thing", n.Thing)
 	line("what", n.What)
 	line("at", n.At)
 	line("by", n.By)

@@ -52,6 +52,8 @@ var flags = map[string]string{
 type Rule struct {
 	Name    string   // of all rules one has it
 	Devices []string // globs of names or IDs; none: all devices
+	Places  []string // globs of places; none: all, and devices of no place
+	Things  []string // globs of what devices are about; none: all
 	To      []string // receivers
 
 	Field string        // the measurement of level and rate
@@ -113,9 +115,14 @@ func (r *Rule) Check() error {
 	case n > 1:
 		return errors.New("above: a rule has just one of above, below, rises, falls, silence and on")
 	}
-	for _, d := range r.Devices {
-		if _, err := path.Match(d, ""); err != nil || d == "" {
-			return fmt.Errorf("devices: %.40q is no pattern such as fridge-*", d)
+	for _, l := range []struct {
+		key   string
+		globs []string
+	}{{"devices", r.Devices}, {"places", r.Places}, {"things", r.Things}} {
+		for _, d := range l.globs {
+			if _, err := path.Match(d, ""); err != nil || d == "" {
+				return fmt.Errorf("%s: %.40q is no pattern such as fridge-*", l.key, d)
+			}
 		}
 	}
 	if err := r.checkSpans(); err != nil {
@@ -182,7 +189,15 @@ func (r *Rule) checkValues() error {
 	return nil
 }
 
-// covers says whether a rule is about a device, by its name or ID.
+// about says whether a rule is about a device.
+func (r *Rule) about(d *Subject) bool {
+	return covers(r.Devices, d.ID, d.Name) && covers(r.Places, d.Place, d.Place) && covers(r.Things, d.Thing, d.Thing)
+}
+
+// site says whether it is about what no device has.
+func (r *Rule) site() bool { return len(r.Devices)+len(r.Places)+len(r.Things) == 0 }
+
+// covers says whether globs fit a device's name or ID; none fit all.
 func covers(globs []string, id, name string) bool {
 	if len(globs) == 0 {
 		return true
