@@ -53,6 +53,7 @@ type Config struct {
 	HTTPTokenFile string // "": no token, loopback only
 	HTTPCertFile  string // with HTTPKeyFile: HTTPS
 	HTTPKeyFile   string
+	HTTPProxy     bool // a proxy ends TLS: HTTP is taken from beyond loopback
 
 	PassphraseFile string // at most one of the two; neither, and no Credential: ask on the terminal
 	IdentityFile   string
@@ -185,6 +186,7 @@ func (s *settings) config(dir string) *Config {
 		HTTPTokenFile:    within(dir, s.text("http.token_file")),
 		HTTPCertFile:     within(dir, s.text("http.certificate_file")),
 		HTTPKeyFile:      within(dir, s.text("http.key_file")),
+		HTTPProxy:        s.yes(keyBehindProxy),
 		PassphraseFile:   within(dir, s.text("keyring.passphrase_file")),
 		IdentityFile:     within(dir, s.text("keyring.identity_file")),
 		Credential:       s.text("keyring.credential"),
@@ -244,21 +246,8 @@ func (c *Config) contradictions(s *settings) {
 	if c.Pad < minPad {
 		s.fail("storage.pad", "%d bytes hide no size: at least %d", c.Pad, minPad)
 	}
-	if c.HTTPListen != "" && c.HTTPTokenFile == "" && !isLoopback(c.HTTPListen) {
-		s.fail("http.listen", "%s can be reached from beyond this machine: set http.token_file, or listen on 127.0.0.1", c.HTTPListen)
-	}
+	c.checkHTTP(s)
 	c.checkDrop(s)
-	if (c.HTTPCertFile == "") != (c.HTTPKeyFile == "") {
-		s.fail("http.certificate_file", "goes with http.key_file")
-	}
-	for i := range c.Senders {
-		if c.Senders[i].CertFile != "" && c.HTTPCertFile == "" {
-			s.fail(keySenders, "%s has a certificate_file, which takes HTTPS: set http.certificate_file and http.key_file", c.Senders[i].Name)
-		}
-	}
-	if len(c.Senders) > 0 && c.HTTPListen == "" {
-		s.fail(keySenders, "post over HTTP: set http.listen")
-	}
 	stdin := 0
 	for _, l := range c.Lines {
 		if l.Path == "-" {
@@ -273,6 +262,33 @@ func (c *Config) contradictions(s *settings) {
 		if _, err := c.ledger(l.HubLedger); err != nil {
 			s.fail(keyLines, "[%d].hub_device: there is no ledger %s in %s", i, l.HubLedger, keyLedgers)
 		}
+	}
+}
+
+// checkHTTP refuses an HTTP server that others can read without a token, or whose
+// tokens and readings others on the way can read.
+func (c *Config) checkHTTP(s *settings) {
+	if c.HTTPListen != "" && !isLoopback(c.HTTPListen) {
+		if c.HTTPTokenFile == "" {
+			s.fail("http.listen", "%s can be reached from beyond this machine: set http.token_file, or listen on 127.0.0.1", c.HTTPListen)
+		}
+		if c.HTTPCertFile == "" && !c.HTTPProxy {
+			s.fail("http.listen", "%s can be reached from beyond this machine, where tokens and readings would pass in the clear: set http.certificate_file and http.key_file, or %s if a proxy ends TLS", c.HTTPListen, keyBehindProxy)
+		}
+	}
+	if (c.HTTPCertFile == "") != (c.HTTPKeyFile == "") {
+		s.fail("http.certificate_file", "goes with http.key_file")
+	}
+	if c.HTTPCertFile != "" && c.HTTPProxy {
+		s.fail(keyBehindProxy, "and http.certificate_file: TLS ends in one place, leave out the other")
+	}
+	for i := range c.Senders {
+		if c.Senders[i].CertFile != "" && c.HTTPCertFile == "" {
+			s.fail(keySenders, "%s has a certificate_file, which takes HTTPS: set http.certificate_file and http.key_file", c.Senders[i].Name)
+		}
+	}
+	if len(c.Senders) > 0 && c.HTTPListen == "" {
+		s.fail(keySenders, "post over HTTP: set http.listen")
 	}
 }
 

@@ -26,6 +26,7 @@ var options = []option{
 	{"http.token_file", "", "file with the bearer token that every HTTP request must carry, but for /verify"},
 	{"http.certificate_file", "", "file with the certificate chain (PEM) to serve HTTPS with; empty: HTTP"},
 	{"http.key_file", "", "file with its key (PEM)"},
+	{keyBehindProxy, "false", "a proxy in front ends TLS: take HTTP from beyond this machine"},
 	{"keyring.passphrase_file", "", "file whose first line opens the keyring"},
 	{"keyring.identity_file", "", "age identity file that opens the keyring"},
 	{"keyring.credential", "", "name of the systemd credential that opens the keyring: a passphrase or an age identity"},
@@ -58,6 +59,8 @@ const (
 	keyReceivers    = "receivers"
 	keyAlerts       = "alerts"
 )
+
+const keyBehindProxy = "http.behind_proxy"
 
 // Keys of a ledger that stand in its section too.
 const (

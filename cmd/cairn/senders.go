@@ -23,8 +23,8 @@ const maxSenders = 1024
 // SenderConfig is one who may post messages over HTTP.
 type SenderConfig struct {
 	Name      string
-	TokenFile string   // or
-	CertFile  string   // its client certificates, in PEM
+	TokenFile string   // "": none
+	CertFile  string   // its client certificates, in PEM; "": none, which takes a token
 	Devices   []string // globs of the addresses that it speaks for; none: all
 	Rate      uint64   // messages a second; 0: no limit
 }
@@ -58,8 +58,8 @@ func (s *settings) senders(dir string) []SenderConfig {
 	return all
 }
 
-// readSenders reads the tokens and certificates of those who may post. reader is the token of
-// http.token_file, "" for none.
+// readSenders reads the tokens and certificates of those who may post. reader is
+// the token of http.token_file, "" for none.
 func (c *Config) readSenders(reader string) ([]ingest.Sender, error) {
 	var all []ingest.Sender
 	tokens, pins := map[[sha256.Size]byte]string{}, map[[sha256.Size]byte]string{}
