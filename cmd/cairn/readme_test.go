@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
 var (
@@ -38,10 +41,45 @@ func TestSharingPage(t *testing.T) {
 	}
 	for _, m := range lines {
 		run, _, _ := strings.Cut(m[1], " > ")
-		run = strings.ReplaceAll(run, "http://gateway:9980", "http://127.0.0.1:$HTTP")
+		run = strings.ReplaceAll(run, "https://gateway:9980", "http://127.0.0.1:$HTTP")
 		run = regexp.MustCompile(`20(\d\d)-(\d\d)-(\d\d)`).ReplaceAllString(run, "$$D$1$2$3")
 		if !regexp.MustCompile(`(?m)^(?:exec|await '[^']*') ` + regexp.QuoteMeta(run) + `( &\w+&)?$`).Match(story) {
 			t.Errorf("the story does not run: %s", run)
+		}
+	}
+}
+
+var readmePost = regexp.MustCompile(`(?m)^\$ curl (.*) -H 'Content-Type: (\S+)' \\\n    -d '(.*)' (https?)://[^/]*/ingest/(\w+)$`)
+
+// What the page posts with curl, the stories post: by HTTP posted, by HTTPS certified.
+func TestPostedExamples(t *testing.T) {
+	page, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	posts := readmePost.FindAllStringSubmatch(string(page), -1)
+	if n := strings.Count(string(page), "\n$ curl "); n < 2 || len(posts) != n {
+		t.Errorf("got %d posts of %d lines with curl, want all, and at least 2", len(posts), n)
+	}
+	for _, m := range posts {
+		name := map[string]string{"http": "posted", "https": "certified"}[m[4]]
+		story, err := txtar.ParseFile("testdata/" + name + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		who, file := "$TOKEN", ""
+		if _, key, ok := strings.Cut(m[1], "--key "); ok {
+			key, _, _ = strings.Cut(key, ".key")
+			who = "cert:" + key
+		}
+		for _, f := range story.Files {
+			if string(f.Data) == m[3]+"\n" {
+				file = f.Name
+			}
+		}
+		want := fmt.Sprintf("post 200 $HUB/%s %s %s %s\n", m[5], who, file, m[2])
+		if !strings.Contains(string(story.Comment), want) {
+			t.Errorf("the story %s does not run: %s", name, want)
 		}
 	}
 }
