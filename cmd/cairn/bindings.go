@@ -19,18 +19,19 @@ import (
 
 // deviceRow is one binding as lists show it.
 type deviceRow struct {
-	Ledger string `json:"ledger"`
-	Number uint32 `json:"number"`
-	ID     string `json:"id"`
-	Name   string `json:"name"`
-	Place  string `json:"place,omitempty"`
-	Thing  string `json:"thing,omitempty"`
-	Kind   string `json:"kind"`
-	Slot   uint64 `json:"slot"`
-	Epoch  uint32 `json:"epoch"`
-	Floor  string `json:"counterFloor"`
-	From   string `json:"from"`
-	Until  string `json:"until,omitempty"` // there when the binding has ended
+	Ledger string   `json:"ledger"`
+	Number uint32   `json:"number"`
+	ID     string   `json:"id"`
+	Name   string   `json:"name"`
+	Place  string   `json:"place,omitempty"`
+	Thing  string   `json:"thing,omitempty"`
+	Labels []string `json:"labels,omitempty"` // that it was added with
+	Kind   string   `json:"kind"`
+	Slot   uint64   `json:"slot"`
+	Epoch  uint32   `json:"epoch"`
+	Floor  string   `json:"counterFloor"`
+	From   string   `json:"from"`
+	Until  string   `json:"until,omitempty"` // there when the binding has ended
 	// What can be shown apart from the rest, by the last parts of its names.
 	Compartments []string `json:"compartments"`
 	Note         string   `json:"note,omitempty"` // what whoever adds it should know
@@ -61,7 +62,11 @@ func (g *gateway) devices(ctx context.Context, name string, _ nothing) ([]device
 	rows := []deviceRow{}
 	for _, l := range chosen {
 		for _, b := range l.store.Devices() {
-			rows = append(rows, l.rowOf(b))
+			row := l.rowOf(b)
+			if row.Labels, err = l.store.DeviceLabels(ctx, b.Number); err != nil {
+				return nil, err
+			}
+			rows = append(rows, row)
 		}
 	}
 	return rows, nil
@@ -134,49 +139,74 @@ func checkName(name string) error {
 	return nil
 }
 
-func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (deviceRow, error) {
+// newDevice is a device that may be added to a ledger.
+type newDevice struct {
+	l *openLedger
+	store.NewDevice
+}
+
+// prepare checks a device that is to be added, and finds its ledger. It changes nothing.
+// The caller holds g.binding.
+func (g *gateway) prepare(ctx context.Context, name string, q *deviceRequest) (d newDevice, err error) {
 	if err := errors.Join(checkName(q.Name), checkPlace("place", q.Place), checkPlace("thing", q.Thing)); err != nil {
-		return deviceRow{}, err
+		return d, err
 	}
 	id, err := q.id()
 	if err != nil {
-		return deviceRow{}, err
+		return d, err
 	}
 	key, err := q.key()
 	if err != nil {
-		return deviceRow{}, err
+		return d, err
 	}
 	floor, err := q.floor()
 	if err != nil {
-		return deviceRow{}, err
+		return d, err
 	}
-	g.binding.Lock()
-	defer g.binding.Unlock()
 	labels, err := q.labels()
 	if err != nil {
-		return deviceRow{}, err
+		return d, err
 	}
 	l, err := g.ledgerFor(ctx, name, labels)
 	if err != nil {
-		return deviceRow{}, err
+		return d, err
 	}
 	if len(l.store.Devices()) >= maxJoined {
-		return deviceRow{}, fmt.Errorf("add device%s: it has had %d, and takes no more", l.where(), maxJoined)
+		return d, fmt.Errorf("add device%s: it has had %d, and takes no more", l.where(), maxJoined)
 	}
 	used, err := l.usedElsewhere(ctx, id, key, true)
 	if err != nil {
-		return deviceRow{}, fmt.Errorf("add device%s: %w", l.where(), err)
+		return d, fmt.Errorf("add device%s: %w", l.where(), err)
 	}
-	b, err := l.store.AddDevice(ctx, store.NewDevice{
+	return newDevice{l, store.NewDevice{
 		ID: id, Name: q.Name, Kind: q.Kind, Floor: floor, Used: used, Key: key, Rules: storeRules(g.cfg.rulesFor(labels, q.Name, id.String())),
 		Place: q.Place, Thing: q.Thing, Labels: q.Labels,
-	})
+	}}, nil
+}
+
+// add adds a device that was prepared.
+func (d *newDevice) add(ctx context.Context) (deviceRow, error) {
+	b, err := d.l.store.AddDevice(ctx, d.NewDevice)
 	if err != nil {
-		return deviceRow{}, fmt.Errorf("add device%s: %w", l.where(), err)
+		return deviceRow{}, fmt.Errorf("add device%s: %w", d.l.where(), err)
 	}
-	row := l.rowOf(b)
-	if key != nil && (used > 0 || l.boundBefore(b)) {
+	row := d.l.rowOf(b)
+	if d.Key != nil && (d.Used > 0 || d.l.boundBefore(b)) {
 		row.Note = noteAgain
+	}
+	return row, nil
+}
+
+func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (deviceRow, error) {
+	g.binding.Lock()
+	defer g.binding.Unlock()
+	d, err := g.prepare(ctx, name, &q)
+	if err != nil {
+		return deviceRow{}, err
+	}
+	row, err := d.add(ctx)
+	if err != nil {
+		return deviceRow{}, err
 	}
 	return row, g.syncRegistry()
 }
