@@ -70,9 +70,14 @@ func TestWrittenExamplesAreValid(t *testing.T) {
 		inList = list || inList && comment
 		text.WriteString(line)
 	}
-	c, err := readConfig(writeConfig(t, text.String()), nil, nil, nil)
+	// An example of a sender has a certificate, which takes HTTPS.
+	https := strings.NewReplacer(`certificate_file: ""`, "certificate_file: server.pem", `key_file: ""`, "key_file: server.key").Replace(text.String())
+	c, err := readConfig(writeConfig(t, https), nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(c.Receivers) != 2 || len(c.Alerts) != 2 || len(c.Senders) != 2 {
+		t.Errorf("got %d receivers, %d rules and %d senders, want two of each", len(c.Receivers), len(c.Alerts), len(c.Senders))
 	}
 	if len(c.Lines) != 1 || len(c.Ledgers) != 2 || len(c.Ledgers[0].Anchors) != 3 || len(c.Ledgers[1].Anchors) != 1 {
 		t.Fatalf("got %d line sources and the ledgers %+v, want 1, and 2 with three routes and one", len(c.Lines), c.Ledgers)
