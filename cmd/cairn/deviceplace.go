@@ -55,17 +55,6 @@ func labelsOf(texts []string, place, thing string) ([]Label, error) {
 	return all, nil
 }
 
-// placeOf says where a device of the intake's joined numbers is, and what it is
-// about, by its binding now; false if it is not bound. It takes no lock.
-func (g *gateway) placeOf(joined uint32) (place, thing string, ok bool) {
-	index, number := splitNumber(joined)
-	if index >= len(g.ledgers) {
-		return "", "", false
-	}
-	b, ok := g.ledgers[index].store.Device(number)
-	return b.Place, b.Thing, ok && !b.Closed
-}
-
 // moveRequest is about where a device goes. What is nil stays as it is.
 type moveRequest struct {
 	Device string   `json:"device"`
