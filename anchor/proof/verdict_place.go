@@ -7,7 +7,8 @@ import (
 )
 
 // PlacedVerdict is where a reading's device was, and what had been recorded of its
-// installation, by statements that are shown and were there before the reading.
+// installation, by statements that are shown and were there by the end of the reading's
+// window: a note of that same window may be younger than the reading.
 type PlacedVerdict struct {
 	Place string   `json:"place,omitempty"`
 	Thing string   `json:"thing,omitempty"` // what it is about: a fridge is not its sensor
