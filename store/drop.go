@@ -76,7 +76,7 @@ func (s *Store) Drop(ctx context.Context, o DropOptions) (DropReport, error) {
 	if err != nil {
 		return DropReport{}, fmt.Errorf("drop: %w", err)
 	}
-	d := s.dropper(ctx, o.Before)
+	d := s.dropper(ctx, o.Before, o.Next)
 	d.tell = o.Progress
 	row := dropRow{Before: uint32(o.Before), Next: o.Next, Mirrors: o.Mirrors}
 	if err := d.beginDrop(&row, names); err != nil {
@@ -149,12 +149,16 @@ func (r *reader) allObjects(before share.Hour) error {
 	})
 }
 
-// dropper goes through the steps with what a shredding of all streams does.
-func (s *Store) dropper(ctx context.Context, before share.Hour) *shredder {
+// dropper goes through the steps with what a shredding does of all streams that have
+// batches before next: those that began since, after a clock that was ahead, may have
+// hours before that one too.
+func (s *Store) dropper(ctx context.Context, before share.Hour, next uint64) *shredder {
 	d := &shredder{s: s, ctx: ctx, row: shredRow{Before: uint32(before)}}
 	v := s.view.Load()
 	for i := range v.streams {
-		d.row.Compartments = append(d.row.Compartments, v.streams[i].all()...)
+		if v.streams[i].opened < next {
+			d.row.Compartments = append(d.row.Compartments, v.streams[i].all()...)
+		}
 	}
 	return d
 }
@@ -190,7 +194,7 @@ func (d *shredder) goOnDrop(row dropRow) error {
 	if err := d.delete(); err != nil {
 		return err
 	}
-	if err := d.deleteSite(); err != nil {
+	if err := d.deleteSite(row.Next); err != nil {
 		return err
 	}
 	d.say("compact")
@@ -206,12 +210,15 @@ func (d *shredder) goOnDrop(row dropRow) error {
 	})
 }
 
-// deleteSite deletes the evidence that goes with the readings.
-func (d *shredder) deleteSite() error {
+// deleteSite deletes the evidence that goes with the readings of batches before next.
+func (d *shredder) deleteSite(next uint64) error {
 	r := d.s.reader()
 	defer r.close()
 	b := d.s.db.NewBatch()
 	err := r.groupsBefore(share.Hour(d.row.Before), func(first uint64, row *hourRow) error {
+		if first >= next {
+			return nil
+		}
 		if err := d.deleteSegments(r, b, row.Hour, first, share.Site); err != nil || b.Len() < keptBytes {
 			return err
 		}
@@ -234,7 +241,7 @@ func (s *Store) finishDrop(ctx context.Context) error {
 	if err != nil || row.Before == 0 || row.Through {
 		return err
 	}
-	return s.dropper(ctx, row.before()).goOnDrop(*row)
+	return s.dropper(ctx, row.before(), row.Next).goOnDrop(*row)
 }
 
 // drop gives the row D as the reader's snapshot has it; one of zeros if nothing
@@ -256,20 +263,25 @@ func (d *dropRow) err() error {
 	return fmt.Errorf("%w, what came before %s, on %s: held by %s", ErrDropped, clockText(d.before().Start()), clockText(d.At), strings.Join(d.Mirrors, ", "))
 }
 
-// notDropped fails with ErrDropped for an hour that was.
-func (r *reader) notDropped(hour share.Hour) error {
+// notDropped fails with ErrDropped for a batch, of that hour, that was.
+func (r *reader) notDropped(hour share.Hour, batch uint64) error {
 	d, err := r.drop()
-	if err == nil && hour < d.before() {
+	if err == nil && hour < d.before() && batch < d.Next {
 		err = d.err()
 	}
 	return err
 }
 
-// goneBefore gives the first hour that a stream still has readings of.
+// goneBefore gives the first hour that a stream still has readings of. Where the clock
+// was ahead when something was dropped, and was put back, all streams began anew: what
+// they have of hours before that time came after it.
 func (r *reader) goneBefore(in *streamInfo) (share.Hour, error) {
 	d, err := r.drop()
 	if err != nil {
 		return 0, err
+	}
+	if in.opened >= d.Next {
+		return r.shreddedBefore(in.envelope), nil
 	}
 	return max(r.shreddedBefore(in.envelope), d.before()), nil
 }

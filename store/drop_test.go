@@ -238,3 +238,51 @@ func (x *site) shown(before share.Hour) (next uint64) {
 	}
 	return next
 }
+
+// TestDropThenClockBack: the clock was ahead when the site dropped. What comes once it is
+// put back is of hours before that time, of streams that begin anew, and stays.
+func TestDropThenClockBack(t *testing.T) {
+	x := newSite(t, 2)
+	x.step(3 * 24 * time.Hour)
+	x.send(x.nodes...)
+	x.pass(16 * time.Minute)
+	x.seal()
+	before, err := share.HourOf(x.clock.ms())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.s.Drop(t.Context(), DropOptions{Before: before, Next: x.shown(before), Mirrors: []string{"auditor"}}); err != nil {
+		t.Fatal(err)
+	}
+	x.step(-3 * 24 * time.Hour)
+	again := x.send(x.nodes...)
+	x.pass(16 * time.Minute)
+	look := func(when string) {
+		t.Helper()
+		if fs := x.check(); fs.Dropped != 2 || fs.Gone != 0 || fs.Readings != 4 {
+			t.Errorf("%s: fsck says %+v", when, fs)
+		}
+		for i, n := range x.nodes {
+			all := x.query(n.binding.Number)
+			if len(all) != 1 || all[0].Received != again[i].received {
+				t.Errorf("%s: device %d has %d readings, want the one of now", when, n.binding.Number, len(all))
+				continue
+			}
+			x.proves(all[0].Slot, all[0].Sequence)
+		}
+	}
+	look("while it is open")
+	x.seal()
+	look("sealed")
+	refs, err := x.s.Groups(t.Context(), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := refs[len(refs)-1]
+	all, err := x.s.GroupObjects(t.Context(), last.First, func(share.Hour, *ObjectRef) bool { return true })
+	if err != nil || len(all) == 0 {
+		t.Errorf("the newest group's objects: %d, %v", len(all), err)
+	}
+	x.restart()
+	look("after a restart")
+}

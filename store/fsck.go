@@ -156,7 +156,7 @@ func (c *streamCheck) run(row *runRow) error {
 	var nodes []nodePut
 	c.stats.begin()
 	for at := row.first; at < row.next; {
-		leaves, all, err := c.leaves(at, min(at+4096, row.next), &w.Window)
+		leaves, all, err := c.leaves(at, min(at+4096, row.next), &w.Window, row.batch)
 		if err != nil {
 			return err
 		}
@@ -186,15 +186,15 @@ func (c *streamCheck) run(row *runRow) error {
 	return c.summary(row, &w.Window, run.Root())
 }
 
-// leaves gives the leaves of readings, and the readings but for those that were
+// leaves gives the leaves of readings of a batch, and the readings but for those that were
 // shredded as a whole.
-func (c *streamCheck) leaves(from, to uint64, w *window) (leaves []merkle.Hash, all []stored, err error) {
+func (c *streamCheck) leaves(from, to uint64, w *window, batch uint64) (leaves []merkle.Hash, all []stored, err error) {
 	f := c.f
 	if leaves, err = f.goneLeaves(c.in, from, to); err != nil {
 		return nil, nil, err
 	}
 	if n := uint64(len(leaves)); n > 0 {
-		if f.notDropped(w.hour()) != nil {
+		if f.notDropped(w.hour(), batch) != nil {
 			f.rep.Dropped += n
 		} else {
 			f.rep.Gone += n

@@ -340,7 +340,7 @@ func (r *reader) object(key segmentKey) ([]byte, error) {
 	}
 	k, err := r.cursor(key.Compartment).Hour(share.Hour(key.Hour))
 	if err == nil && (key.Compartment == share.Site || r.v.streamWith(key.Compartment) != nil) {
-		err = r.notDropped(share.Hour(key.Hour))
+		err = r.notDropped(share.Hour(key.Hour), key.First)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", what, err)

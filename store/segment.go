@@ -659,7 +659,7 @@ func (r *reader) indexAt(slot, seq uint64) (first uint64, x *indexRow, err error
 
 func (r *reader) openStretch(in *streamInfo, x *indexRow) ([]stored, error) {
 	hour := share.Hour(x.Hour)
-	if err := r.notDropped(hour); err != nil {
+	if err := r.notDropped(hour, x.Batch); err != nil {
 		return nil, err
 	}
 	k, err := r.hourKeys(in, hour, [16]byte{})
