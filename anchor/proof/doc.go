@@ -144,8 +144,9 @@
 //	10  statements  Each stands at its index in the tree that a batch's statements
 //	                item names, and is the same wherever else that index is shown.
 //	                Number 0 and no other is a genesis, and has this log key and
-//	                nonce; a slot has one binding, and that names the device that
-//	                the shown readings of that stream name. No head is signed by a
+//	                nonce; a slot has one binding and one place at most, and the
+//	                binding names the device that the shown readings of that
+//	                stream name. No head is signed by a
 //	                key that had gone, by a statement which a batch in its log
 //	                shows, or had not come, as a batch at or after its end shows.
 //	11  receipt     Each is of its head's root and, if it names one, of this ledger;

@@ -111,7 +111,7 @@ const (
 	CodeStatement  Code = "statement-malformed"          // one, or a batch's head of them, does not parse
 	CodeStatements Code = "statement-inclusion-mismatch" // it is not at its number, or that is another elsewhere
 	CodeGenesis    Code = "genesis-of-another-ledger"    // number 0 is not this ledger's genesis
-	CodeBinding    Code = "device-not-as-bound"          // a stream is bound twice, or to another device than shown
+	CodeBinding    Code = "device-not-as-bound"          // a stream is bound or placed twice, or bound to another device than shown
 
 	// 11 receipt
 	CodeReceiptKind  Code = "receipt-of-unknown-kind"      // a newer program may know it

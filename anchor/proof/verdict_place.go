@@ -17,7 +17,7 @@ type PlacedVerdict struct {
 
 // noted is what one statement says of a stream's binding.
 type noted struct {
-	slot         uint64
+	slot, index  uint64 // of the stream, and of the statement
 	batch        uint64 // index of the first batch that shows it
 	place, thing string
 	note         string
@@ -32,7 +32,7 @@ func (c *checker) installed() (all []noted) {
 		if err != nil {
 			continue
 		}
-		n := noted{batch: c.batches[s.Batch].header.Index}
+		n := noted{index: s.Index, batch: c.batches[s.Batch].header.Index}
 		switch st.Kind {
 		case ledger.KindPlace:
 			p, _ := ledger.PlacedFrom(st)
@@ -62,11 +62,18 @@ func (c *checker) installed() (all []noted) {
 	return all
 }
 
-// placed says of each reading where its device was.
-func (c *checker) placed() {
+// placed says of each reading where its device was. A stream is at one place.
+func (c *checker) placed() *fault {
 	all := c.installed()
-	if len(all) == 0 {
-		return
+	places := map[uint64]uint64{}
+	for _, n := range all {
+		if n.note != "" {
+			continue
+		}
+		if other, twice := places[n.slot]; twice {
+			return faultf(CodeBinding, "stream %d is placed twice, by number %d and %d", n.slot, other, n.index)
+		}
+		places[n.slot] = n.index
 	}
 	by := func(slot, batch uint64) *PlacedVerdict {
 		var p PlacedVerdict
@@ -88,6 +95,7 @@ func (c *checker) placed() {
 		r := &c.v.Readings[i]
 		r.Placed = by(r.Stream, c.earliest(r))
 	}
+	return nil
 }
 
 // lines tells it, for people: where first, if that is known.

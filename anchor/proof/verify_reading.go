@@ -182,7 +182,9 @@ func (c *checker) statements() (string, *fault) {
 	if bad := c.bindings(bound); bad != nil {
 		return "", bad
 	}
-	c.placed()
+	if bad := c.placed(); bad != nil {
+		return "", bad
+	}
 	if bad := c.keyOrder(); bad != nil {
 		return "", bad
 	}
