@@ -140,9 +140,15 @@
 //	escrow         month text, part uint32, need uint32, holders [names], commitments bytes (1 to 4096), digest bytes32
 //	published      first uint, next uint, cid text (1 to 128)
 //	dropped        before ms, compartments [1 or more], mirrors [names]
+//	alert          rule name, about text (128), what text (256), receivers [names], device-number, slot
+//	alert-sent     alert uint, receiver name, news "raised" or "acknowledged" or "cleared"
+//	alert-ack      alert uint, name, note text (256)
+//	alert-clear    alert uint, what text (256)
+//	alert-mute     rules [names], devices [names], from ms, until ms, name, reason text (256)
+//	alert-mute-end mute uint
 //
 // Of these, field and offset of a calibrate, both, and its certificate, but not
-// all three, until, access and mirror of a grant, access of a grant-end, all but
+// all three, device-number and slot of an alert, both, until, access and mirror of a grant, access of a grant-end, all but
 // grant of a grant-renew and recipient of a holder and of a grant-key may be left
 // out.
 //
@@ -158,6 +164,10 @@
 // measurement that field names; readings stay as they came. certificate and digest
 // are SHA-256 of files that the ledger does not have. In a replace, the device of
 // old-slot made way for that of slot; in a retire, it is not bound again.
+//
+// An alert goes by the number of its statement, which alert holds of those about it, and
+// so does maintenance, which mute holds. About is what an event is about that no device
+// has. A receiver took the notice that alert-sent is about at that statement's time.
 //
 // A grant goes by the number of its statement. The keys of its compartments are
 // given to its audience for hours within from and until, open-ended where until
