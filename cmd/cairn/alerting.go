@@ -32,8 +32,8 @@ const (
 )
 
 // alerting watches readings and the gateway by the rules, in a running service. A change
-// is first a statement of the ledger, then told: an alert that could not be recorded is
-// told all the same, and recorded when it can be.
+// is first a statement of the ledger, and then told. One that could not be recorded is
+// tried again each second, and told when it is.
 type alerting struct {
 	g      *gateway
 	tap    *alert.Tap
@@ -125,6 +125,7 @@ func (a *alerting) begin(ctx context.Context) error {
 				return err
 			}
 		}
+		a.machine.Begin(now)
 	}
 	var over []openAlert
 	for i, l := range a.g.ledgers {

@@ -10,7 +10,7 @@
 //	level    a measurement is above or below a value for some time, and no more once
 //	         it is back at another value
 //	rate     a measurement rose or fell by so much within some time
-//	silence  a device sent nothing for some time
+//	silence  a device sent nothing for some time, in which somebody listened
 //	event    something happened: see [Events]. It is over when it is said to be, or
 //	         when nothing like it happened for some time
 //

@@ -221,6 +221,15 @@ func (m *Machine) Past(number uint32, at time.Time, measurements []reading.Measu
 	m.past = false
 }
 
+// Begin says that the past is over: nobody was silent before, for nobody listened.
+func (m *Machine) Begin(at time.Time) {
+	for _, d := range m.devices {
+		if d.seen.Before(at) {
+			d.seen = at
+		}
+	}
+}
+
 func find(all []reading.Measurement, field string) *reading.Measurement {
 	for i := range all {
 		if all[i].Name == field && all[i].Value.IsNumber() {

@@ -149,6 +149,21 @@ func TestSilence(t *testing.T) {
 	b.want()
 }
 
+// TestSilenceAtStart: nobody is silent by what came, or did not, while nobody listened;
+// and what lasted before the start counts for a level.
+func TestSilenceAtStart(t *testing.T) {
+	b := newBench(t, Rule{Name: "silent", Silence: 5 * time.Minute}, Rule{Name: "warm", Field: "T", Above: number(t, "8"), For: 10 * time.Minute})
+	b.Past(1, friday.Add(time.Minute), []reading.Measurement{{Name: "T", Unit: "Cel", Value: number(t, "9")}})
+	start := friday.Add(time.Hour)
+	b.Begin(start)
+	b.tick(3600)
+	b.want("+warm 3600 T 9 Cel, above 8 for 10m0s")
+	b.tick(3600 + 299)
+	b.want()
+	b.tick(3600 + 300)
+	b.want("+silent 3900 silent since 2026-11-20T19:00:00Z")
+}
+
 func TestEvents(t *testing.T) {
 	b := newBench(t, Rule{Name: "attack", On: []string{EventReplay, EventForgery, EventTamper}, Quiet: time.Minute},
 		Rule{Name: "site", On: []string{EventAnchor, EventTamper}, Devices: nil})
