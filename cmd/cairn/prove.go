@@ -326,8 +326,8 @@ func (p *prover) reading(id readingID) error {
 		}
 		p.answer.Frames = append(p.answer.Frames, provenFrame{id.String(), e.Frame})
 	}
-	if slices.Contains(shown, reading.IndexDevice) && !slices.ContainsFunc(p.bound, func(s boundStream) bool { return s.slot == id.slot }) {
-		p.bound = append(p.bound, boundStream{id.slot, batch})
+	if s := (boundStream{id.slot, batch}); slices.Contains(shown, reading.IndexDevice) && !slices.Contains(p.bound, s) {
+		p.bound = append(p.bound, s)
 	}
 	short := shortOf(id, &e.Reading, shown)
 	if len(shown) < asked {
@@ -684,9 +684,10 @@ func (p *prover) statements() error {
 			}
 		case s.Kind == ledger.KindBind, s.Kind == ledger.KindPlace, s.Kind == ledger.KindCalibrate, s.Kind == ledger.KindAttach:
 			slot, _ := s.Uint("slot")
-			if i := slices.IndexFunc(p.bound, func(b boundStream) bool { return b.slot == slot }); i >= 0 {
-				by = p.bound[i].batch
-			} else if by = p.firstShowing(slot, n); by == nil {
+			if by = p.firstBound(slot, n); by == nil {
+				by = p.firstShowing(slot, n)
+			}
+			if by == nil {
 				if by = last; !slices.Contains(p.alerted, slot) {
 					return
 				}
@@ -701,12 +702,28 @@ func (p *prover) statements() error {
 	return errors.Join(err, failed)
 }
 
+// firstBound is the first of the batches of readings shown one by one with their device
+// whose header commits to a statement; nil if there is none.
+func (p *prover) firstBound(slot, statement uint64) (first *provenBatch) {
+	for _, b := range p.bound {
+		if b.slot == slot && (first == nil || b.batch.index < first.index) && b.batch.commits(statement) {
+			first = b.batch
+		}
+	}
+	return first
+}
+
+// commits reports whether a batch's header commits to a statement.
+func (b *provenBatch) commits(statement uint64) bool {
+	tree, err := ledger.ParseStatementsHead(b.evidence.Hidden[ledger.HiddenStatements].Item)
+	return err == nil && tree.Size > statement
+}
+
 // firstShowing is the first batch of a range whose header commits to a
 // statement; nil if there is none.
 func (p *prover) firstShowing(slot, statement uint64) *provenBatch {
 	for _, b := range p.streamBatches[slot] {
-		tree, err := ledger.ParseStatementsHead(b.evidence.Hidden[ledger.HiddenStatements].Item)
-		if err == nil && tree.Size > statement {
+		if b.commits(statement) {
 			return b
 		}
 	}
