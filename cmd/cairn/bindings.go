@@ -125,6 +125,17 @@ func (q *deviceRequest) floor() (frame.Counter, error) {
 	return frame.Counter(n), nil
 }
 
+// node is what tells the device's frames from others.
+func (q *deviceRequest) node() (id frame.ID, key *frame.Key, floor frame.Counter, err error) {
+	if id, err = q.id(); err == nil {
+		key, err = q.key()
+	}
+	if err == nil {
+		floor, err = q.floor()
+	}
+	return id, key, floor, err
+}
+
 // checkName refuses names that lists would show as something else, and those
 // that commands take for a device's number.
 func checkName(name string) error {
@@ -151,15 +162,7 @@ func (g *gateway) prepare(ctx context.Context, name string, q *deviceRequest) (d
 	if err := errors.Join(checkName(q.Name), checkPlace("place", q.Place), checkPlace("thing", q.Thing)); err != nil {
 		return d, err
 	}
-	id, err := q.id()
-	if err != nil {
-		return d, err
-	}
-	key, err := q.key()
-	if err != nil {
-		return d, err
-	}
-	floor, err := q.floor()
+	id, key, floor, err := q.node()
 	if err != nil {
 		return d, err
 	}

@@ -128,15 +128,7 @@ func (l *openLedger) rulesAt(b ledger.Binding, m *store.Move, given bool) ([]sto
 
 // replaceDevice puts another device where one is.
 func (l *openLedger) replaceDevice(ctx context.Context, q deviceRequest) (deviceRow, error) {
-	id, err := q.id()
-	if err != nil {
-		return deviceRow{}, err
-	}
-	key, err := q.key()
-	if err != nil {
-		return deviceRow{}, err
-	}
-	floor, err := q.floor()
+	id, key, floor, err := q.node()
 	if err != nil {
 		return deviceRow{}, err
 	}

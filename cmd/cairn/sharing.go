@@ -54,7 +54,7 @@ func (s *sharing) sort(n uint64, st ledger.Statement) {
 	case ledger.KindGenesis, ledger.KindRoute, ledger.KindRouteBitcoin, ledger.KindRouteOTS, ledger.KindLogKey:
 		s.public = append(s.public, n)
 	case ledger.KindBind, ledger.KindRotate, ledger.KindUnbind, ledger.KindPlace, ledger.KindCalibrate, ledger.KindAttach,
-		ledger.KindReplace, ledger.KindRetire:
+		ledger.KindRetire: // a replacement tells of another stream
 		slot, _ := st.Uint("slot")
 		s.streams[slot] = append(s.streams[slot], n)
 	case ledger.KindGrant:
