@@ -223,30 +223,44 @@ type hourKeys struct {
 type saltBlock interface{ Encrypt(dst, src []byte) }
 
 // newHourKeys takes blank keys for those of classes that were shredded: there are
-// no blocks for what hangs on them, nor a joint key.
+// no blocks for what hangs on them, nor a joint key. Without an incarnation there are
+// no salts.
 func newHourKeys(slot uint64, c *classes, hour share.Hour, site, env share.HourKey, data []share.HourKey, incarnation [16]byte) *hourKeys {
-	k := &hourKeys{hour: hour, envelope: env, data: data, summary: env.SaltBlock("summary", slot, incarnation)}
+	k := &hourKeys{hour: hour, envelope: env, data: data}
+	if i := slices.Index(data, share.HourKey{}); i >= 0 {
+		k.lost = make([]bool, len(data))
+		for i := range data {
+			k.lost[i] = data[i] == share.HourKey{}
+		}
+	}
 	if c.scheme == schemeSite {
-		k.joint, k.rest = site, data[0].SaltBlock("rest", slot, incarnation)
+		k.joint = site
+	} else if k.lost == nil {
+		k.joint = share.Joint(site, env, data...)
+	}
+	if incarnation != [16]byte{} {
+		k.salt(slot, c, incarnation)
+	}
+	return k
+}
+
+func (k *hourKeys) salt(slot uint64, c *classes, incarnation [16]byte) {
+	k.summary = k.envelope.SaltBlock("summary", slot, incarnation)
+	if c.scheme == schemeSite {
+		k.rest = k.data[0].SaltBlock("rest", slot, incarnation)
 	} else {
-		k.joint, k.rest = share.Joint(site, env, data...), env.SaltBlock("rest", slot, incarnation)
+		k.rest = k.envelope.SaltBlock("rest", slot, incarnation)
 	}
-	k.blocks = make([]cipher.Block, len(data))
-	for i := range data {
-		if data[i] != (share.HourKey{}) {
-			k.blocks[i] = data[i].SaltBlock("field", slot, incarnation)
-			continue
+	k.blocks = make([]cipher.Block, len(k.data))
+	for i := range k.data {
+		if k.lost == nil || !k.lost[i] {
+			k.blocks[i] = k.data[i].SaltBlock("field", slot, incarnation)
 		}
-		if k.lost == nil {
-			k.lost, k.joint = make([]bool, len(data)), share.HourKey{}
-		}
-		k.lost[i] = true
 	}
-	k.salts = reading.Salts{Envelope: env.SaltBlock("field", slot, incarnation), Data: k.blocks[c.home]}
+	k.salts = reading.Salts{Envelope: k.envelope.SaltBlock("field", slot, incarnation), Data: k.blocks[c.home]}
 	if k.lost == nil {
 		k.salts.Site = k.joint.SaltBlock("field", slot, incarnation)
 	}
-	return k
 }
 
 // of gives the salts of one reading, valid until the next call.
