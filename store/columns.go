@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"cairn/ingest/frame"
 	"cairn/ingest/reading"
@@ -114,10 +115,10 @@ type table[T comparable] struct {
 	runs []runLength
 }
 
-func (t *table[T]) add(v T) {
+func (t *table[T]) add(v T, times uint64) {
 	id := -1
 	if n := len(t.runs); n > 0 && t.vals[t.runs[n-1].id] == v {
-		t.runs[n-1].n++
+		t.runs[n-1].n += times
 		return
 	}
 	for i := range t.vals {
@@ -130,7 +131,7 @@ func (t *table[T]) add(v T) {
 		id = len(t.vals)
 		t.vals = append(t.vals, v)
 	}
-	t.runs = append(t.runs, runLength{uint64(id), 1})
+	t.runs = append(t.runs, runLength{uint64(id), times})
 }
 
 func (t *table[T]) reset() { t.vals, t.runs = t.vals[:0], t.runs[:0] }
@@ -167,11 +168,7 @@ func (c *columns) add(r *stored) {
 		c.slot, c.first, c.device = r.slot, r.Sequence, r.Device
 	}
 	c.n++
-	if n := len(c.starts); n > 0 && c.starts[n-1].incarnation == r.incarnation {
-		c.starts[n-1].n++
-	} else {
-		c.starts = append(c.starts, startRun{1, r.incarnation})
-	}
+	c.addStart(1, r.incarnation)
 	s := shape{clock: byte(r.Clock), verdict: byte(r.Origin.Verdict), transport: r.Origin.Transport}
 	c.recv = appendDelta(c.recv, uint64(r.Received), &c.lastRecv)
 	if r.Origin.HasCounter {
@@ -182,11 +179,19 @@ func (c *columns) add(r *stored) {
 		s.flags |= 2
 		c.meas = appendDelta(c.meas, uint64(r.Measured), &c.lastMeas)
 	}
-	c.shapes.add(s)
+	c.shapes.add(s, 1)
 	c.addValues(r)
-	c.forms.add(r.form)
+	c.forms.add(r.form, 1)
 	if r.form.hasPayload() {
 		c.payload = appendBytes(c.payload, r.payload)
+	}
+}
+
+func (c *columns) addStart(n uint64, incarnation [16]byte) {
+	if last := len(c.starts) - 1; last >= 0 && c.starts[last].incarnation == incarnation {
+		c.starts[last].n += n
+	} else {
+		c.starts = append(c.starts, startRun{n, incarnation})
 	}
 }
 
@@ -215,18 +220,23 @@ func (c *columns) addValues(r *stored) {
 // add appends the row.
 func (d *dataColumns) add(scheme byte) {
 	id := d.schema()
-	if n := len(d.runs); n > 0 && d.runs[n-1].id == uint64(id) {
-		d.runs[n-1].n++
-	} else {
-		d.runs = append(d.runs, runLength{uint64(id), 1})
-		if scheme == schemeSite {
-			clear(d.last)
-		}
+	if d.addRun(id, 1) && scheme == schemeSite {
+		clear(d.last)
 	}
 	for i := range d.row {
 		c := &d.schemas[id][i]
 		d.values = appendValue(d.values, c.kind, d.row[i].Value, &d.last[c.last])
 	}
+}
+
+// addRun says that the next n rows are of a schema, and whether the last was of another.
+func (d *dataColumns) addRun(id int, n uint64) bool {
+	if last := len(d.runs) - 1; last >= 0 && d.runs[last].id == uint64(id) {
+		d.runs[last].n += n
+		return false
+	}
+	d.runs = append(d.runs, runLength{uint64(id), n})
+	return true
 }
 
 func (d *dataColumns) schema() int {
@@ -240,6 +250,10 @@ func (d *dataColumns) schema() int {
 		m := &d.row[i]
 		s[i] = column{m.Index, m.Name, m.Unit, columnKind(m.Value), i}
 	}
+	return d.addSchema(s)
+}
+
+func (d *dataColumns) addSchema(s []column) int {
 	d.schemas = append(d.schemas, s)
 	d.last = append(d.last, make([]int64, max(0, shareLast(d.schemas)-len(d.last)))...)
 	return len(d.schemas) - 1
@@ -344,6 +358,7 @@ func appendRuns(b []byte, runs []runLength) []byte {
 
 // envelope, data and evidence encode the three blocks.
 func (c *columns) envelope(b []byte) []byte {
+	b = slices.Grow(b, 128+len(c.recv)+len(c.ctr)+len(c.meas))
 	b = binary.AppendUvarint(b, c.first)
 	b = binary.AppendUvarint(b, uint64(c.n))
 	b = appendString(b, c.device)
@@ -367,6 +382,7 @@ func (c *columns) data(b []byte, class int) []byte {
 	if class < len(c.class) {
 		d = &c.class[class]
 	}
+	b = slices.Grow(b, 128+len(d.values))
 	b = binary.AppendUvarint(b, c.first)
 	b = binary.AppendUvarint(b, uint64(c.n))
 	b = binary.AppendUvarint(b, uint64(len(d.schemas)))

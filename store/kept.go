@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"math/bits"
 	"slices"
 	"sync"
@@ -8,7 +9,6 @@ import (
 	"cairn/ingest/frame"
 	"cairn/ingest/reading"
 	"cairn/merkle"
-	"cairn/store/share"
 )
 
 // Intake has the hashes of a reading at hand that sealing needs for an envelope
@@ -254,29 +254,48 @@ func (k *kept) dropCommits(from, to uint64) {
 	}
 }
 
-// readings gives those of a commit, stream after stream: from what was kept, or
-// opened.
-func (l *sealer) readings(rec *record, site share.HourKey) ([][]stored, error) {
-	kept := l.r.s.kept.commit(rec.number)
-	if kept == nil {
-		all, _, err := l.r.s.openRecordWith(l.r, rec, site, l.group.hour)
-		return all, err
-	}
-	out := make([][]stored, len(rec.streams))
+// addKept puts what was kept of a commit behind what waits of its streams.
+func (l *sealer) addKept(rec *record, kept *keptCommit) error {
 	at := 0
 	for i := range rec.streams {
-		st := &rec.streams[i]
-		in := &l.r.v.streams[st.slot]
+		x := &rec.streams[i]
+		in := &l.r.v.streams[x.slot]
 		k, err := l.r.hourKeys(in, l.group.hour, [16]byte{})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		b := kept.next(&at, 1+len(st.data)+1)
-		if out[i], err = l.r.s.decodeRecord(rec, i, in, k, blocks{b[0], b[1 : 1+len(st.data)], b[1+len(st.data)]}); err != nil {
-			return nil, err
+		b := kept.next(&at, 1+len(x.data)+1)
+		if err := l.addBlocks(rec, i, in, k, blocks{b[0], b[1 : 1+len(x.data)], b[1+len(x.data)]}); err != nil {
+			return err
 		}
 	}
-	return out, nil
+	return nil
+}
+
+// addBlocks merges the columns of a commit's stream with those that wait, where both
+// are of one part.
+func (l *sealer) addBlocks(rec *record, i int, in *streamInfo, k *hourKeys, b blocks) error {
+	st, err := l.stream(in)
+	if err != nil {
+		return err
+	}
+	n := rec.streams[i].n
+	if st.scheme == schemeSite || st.n+n > segmentReadings {
+		all, err := l.r.s.decodeRecord(rec, i, in, k, b)
+		if err != nil {
+			return err
+		}
+		return l.add(all, rec.batch)
+	}
+	before := st.size()
+	if err := st.merge(b, k.openPayloads(st.scheme, purposeEvidence, &rec.random, l.r.s.commitAAD(rec.number, in.envelope))); err != nil {
+		return fmt.Errorf("%w: commit %d: %w", ErrDamaged, rec.number, err)
+	}
+	if st.first+uint64(st.n) != rec.streams[i].first+uint64(n) {
+		return fmt.Errorf("%w: commit %d: stream %d holds other readings than its head says", ErrDamaged, rec.number, in.slot)
+	}
+	st.runs = addToRun(st.runs, rec.batch, n)
+	return l.hold(in, st, st.size()-before)
 }
 
 // keptHashes appends what intake kept of a part's readings, and takes the trail on

@@ -165,12 +165,12 @@ type partRun struct {
 	n     int
 }
 
-func addToRun(runs []partRun, batch uint64) []partRun {
-	if n := len(runs); n > 0 && runs[n-1].batch == batch {
-		runs[n-1].n++
+func addToRun(runs []partRun, batch uint64, n int) []partRun {
+	if last := len(runs) - 1; last >= 0 && runs[last].batch == batch {
+		runs[last].n += n
 		return runs
 	}
-	return append(runs, partRun{batch, 1})
+	return append(runs, partRun{batch, n})
 }
 
 // classify gives each measurement of a reading that was opened its class.

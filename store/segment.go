@@ -275,14 +275,8 @@ func (l *sealer) run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		all, err := l.readings(rec, site)
-		if err != nil {
+		if err := l.addCommit(rec, site); err != nil {
 			return false, err
-		}
-		for i := range all {
-			if err := l.add(all[i], rec.batch); err != nil {
-				return false, err
-			}
 		}
 		return true, l.keepHead(rec)
 	})
@@ -354,6 +348,19 @@ func (l *sealer) stream(in *streamInfo) (*sealing, error) {
 	return st, nil
 }
 
+// addCommit puts the readings of a commit behind what waits of its streams: from what
+// was kept, or opened.
+func (l *sealer) addCommit(rec *record, site share.HourKey) error {
+	if kept := l.r.s.kept.commit(rec.number); kept != nil {
+		return l.addKept(rec, kept)
+	}
+	all, _, err := l.r.s.openRecordWith(l.r, rec, site, l.group.hour)
+	for i := 0; i < len(all) && err == nil; i++ {
+		err = l.add(all[i], rec.batch)
+	}
+	return err
+}
+
 func (l *sealer) add(readings []stored, batch uint64) error {
 	in := &l.r.v.streams[readings[0].slot]
 	st, err := l.stream(in)
@@ -366,12 +373,21 @@ func (l *sealer) add(readings []stored, batch uint64) error {
 		}
 		before := st.size()
 		st.add(&readings[i])
-		st.runs = addToRun(st.runs, batch)
-		l.held += st.size() - before
-		if st.n >= segmentReadings {
-			if err := l.flush(in, st); err != nil {
-				return err
-			}
+		st.runs = addToRun(st.runs, batch, 1)
+		if err := l.hold(in, st, st.size()-before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold counts bytes that were put behind what waits of a stream, and writes what is
+// full: the stream's part, or the largest of all.
+func (l *sealer) hold(in *streamInfo, st *sealing, bytes int) error {
+	l.held += bytes
+	if st.n >= segmentReadings {
+		if err := l.flush(in, st); err != nil {
+			return err
 		}
 	}
 	for l.held > heldBytes {
