@@ -37,7 +37,9 @@
 // source address has a budget, the queue has a length, at most
 // [Config.Candidates] keys are tried on a frame, frames for nodes without a key,
 // which anyone could invent, have a budget per node, rejected bytes are kept
-// only in a ring of fixed size. Nothing is ever answered.
+// only in a ring of fixed size, nodes that nobody is registered for in a table of
+// fixed size ([Intake.Strangers]), where one that invents IDs pushes out its own.
+// Nothing is ever answered.
 //
 // Nothing here touches the disk, and nothing here acknowledges.
 package ingest

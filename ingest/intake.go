@@ -71,13 +71,14 @@ func (c *Config) setDefaults() {
 
 // Intake joins sources, judges and the committer. Run it once.
 type Intake struct {
-	cfg      Config
-	queue    *queue
-	tally    Tally
-	samples  *Samples
-	throttle throttle
-	events   chan Event
-	ended    chan struct{} // closed when no source runs any more
+	cfg       Config
+	queue     *queue
+	tally     Tally
+	samples   *Samples
+	strangers strangers
+	throttle  throttle
+	events    chan Event
+	ended     chan struct{} // closed when no source runs any more
 }
 
 // New returns an intake that is not running.
@@ -101,6 +102,11 @@ func (in *Intake) Tally() *Tally { return &in.tally }
 
 // Samples returns the newest rejected samples.
 func (in *Intake) Samples() *Samples { return in.samples }
+
+// Strangers returns the nodes that were heard and that no device is bound for, the
+// latest first. Those that named no byte of their ID are not among them, nor is one
+// that names the ID of a device.
+func (in *Intake) Strangers() []Stranger { return in.strangers.list(in.cfg.Registry) }
 
 // Judge returns a judge with the intake's registry, limits and counters.
 func (in *Intake) Judge() *Judge {

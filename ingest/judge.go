@@ -25,6 +25,9 @@ type Decision struct {
 	// Line is the kind of a text line, and Refused the ID in "?RX auth …".
 	Line    frame.LineKind
 	Refused string
+	// Stranger is what is known of the ID that was named, if no device is bound under
+	// one that begins so.
+	Stranger Prefix
 }
 
 // Judge decides what frames and lines are worth. It keeps scratch space: use
@@ -80,7 +83,9 @@ func (j *Judge) Wire(b []byte, transport string, a *Arrival) Decision {
 func (j *Judge) frame(f frame.Frame, transport string, a *Arrival) Decision {
 	s := j.registry.current.Load()
 	if !f.Secure() {
-		return insecure(s, f)
+		d := insecure(s, f)
+		d.name(s, f.ID)
+		return d
 	}
 	keyed := withPrefix(s.secure, f.ID)
 	d, e, body := j.authenticate(keyed, f)
@@ -98,7 +103,19 @@ func (j *Judge) frame(f frame.Frame, transport string, a *Arrival) Decision {
 	if d.Reason == FramePadding {
 		return d
 	}
-	return j.unopened(s, f, transport, a, d)
+	d = j.unopened(s, f, transport, a, d)
+	d.name(s, f.ID)
+	return d
+}
+
+// name notes whose ID a frame or a line says that it is, if it is a stranger's.
+func (d *Decision) name(s *snapshot, id []byte) {
+	if d.Record || d.Device != 0 || len(id) == 0 {
+		return
+	}
+	if p := prefixOf(id); !s.knows(p) {
+		d.Stranger = p
+	}
 }
 
 // insecure judges a frame with a CRC alone, which anyone can make.
@@ -194,6 +211,8 @@ func (j *Judge) Line(b []byte, hub uint32, a *Arrival) Decision {
 		}
 	case frame.LineWarning:
 		d.Refused = line.ID
+		id, _ := hex.DecodeString(line.ID) // as ParseLine wrote it
+		d.name(j.registry.current.Load(), id)
 	}
 	d.Line = line.Kind
 	return d
@@ -225,7 +244,9 @@ func (j *Judge) told(line frame.Line, a *Arrival) Decision {
 	}
 	known := withPrefix(s.text, prefix)
 	if len(known) == 0 {
-		return Decision{Verdict: reading.UnknownNode, Reason: NoCandidate}
+		d := Decision{Verdict: reading.UnknownNode, Reason: NoCandidate}
+		d.name(s, prefix)
+		return d
 	}
 	e := only(known)
 	if e == nil {

@@ -59,12 +59,7 @@ func (l *sourceLimiter) allow(addr netip.Addr, now time.Time) bool {
 	if l == nil {
 		return true
 	}
-	addr = addr.Unmap().WithZone("")
-	if addr.Is6() {
-		if p, err := addr.Prefix(64); err == nil {
-			addr = p.Addr()
-		}
-	}
+	addr = network(addr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n, known := l.place[addr]
@@ -73,6 +68,17 @@ func (l *sourceLimiter) allow(addr netip.Addr, now time.Time) bool {
 	}
 	l.front(n)
 	return l.nodes[n].bucket.take(now, l.rate, l.burst)
+}
+
+// network is an address, or the first one of an IPv6 address's /64.
+func network(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is6() {
+		if p, err := addr.Prefix(64); err == nil {
+			addr = p.Addr()
+		}
+	}
+	return addr
 }
 
 // admit finds a node for a new address: a fresh one, or the one that was used

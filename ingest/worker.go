@@ -94,6 +94,9 @@ func (w *worker) recorder(a *Arrival) Done {
 // reject counts, samples and tells of what is not recorded.
 func (w *worker) reject(p *packet, data []byte, d Decision) {
 	in := w.in
+	if d.Stranger.Len() > 0 {
+		in.strangers.hear(d.Stranger, d.heardAs(), p, in.cfg.Now())
+	}
 	if d.Aside {
 		in.tally.aside.Add(1)
 		w.hubSays(p, data, d)
