@@ -68,6 +68,7 @@ var layout = map[string][]string{
 	"scripts/mosquitto":       {"scripts/tool"},
 	"scripts/contractgen":     nil,
 	"scripts/ipfs":            {"scripts/tool"},
+	"scripts/node":            nil,
 	"scripts/page":            nil,
 	"scripts/spine":           nil,
 	"scripts/tool":            nil,
