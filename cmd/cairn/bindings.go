@@ -89,6 +89,7 @@ type deviceRequest struct {
 	// Place and Thing are labels too, for the rules.
 	Place string `json:"place,omitempty"`
 	Thing string `json:"thing,omitempty"`
+	Try   bool   `json:"try,omitempty"` // add: only say whether it could be
 }
 
 // id is the device's ID, given as such or as the address that senders use.
@@ -206,6 +207,9 @@ func (g *gateway) addDevice(ctx context.Context, name string, q deviceRequest) (
 	d, err := g.prepare(ctx, name, &q)
 	if err != nil {
 		return deviceRow{}, err
+	}
+	if q.Try {
+		return deviceRow{}, d.free()
 	}
 	row, err := d.add(ctx)
 	if err != nil {

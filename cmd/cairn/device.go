@@ -14,7 +14,7 @@ import (
 
 func (c *command) deviceCommand() *cobra.Command {
 	parent := &cobra.Command{Use: "device", Short: "Register devices at their places, give them new keys, move and replace them"}
-	parent.AddCommand(c.deviceAdd(), c.deviceList(), c.deviceRotate(), c.deviceRemove(),
+	parent.AddCommand(c.deviceAdd(), c.devicePair(), c.deviceSeen(), c.deviceList(), c.deviceRotate(), c.deviceRemove(),
 		c.deviceMove(), c.deviceReplace(), c.deviceRetire(), c.deviceCalibrate(), c.deviceAttach(), c.deviceHistory(), c.deviceExport(), c.deviceImport())
 	return parent
 }

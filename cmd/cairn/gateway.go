@@ -136,6 +136,7 @@ func init() { // the operations' methods refer to the map through ask
 		"status":           asksAll(false, (*gateway).status),
 		"devices":          asksAll(false, (*gateway).devices),
 		"device/add":       asksAll(true, (*gateway).addDevice),
+		"device/seen":      asksAll(false, (*gateway).strangers),
 		"device/import":    asksAll(true, (*gateway).importDevices),
 		"device/rotate":    asks(true, (*openLedger).rotateDevice),
 		"device/remove":    asks(true, (*openLedger).removeDevice),

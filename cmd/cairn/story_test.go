@@ -33,8 +33,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sendframes": sendFrames})
+	testscript.Main(m, storyPrograms)
 }
+
+// storyPrograms are what stories can run besides the built binaries.
+var storyPrograms = map[string]func(){"sendframes": sendFrames}
 
 // TestStories runs the scripts in testdata against the built binaries. A script
 // that mentions $CHAIN has a node of its own, and one that mentions $BTC or
