@@ -81,7 +81,7 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 		_, err = cfg.readReceivers(logins)
 	}
 	if err == nil {
-		_, err = cfg.serverTLS()
+		_, err = cfg.serverTLS(nil)
 	}
 	if err != nil {
 		return err
@@ -223,7 +223,7 @@ func (s *service) openAll(ctx context.Context, c *command) (err error) {
 	if s.told, err = s.cfg.readReceivers(s.brokers); err != nil {
 		return err
 	}
-	if s.tls, err = s.cfg.serverTLS(); err != nil {
+	if s.tls, err = s.cfg.serverTLS(s.log); err != nil {
 		return err
 	}
 	if err := patiently(ctx, func() (err error) { s.release, err = lockFolder(s.cfg.Dir); return err }); err != nil {

@@ -3,10 +3,8 @@ package main
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -177,24 +175,6 @@ func (l *openLedger) readTile(path string) ([]byte, error) {
 		}
 	}
 	return bundle, nil
-}
-
-// serverTLS is what HTTPS is served with, nil for HTTP. A client may show a
-// certificate: whose it is, those who pinned it know.
-func (c *Config) serverTLS() (*tls.Config, error) {
-	if c.HTTPCertFile == "" {
-		return nil, nil
-	}
-	if err := ownerOnly(c.HTTPKeyFile); err != nil {
-		return nil, fmt.Errorf("http.key_file: %w", err)
-	}
-	pair, err := tls.LoadX509KeyPair(c.HTTPCertFile, c.HTTPKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("http.certificate_file: %w", err)
-	}
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert,
-	}, nil
 }
 
 // newServer returns a server with limits on what a client may take. What a
