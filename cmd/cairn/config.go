@@ -191,7 +191,7 @@ func (s *settings) config(dir string) *Config {
 		IdentityFile:     within(dir, s.text("keyring.identity_file")),
 		Credential:       s.text("keyring.credential"),
 		MinFree:          s.size("storage.min_free", 1<<50),
-		DropAfter:        s.duration("drop.after"),
+		DropAfter:        s.age("drop.after"),
 		DropMirrors:      int(s.number("drop.mirrors", maxMirrors)),
 		Pad:              int(s.size("storage.pad", maxPad)),
 		Clock:            s.oneOf("clock", clockAuto, clockTrusted),

@@ -83,10 +83,10 @@ func (c *Config) checkDrop(s *settings) {
 	if c.DropMirrors == 0 {
 		s.fail("drop.mirrors", "is 0: what nobody holds is not dropped")
 	}
-	if c.DropAfter == 0 {
+	if c.DropAfter <= 0 {
 		return
 	}
-	if c.DropAfter > 0 && c.DropAfter < minDropAge {
+	if c.DropAfter < minDropAge {
 		s.fail("drop.after", "%v is too soon: at least %v", c.DropAfter, minDropAge)
 	}
 	some := false

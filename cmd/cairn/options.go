@@ -36,7 +36,7 @@ var options = []option{
 	{"ipfs.api", "", "URL of an IPFS node's RPC, at which sealed quarter hours are published; empty: nowhere"},
 	{"ipfs.keep", "0s", "how long the node keeps the objects of a quarter hour; 0s: for ever"},
 	{"ipfs.timeout", "2m", "the time that one request to the node may take"},
-	{"drop.after", "0s", "age at which the site drops what mirrors hold, such as 9600h; 0s: it keeps all"},
+	{"drop.after", "0s", "age at which the site drops what mirrors hold, such as 400d; 0s: it keeps all"},
 	{"drop.mirrors", "1", "how many of a ledger's mirrors must hold what is dropped"},
 	{"quorum", "any", "how many of the default ledger's routes must hold a batch: any, all, or a number"},
 	{keyWitnessQuorum, "any", "how many of the default ledger's witnesses must cosign a head before it is anchored: any, all, or a number"},

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"cairn/store/mirror"
 )
 
 // settings reads values by key and gathers what is wrong with them, so that an
@@ -58,6 +60,20 @@ func (s *settings) duration(key string) time.Duration {
 	d, err := time.ParseDuration(t)
 	if err != nil || d < 0 {
 		s.fail(key, "%q is no duration such as 90s, 10m or 2h", t)
+		return -1
+	}
+	return d
+}
+
+// age is a duration, or a number of days.
+func (s *settings) age(key string) time.Duration {
+	t := s.text(key)
+	if t == "" {
+		return 0
+	}
+	d, err := mirror.ParseAge(t)
+	if err != nil {
+		s.fail(key, "%v", err)
 		return -1
 	}
 	return d

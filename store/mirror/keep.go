@@ -26,8 +26,7 @@ type Rule struct {
 // maxAge keeps ages within what can be computed with.
 const maxAge = 200 * 366 * 24 * time.Hour
 
-// ParseRule reads GLOB=AGE; the age is a number of days such as 90d, or a duration
-// such as 12h.
+// ParseRule reads GLOB=AGE; the age is as [ParseAge] takes it.
 func ParseRule(text string) (Rule, error) {
 	glob, age, ok := strings.Cut(text, "=")
 	r := Rule{Glob: glob}
@@ -37,22 +36,28 @@ func ParseRule(text string) (Rule, error) {
 	if glob == ledgerName || glob == statementsName {
 		return r, fmt.Errorf("%s is always kept: without it a copy cannot be checked", glob)
 	}
-	if days, is := strings.CutSuffix(age, "d"); is {
+	var err error
+	r.Age, err = ParseAge(age)
+	return r, err
+}
+
+// ParseAge reads a number of days such as 90d, or a duration such as 12h.
+func ParseAge(text string) (time.Duration, error) {
+	if days, is := strings.CutSuffix(text, "d"); is {
 		n, err := strconv.ParseUint(days, 10, 31)
 		if err != nil {
-			return r, fmt.Errorf("%.40q is no number of days such as 90d", age)
+			return 0, fmt.Errorf("%.40q is no number of days such as 90d", text)
 		}
-		r.Age = time.Duration(n) * 24 * time.Hour
 		if n > uint64(maxAge/(24*time.Hour)) {
-			return r, fmt.Errorf("%.40q is more than %d years", age, maxAge/(366*24*time.Hour))
+			return 0, fmt.Errorf("%.40q is more than %d years", text, maxAge/(366*24*time.Hour))
 		}
-		return r, nil
+		return time.Duration(n) * 24 * time.Hour, nil
 	}
-	var err error
-	if r.Age, err = time.ParseDuration(age); err != nil || r.Age < 0 || r.Age > maxAge {
-		return r, fmt.Errorf("%.40q is no age such as 90d or 12h", age)
+	age, err := time.ParseDuration(text)
+	if err != nil || age < 0 || age > maxAge {
+		return 0, fmt.Errorf("%.40q is no age such as 90d or 12h", text)
 	}
-	return r, nil
+	return age, nil
 }
 
 // fits reports whether the rule is about a compartment.
