@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -36,6 +35,7 @@ type mirrorFlags struct {
 	serve    string // file with the token of those who may have everything
 	once     bool
 	listen   string
+	tls      tlsFlags
 	policy   string
 	rpc      []string
 	agree    int
@@ -72,6 +72,9 @@ func (c *command) mirrorCommand() *cobra.Command {
 			if len(args) == 0 == (f.ipfs == "") {
 				return errors.New("a mirror wants one source: the URL of a ledger, or --ipfs CID")
 			}
+			if f.listen != "" && !isLoopback(f.listen) && f.tls.cert == "" && !f.tls.proxy {
+				return fmt.Errorf("--listen: %s can be reached from beyond this machine, where tokens would pass in the clear: give --certificate-file and --key-file, or --behind-proxy if a proxy ends TLS", f.listen)
+			}
 			return c.runMirror(cmd.Context(), strings.Join(args, ""), &f)
 		},
 	}
@@ -81,6 +84,9 @@ func (c *command) mirrorCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.token, "token-file", "", "file with the grant's access token (default: the one in the bundle)")
 	cmd.Flags().BoolVar(&f.once, "once", false, "bring the copy up to date, check it, and leave")
 	cmd.Flags().StringVar(&f.listen, "listen", "", "serve the copy at this address")
+	f.tls.add(cmd)
+	cmd.Flags().BoolVar(&f.tls.proxy, "behind-proxy", false, "with --listen: a proxy ends TLS, so take HTTP from beyond this machine")
+	cmd.MarkFlagsMutuallyExclusive("certificate-file", "behind-proxy")
 	cmd.Flags().StringVar(&f.serve, "serve-token-file", "", "file with a token for those who may have everything; needed to give it beyond this machine to others than mirrors")
 	cmd.Flags().StringVar(&f.policy, "policy", "", "the ledger's policy file: who it is, and where and how soon it must be anchored")
 	cmd.Flags().StringArrayVar(&f.rpc, "rpc", nil, "URL of an Ethereum node of your own choice, to check anchors (may be repeated)")
@@ -253,9 +259,9 @@ func (s *mirrorService) serveMirror(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		on, err := net.Listen("tcp", s.listen)
+		on, err := s.tls.listen(s.listen, s.log)
 		if err != nil {
-			return fmt.Errorf("--listen: %w", err)
+			return err
 		}
 		srv = &listener{newServer(h), on, &h.active}
 		srv.server.WriteTimeout = 0 // objects are large, and lines slow

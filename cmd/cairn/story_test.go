@@ -352,7 +352,11 @@ func (s *stage) fetch(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) > 2 {
 		r.Header.Set("Authorization", "Bearer "+args[2])
 	}
-	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(r)
+	client := &http.Client{Timeout: 10 * time.Second}
+	if r.URL.Scheme == "https" {
+		client.Transport = clientTLS(ts, "", false)
+	}
+	resp, err := client.Do(r)
 	ts.Check(err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

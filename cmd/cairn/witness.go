@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -170,26 +169,28 @@ func (c *command) printLogs(k witness.Key, all []witnessLog) error {
 
 func (c *command) witnessRun() *cobra.Command {
 	var listen, format, level string
+	var secure tlsFlags
 	var logs []string
 	cmd := &cobra.Command{
 		Use: "run --dir DIR [--listen ADDRESS] [--log VKEY]…", Short: "Run the witness until it is told to stop",
 		Long: "Answers add-checkpoint requests and shows the newest cosigned checkpoints, over HTTP. There is no\n" +
 			"password: a witness is public by design, and only checkpoints that a log signed which it knows\n" +
-			"change anything. By default only this machine reaches it; beyond that put a server with TLS\n" +
-			"before it, since gateways take https alone. SIGTERM or an interrupt makes it end.\n\n" + witnessFolder,
+			"change anything. By default only this machine reaches it; beyond that give it a certificate, or\n" +
+			"put a server with TLS before it, since gateways take https alone. SIGTERM or an interrupt makes it end.\n\n" + witnessFolder,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.runWitness(cmd.Context(), listen, logs, format, level)
+			return c.runWitness(cmd.Context(), listen, &secure, logs, format, level)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", defaultWitnessListen, "address to listen on")
+	secure.add(cmd)
 	cmd.Flags().StringArrayVar(&logs, "log", nil, "verifier key of a log to know in this run; add-log keeps one for good")
 	cmd.Flags().StringVar(&format, "log-format", "auto", "auto (text on a terminal, else json), json or text")
 	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
 
-func (c *command) runWitness(ctx context.Context, listen string, logs []string, format, level string) error {
+func (c *command) runWitness(ctx context.Context, listen string, secure *tlsFlags, logs []string, format, level string) error {
 	log := newLogger(c.Err, format, level)
 	s, err := witness.ReadSigner(c.dir)
 	if err != nil {
@@ -204,15 +205,15 @@ func (c *command) runWitness(ctx context.Context, listen string, logs []string, 
 	if err != nil {
 		return err
 	}
-	on, err := net.Listen("tcp", listen)
+	on, err := secure.listen(listen, log)
 	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+		return err
 	}
 	h := &counted{handler: w}
 	srv := &listener{newServer(h), on, &h.active}
 	log.Info("witness running", "address", on.Addr().String(), "vkey", s.Key.String())
-	if !isLoopback(on.Addr().String()) {
-		log.Warn("other machines reach this witness without encryption: put a server with TLS before it")
+	if secure.cert == "" && !isLoopback(on.Addr().String()) {
+		log.Warn("other machines reach this witness without encryption: give it --certificate-file and --key-file, or put a server with TLS before it")
 	}
 	err = srv.run(ctx)
 	if !srv.quiet() && err == nil {
