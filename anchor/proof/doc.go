@@ -206,6 +206,16 @@
 // between. Late streams, of readings that were imported afterwards, would have
 // statements of their own: none is shown, as known at the newest head.
 //
+// # Installations
+//
+// A place, calibrate or attach statement tells of the device of a stream, from the
+// first batch that shows it on, by index. Of a reading shown alone those are told
+// which its own batch or an earlier one shows: a note of its window may be younger
+// than it. A range tells those of its last summary's batch or an earlier one, and of
+// each that the first reading may not have had, by which reading it was recorded. A
+// reading of a range is of its summary's batch if it is of that run, else of one after
+// the batch of the summary before it.
+//
 // # Levels
 //
 // A reading is logged if all holds; pending if also a receipt counts for one of

@@ -13,7 +13,7 @@ import (
 // maxTextReadings is how many readings the text shows; the JSON has them all.
 const maxTextReadings = 2
 
-// maxTextNotes is how many lines it has on a reading's installation.
+// maxTextNotes is how many lines it has on an installation.
 const maxTextNotes = 6
 
 // maxTextRoutes is how many of the policy's routes it shows.
@@ -152,15 +152,7 @@ func (r *ReadingVerdict) text(b *strings.Builder) {
 		line(b, "  %-12s %s%s", word(f.Name), f.Value, unit)
 	}
 	line(b, "  %-12s %s to %s, batch %d", "window", r.From, r.To, r.Batch)
-	if r.Placed != nil {
-		for i, text := range r.Placed.lines() {
-			if i == maxTextNotes {
-				line(b, "  %-12s … and more, see --json", "")
-				break
-			}
-			line(b, "  %-12s %s", "installed", text)
-		}
-	}
+	r.Placed.text(b)
 }
 
 func (v *Verdict) boundsText(b *strings.Builder) {

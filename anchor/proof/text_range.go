@@ -72,6 +72,7 @@ func (r *RangeVerdict) text(b *strings.Builder) {
 		words += ", whose key the gateway holds"
 	}
 	line(b, "  %-12s by the %s; the device's counters: %s", "numbered", words, r.DeviceCounters)
+	r.Placed.text(b)
 	r.partsText(b)
 	for i, g := range r.Gaps {
 		if i == maxTextGaps {

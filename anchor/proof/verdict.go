@@ -76,9 +76,9 @@ type ReadingVerdict struct {
 	Sequence  uint64         `json:"sequence"`
 	Device    string         `json:"device,omitempty"`  // if shown
 	BoundAs   string         `json:"boundAs,omitempty"` // by a statement shown here that was there before
-	Placed    *PlacedVerdict `json:"placed,omitempty"`
-	Range     *int           `json:"range,omitempty"` // position of the range that it is of, if of one
-	Whole     bool           `json:"whole"`           // every field there is, is shown
+	Placed    *PlacedVerdict `json:"placed,omitempty"`  // one of a range has it there
+	Range     *int           `json:"range,omitempty"`   // position of the range that it is of, if of one
+	Whole     bool           `json:"whole"`             // every field there is, is shown
 	Fields    []FieldVerdict `json:"fields"`
 	From      string         `json:"windowFrom"` // of its window; in a range, of the windows that it may be of
 	To        string         `json:"windowTo"`

@@ -19,17 +19,18 @@ const (
 // RangeVerdict is what is proven of a range: that these are all readings of a
 // stream which were received in a time, as they were numbered.
 type RangeVerdict struct {
-	Stream     uint64 `json:"stream"`            // its slot in the ledger
-	Device     string `json:"device,omitempty"`  // if a reading or the binding shows it
-	BoundAs    string `json:"boundAs,omitempty"` // by a statement that was there before the readings
-	First      uint64 `json:"first"`             // number of the first reading
-	Next       uint64 `json:"next"`              // the one after the last; First if there is none
-	Readings   uint64 `json:"readings"`
-	From       string `json:"from"`                 // all that was received from here on …
-	To         string `json:"to"`                   // … and before this is claimed to be here
-	FromWindow string `json:"fromWindow"`           // since when it is known
-	KnownUntil string `json:"knownUntil,omitempty"` // until when; none if the stream ended: nothing follows
-	Closed     bool   `json:"closed"`               // it ended
+	Stream     uint64         `json:"stream"`            // its slot in the ledger
+	Device     string         `json:"device,omitempty"`  // if a reading or the binding shows it
+	BoundAs    string         `json:"boundAs,omitempty"` // by a statement that was there before the readings
+	Placed     *PlacedVerdict `json:"placed,omitempty"`
+	First      uint64         `json:"first"` // number of the first reading
+	Next       uint64         `json:"next"`  // the one after the last; First if there is none
+	Readings   uint64         `json:"readings"`
+	From       string         `json:"from"`                 // all that was received from here on …
+	To         string         `json:"to"`                   // … and before this is claimed to be here
+	FromWindow string         `json:"fromWindow"`           // since when it is known
+	KnownUntil string         `json:"knownUntil,omitempty"` // until when; none if the stream ended: nothing follows
+	Closed     bool           `json:"closed"`               // it ended
 
 	// Complete: there is no finding, and all of the time is known.
 	Complete bool `json:"complete"`

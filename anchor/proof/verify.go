@@ -99,10 +99,11 @@ type checker struct {
 	summaries []ledger.Summary
 	receipts  []receiptState
 
-	rangeStates []rangeState       // of the file's ranges
-	bound       map[uint64]boundAs // by stream, what its bind statement says
-	missing     []lack             // in ranges, by step 14
-	lookedAt    int                // declared spans, to tell of them in ranges
+	rangeStates []rangeState             // of the file's ranges
+	bound       map[uint64]boundAs       // by stream, what its bind statement says
+	installed   map[uint64]*installation // by stream
+	missing     []lack                   // in ranges, by step 14
+	lookedAt    int                      // declared spans, to tell of them in ranges
 
 	cosigning *cosigning // what the policy asks of witnesses; nil: nothing
 

@@ -192,6 +192,7 @@ func (t *tally) verdict() RangeVerdict {
 		t.v.KnownUntil = timeText(last.To)
 	}
 	t.binding()
+	t.placed()
 	t.parts()
 	t.readRests()
 	t.coverage()

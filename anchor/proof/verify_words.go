@@ -55,6 +55,9 @@ func (c *checker) notChecked() {
 			break
 		}
 	}
+	if len(c.installed) != 0 {
+		add("where a device was, and what was recorded of its installation: that is the ledger's word, and what it stated later is only known where it is shown")
+	}
 	if len(c.v.Alerts) != 0 {
 		add("what else the ledger says of an alert, and of others: only statements that are shown are known, at the times of the gateway's clock. That a receiver took a notice is the gateway's word")
 	}

@@ -384,7 +384,11 @@ func (c *completer) stream(ctx context.Context, s *chosenStream) error {
 	if err != nil {
 		return err
 	}
-	if err := c.summaries(s, &r, parts, append(lost, missing...)); err != nil {
+	recorded, err := c.recorded(s, &p)
+	if err != nil {
+		return err
+	}
+	if err := c.summaries(s, &r, parts, append(lost, missing...), recorded); err != nil {
 		return err
 	}
 	c.b.Range(r)
@@ -493,6 +497,35 @@ func (c *completer) anchoredWith(batch uint64) (uint64, error) {
 	return batch, nil
 }
 
+// recorded are the batches between a range's first and its last that are the first to
+// hold what was stated of the installation: which readings it was there for is shown so.
+func (c *completer) recorded(s *chosenStream, p *plan) (all []uint64, err error) {
+	var numbers []uint64
+	err = c.l.eachStatement(func(n uint64, st ledger.Statement) {
+		if slot, ok := st.Uint("slot"); ok && slot == s.Slot && installs(st.Kind) {
+			numbers = append(numbers, n)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range numbers {
+		b, ok, err := c.l.firstWith(n)
+		if err != nil {
+			return nil, err
+		}
+		if ok && b > p.begin(s) && b < p.last {
+			all = append(all, b)
+		}
+	}
+	return all, nil
+}
+
+// installs reports whether statements of a kind tell of a device's installation.
+func installs(kind string) bool {
+	return kind == ledger.KindPlace || kind == ledger.KindCalibrate || kind == ledger.KindAttach
+}
+
 // missing are the batches before or in which windows are missing, and no
 // statement says so: their summaries do.
 func (c *completer) missing(ctx context.Context, s *chosenStream, p *plan) (all []uint64, err error) {
@@ -559,14 +592,14 @@ func spanOf(s *ledger.Statement) (from, to int64, ok bool) {
 }
 
 // summaries adds a stream's summaries: of parts under their own first anchors,
-// of those that declare something under the anchors that are there.
-func (c *completer) summaries(s *chosenStream, r *proof.Range, parts, declare []uint64) error {
+// of those that declare or show something under the anchors that are there.
+func (c *completer) summaries(s *chosenStream, r *proof.Range, parts, declare, show []uint64) error {
 	for _, index := range parts {
 		if _, err := c.batch(index); err != nil {
 			return err
 		}
 	}
-	all := slices.Concat(parts, declare)
+	all := slices.Concat(parts, declare, show)
 	slices.Sort(all)
 	for _, index := range slices.Compact(all) {
 		b, err := c.batchBelow(index)

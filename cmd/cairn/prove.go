@@ -682,7 +682,7 @@ func (p *prover) statements() error {
 			if !slices.Contains(p.used, name) {
 				return
 			}
-		case s.Kind == ledger.KindBind, s.Kind == ledger.KindPlace, s.Kind == ledger.KindCalibrate, s.Kind == ledger.KindAttach:
+		case s.Kind == ledger.KindBind, installs(s.Kind):
 			slot, _ := s.Uint("slot")
 			if by = p.firstBound(slot, n); by == nil {
 				by = p.firstShowing(slot, n)
