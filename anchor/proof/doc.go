@@ -216,6 +216,10 @@
 // reading of a range is of its summary's batch if it is of that run, else of one after
 // the batch of the summary before it.
 //
+// A file that is given beside the proof is the one that an attach statement has as
+// its digest, or a calibrate statement as its certificate, if that is its SHA-256. One
+// that no statement shown names refuses the file: the level stays.
+//
 // # Levels
 //
 // A reading is logged if all holds; pending if also a receipt counts for one of

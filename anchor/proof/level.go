@@ -152,3 +152,6 @@ const (
 	CodeWindowUnknown Code = "window-length-not-shown" // without the genesis nobody can tell whether windows are missing
 	CodeTail          Code = "tail-not-yet-known"      // the claim goes on after the last summary
 )
+
+// CodeNotNamed is why what was given with a file is refused. The level stays.
+const CodeNotNamed Code = "attachment-not-named" // no statement shown names its SHA-256

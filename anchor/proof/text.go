@@ -33,6 +33,7 @@ func (v *Verdict) Text() string {
 	}
 	v.rangesText(&b)
 	v.readingsText(&b)
+	v.attachedText(&b)
 	v.alertsText(&b)
 	switch {
 	case v.Level > LevelNone:
@@ -127,6 +128,8 @@ func (v *Verdict) headline() string {
 		return fmt.Sprintf("COULD NOT CHECK: %s [%s]", v.Reason, v.Code)
 	case v.Level == LevelNone:
 		return fmt.Sprintf("REFUSED: %s [%s]", v.Reason, v.Code)
+	case v.Code == CodeNotNamed:
+		return fmt.Sprintf("REFUSED: %s, though the proof is %v%s [%s]", v.Reason, v.Level, note, v.Code)
 	case v.Level >= v.Required:
 		return fmt.Sprintf("REFUSED: not complete, though %v%s: %s [%s]", v.Level, note, v.Reason, v.Code)
 	}

@@ -43,6 +43,7 @@ type Verdict struct {
 	Anchors    []AnchorVerdict    `json:"anchors,omitempty"`
 	Statements []StatementVerdict `json:"statements,omitempty"`
 	Alerts     []AlertVerdict     `json:"alerts,omitempty"`
+	Attached   []AttachedVerdict  `json:"attached,omitempty"`  // the files that were given
 	Witnesses  []WitnessVerdict   `json:"witnesses,omitempty"` // the heads' cosignatures
 	Vouches    []VouchVerdict     `json:"vouches,omitempty"`   // what others say about blocks, not checked
 

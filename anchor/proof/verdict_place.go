@@ -27,8 +27,12 @@ type PlacedVerdict struct {
 type noted struct {
 	index, batch uint64 // of the statement, and of the first batch that shows it
 	slot         uint64
+	at           int64
 	place, thing string
 	note         string // in words; "": it names the place
+
+	what   string // the file that it names, in words
+	digest *[32]byte
 }
 
 // installation is what all statements say of a stream's.
@@ -46,7 +50,7 @@ func notedOf(s *Statement, batch uint64) (n noted, ok bool) {
 	if err != nil {
 		return n, false
 	}
-	n = noted{index: s.Index, batch: batch}
+	n = noted{index: s.Index, batch: batch, at: st.At}
 	switch st.Kind {
 	case ledger.KindPlace:
 		p, _ := ledger.PlacedFrom(st)
@@ -54,17 +58,18 @@ func notedOf(s *Statement, batch uint64) (n noted, ok bool) {
 	case ledger.KindCalibrate:
 		k, _ := ledger.CalibrationFrom(st)
 		by := fmt.Sprintf("by %s at %s", k.By, timeText(k.Calibrated))
-		n.slot, n.note = k.Slot, "calibrated "+by
+		n.slot, n.note, n.digest = k.Slot, "calibrated "+by, k.Certificate
 		if k.Offset != "" {
 			n.note += fmt.Sprintf(", add %s to %s", k.Offset, k.Field)
 		}
 		if k.Certificate != nil {
+			n.what = "certificate of the calibration " + by
 			n.note += fmt.Sprintf(", certificate SHA-256 %x", *k.Certificate)
 		}
 	case ledger.KindAttach:
 		a, _ := ledger.AttachmentFrom(st)
-		n.slot = a.Slot
-		n.note = fmt.Sprintf("%s, SHA-256 %x", strings.TrimSuffix(a.What+" "+a.Name, " "), a.Digest)
+		n.slot, n.digest, n.what = a.Slot, &a.Digest, strings.TrimSuffix(a.What+" "+a.Name, " ")
+		n.note = fmt.Sprintf("%s, SHA-256 %x", n.what, a.Digest)
 	default:
 		return n, false
 	}

@@ -16,9 +16,10 @@ import (
 // Options say against what a file is checked. The zero value checks it against
 // itself alone, and requires that it is anchored.
 type Options struct {
-	Policy  *Policy     // whose ledger it must be; nil: not checked
-	Trust   HeaderTrust // which blocks are final; nil: none is trusted
-	Require Level       // for the outcome; LevelNone stands for LevelAnchored
+	Policy   *Policy     // whose ledger it must be; nil: not checked
+	Trust    HeaderTrust // which blocks are final; nil: none is trusted
+	Require  Level       // for the outcome; LevelNone stands for LevelAnchored
+	Attached []GivenFile // that statements shown must name as a photo or paper of an installation
 }
 
 // fault is why a file is false.
@@ -79,6 +80,7 @@ func Verify(f *File, o Options) Verdict {
 	c.notChecked()
 	c.v.conclude(o.Require, c.v.Code != CodeTrustFailed && c.v.Code != CodeUpdate)
 	c.judge()
+	c.judgeAttached()
 	return c.v
 }
 

@@ -32,6 +32,7 @@ func (c *checker) levels() (string, *fault) {
 		c.v.Statements[i].Level = l.anchorOf(c.f.Statements[i].Batch).level
 	}
 	c.alerts()
+	c.attached()
 	c.bounds(shown)
 	c.clockVerdicts()
 	l.routes()

@@ -58,6 +58,9 @@ func (c *checker) notChecked() {
 	if len(c.installed) != 0 {
 		add("where a device was, and what was recorded of its installation: that is the ledger's word, and what it stated later is only known where it is shown")
 	}
+	if slices.ContainsFunc(c.v.Attached, func(a AttachedVerdict) bool { return len(a.Names) != 0 }) {
+		add("what an attached file shows, and who made it: the ledger names its SHA-256, and no more")
+	}
 	if len(c.v.Alerts) != 0 {
 		add("what else the ledger says of an alert, and of others: only statements that are shown are known, at the times of the gateway's clock. That a receiver took a notice is the gateway's word")
 	}

@@ -273,6 +273,9 @@ func (c *command) fraud() (v *proof.FraudVerdict, ok bool, err error) {
 	if err != nil || !proof.IsFraud(b) {
 		return nil, false, err
 	}
+	if len(c.attachments) != 0 {
+		return nil, true, errAttachment
+	}
 	if c.require.given || c.report.path.given || len(c.urls)+len(c.blocks)+len(c.headers) != 0 {
 		return nil, true, errors.New("evidence of fraud rests on signatures alone: give no more than a policy, for whose ledger it is")
 	}

@@ -34,6 +34,8 @@ func (c *command) foreign() (v *proof.ForeignVerdict, ok bool, err error) {
 	switch {
 	case c.policy.given:
 		return nil, true, errors.New("a policy is of a ledger, and an OpenTimestamps file has none: give headers alone")
+	case len(c.attachments) != 0:
+		return nil, true, errAttachment
 	case c.report.path.given:
 		return nil, true, errors.New("--report is of proof files; of an OpenTimestamps file there is the verdict alone")
 	case len(c.urls) != 0:

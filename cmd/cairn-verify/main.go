@@ -35,6 +35,10 @@ const usage = `usage: cairn-verify [flags] FILE
   --rpc URL        ask this Ethereum node whether a block is final (may be repeated)
   --agree K        how many of the nodes must agree (default: all)
   --require LEVEL  logged, pending, late or anchored (default: anchored)
+  --attachment FILE
+                   say which photo, certificate or document this is that the proof
+                   shows as attached to an installation; one that it does not name
+                   is refused (may be repeated)
   --json           print the verdict as JSON
   --schema         print the JSON Schema of that, with an .ots FILE of the verdict
                    on such files; evidence and compare have none
@@ -83,6 +87,7 @@ type command struct {
 	file                  string
 	policy, require       once
 	blocks, headers, urls list
+	attachments           list
 	ots                   foreignFlags
 	agree                 int
 	json, schema          bool
@@ -155,6 +160,7 @@ func parse(args []string) (*command, error) {
 	var agree once
 	fs := flag.NewFlagSet("cairn-verify", flag.ContinueOnError)
 	c.trustFlags(fs, &agree)
+	fs.Var(&c.attachments, "attachment", "")
 	fs.Var(&c.ots.data, "file", "")
 	fs.Var(&c.ots.network, "network", "")
 	fs.Var(&c.ots.depth, "depth", "")
@@ -244,6 +250,9 @@ func (c *command) verify(told *report.Options) (*proof.File, *proof.Verdict, err
 		return nil, nil, err
 	}
 	told.Policy = o.Policy
+	if o.Attached, err = c.hashAttachments(); err != nil {
+		return nil, nil, err
+	}
 	f, err := proof.Decode(file)
 	if err != nil {
 		v := proof.VerifyBytes(file, o)

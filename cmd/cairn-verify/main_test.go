@@ -89,6 +89,14 @@ func TestRun(t *testing.T) {
 		{"agree is no number", []string{"--rpc", "http://localhost", "--agree", "x", kept + "v0.proof"}, 2, "no number"},
 		{"one node twice", []string{"--rpc", "http://localhost:1/a", "--rpc", "HTTP://LOCALHOST:1/a", "--agree", "2", kept + "v0.proof"}, 2, "given twice"},
 		{"unknown flag", []string{"--trust-me", kept + "v0.proof"}, 2, "--help"},
+		{"attachment that nothing names", []string{"--block", hash, "--attachment", kept + "v0.policy", kept + "v0.proof"}, 1, "REFUSED: no statement of the proof names the file " + kept + "v0.policy, SHA-256 "},
+		{"two of them", []string{"--block", hash, kept + "v0.proof", "--attachment", kept + "v0.policy", "--attachment", kept + "v0.headers"}, 1, "nor 1 file more"},
+		{"attachment of a proof that is false", []string{"--block", hash, "--attachment", kept + "v0.policy", write(t, bad)}, 1, "[file-damaged]"},
+		{"no such attachment", []string{"--block", hash, "--attachment", "no-such-file", kept + "v0.proof"}, 2, "--attachment: stat no-such-file: no such file or directory; check the name"},
+		{"attachment that is a folder", []string{"--attachment", kept, kept + "v0.proof"}, 2, "is no file that could have been attached"},
+		{"attachment that never ends", []string{"--attachment", "/dev/zero", kept + "v0.proof"}, 2, "is no file that could have been attached"},
+		{"attachment of a stamp", []string{"--attachment", kept + "v0.policy", kept + "v1.bitcoin.ots"}, 2, "--attachment is of proof files"},
+		{"attachment of evidence", []string{"--attachment", kept + "v0.policy", kept + "v1.fraud"}, 2, "--attachment is of proof files"},
 		{"help", []string{"--help"}, 0, "usage:"},
 	}
 	for _, c := range cases {

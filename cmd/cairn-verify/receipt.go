@@ -16,6 +16,9 @@ func (c *command) intake() (v *proof.IntakeVerdict, ok bool, err error) {
 	if err != nil || !proof.IsIntake(b) {
 		return nil, false, nil // what is wrong is told when it is read
 	}
+	if len(c.attachments) != 0 {
+		return nil, true, errAttachment
+	}
 	if c.require.given || c.report.path.given || len(c.urls)+len(c.blocks)+len(c.headers) != 0 {
 		return nil, true, errors.New("an intake receipt rests on a signature alone: give no more than a policy, for whose ledger it is")
 	}

@@ -13,10 +13,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-)
 
-// maxAttached is the longest file that is hashed for a binding, in bytes.
-const maxAttached = 1 << 30
+	"cairn/anchor/proof"
+)
 
 func placeFlags(cmd *cobra.Command, place, thing *string) {
 	cmd.Flags().StringVar(place, "place", "", "where it is, such as \"canteen kitchen\"")
@@ -228,12 +227,12 @@ func hashFile(name string) (string, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	n, err := io.Copy(h, io.LimitReader(f, maxAttached+1))
+	n, err := io.Copy(h, io.LimitReader(f, proof.MaxAttached+1))
 	switch {
 	case err != nil:
 		return "", err
-	case n > maxAttached:
-		return "", fmt.Errorf("%s: more than %d bytes", name, maxAttached)
+	case n > proof.MaxAttached:
+		return "", fmt.Errorf("%s: more than %d bytes", name, proof.MaxAttached)
 	case n == 0:
 		return "", fmt.Errorf("%s: it is empty", name)
 	}

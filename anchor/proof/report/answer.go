@@ -75,6 +75,8 @@ func (r *report) sentence() string {
 		return fmt.Sprintf("There is no answer yet: what the file shows does not contradict itself, but whether it is %v could not be checked.", v.Required)
 	case v.Level == proof.LevelNone:
 		return fmt.Sprintf("This file proves nothing: a check that a true proof passes has failed (%s), so no part of what it says may be relied on.", r.failed())
+	case v.Code == proof.CodeNotNamed:
+		return fmt.Sprintf("What was given with this file is not what it names: no statement shown names the SHA-256 of %s. Of the file itself: %s.", r.unnamed(), r.proven())
 	case v.Outcome == proof.Refused && v.Level < v.Required:
 		return fmt.Sprintf("This file does not prove what was asked: %s; it was asked for as %v.", r.proven(), v.Required)
 	case v.Outcome == proof.Refused:
@@ -104,6 +106,20 @@ func (r *report) complete() string {
 		return fmt.Sprintf("; and no reading is missing that was received from %s up to %s, as numbered by %s", told(v.Ranges[0].From), told(v.Ranges[0].To), numbered(by))
 	}
 	return fmt.Sprintf("; and no reading is missing in any of the %d ranges that it claims, as numbered by %s", n, numbered(by))
+}
+
+// unnamed says how many of the files that were given no statement names.
+func (r *report) unnamed() string {
+	n := 0
+	for i := range r.v.Attached {
+		if len(r.v.Attached[i].Names) == 0 {
+			n++
+		}
+	}
+	if n == len(r.v.Attached) && n == 1 {
+		return "the one file that was given"
+	}
+	return fmt.Sprintf("%d of the %s that were given", n, count(len(r.v.Attached), "file"))
 }
 
 func (r *report) failed() string {
