@@ -20,7 +20,7 @@ func TestLongAttachment(t *testing.T) {
 	if err := os.Truncate(path, proof.MaxAttached+1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := hashFile(path); err == nil || !strings.Contains(err.Error(), "is over 1073741824 bytes") {
+	if _, _, err := hashFile(path); err == nil || !strings.Contains(err.Error(), "is over 1073741824 bytes") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -250,7 +250,7 @@ func (c *command) verify(told *report.Options) (*proof.File, *proof.Verdict, err
 		return nil, nil, err
 	}
 	told.Policy = o.Policy
-	if o.Attached, err = c.hashAttachments(); err != nil {
+	if o.Attached, err = c.hashAttachments(told); err != nil {
 		return nil, nil, err
 	}
 	f, err := proof.Decode(file)

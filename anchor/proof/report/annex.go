@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cairn/anchor/proof"
@@ -70,7 +71,7 @@ func (r *report) annex() {
 	r.part("Annex: every digest", "page")
 	r.put(`<table class="facts"><tbody>` + "\n")
 	r.fact("The file", fmt.Sprintf("%d bytes, SHA-256 %s", r.o.File.Size, groups(r.o.File.Digest[:])), "hash")
-	for _, in := range r.o.Given {
+	for _, in := range slices.Concat(r.o.Given, r.o.Held) {
 		if in.Size >= 0 {
 			r.fact("Given", fmt.Sprintf("%s %s, %d bytes, SHA-256 %s", in.What, in.Name, in.Size, groups(in.Digest[:])), "hash")
 		}

@@ -1,7 +1,8 @@
 // Package report writes what a check of a proof file found as one page for
 // people who have to rely on it, and who may have to print it: the answer in a
 // sentence, what is claimed, what was checked and how, what was not, the
-// readings as a plot and a table, times, completeness, keys, and every digest.
+// readings as a plot and a table, where the devices were, times, completeness,
+// keys, and every digest.
 //
 // The page stands alone: no script, no picture, font or style from elsewhere.
 // Its content security policy lets nothing in but its own two style sheets, by

@@ -213,10 +213,15 @@ func samples(t testing.TB) []sample {
 	b := newMonth()
 	b.claim(2, "walk-in fridge", start, start+2*1440*minute)
 	b.claim(5, "bar fridge", start+3*1440*minute, start+4*1440*minute+15*minute, gapAt(proof.GapLost, start+3*1440*minute+100*minute, 60, 60, true))
-	all = append(all, sample{
+	note := "certificate SHA-256 " + hashOf("paper").String()
+	b.v.Ranges[0].Placed = &proof.PlacedVerdict{Place: "canteen kitchen", Thing: "walk-in fridge", Notes: []string{
+		"calibrated by Eich AG at 2026-04-30T00:00:00.000Z, add -0.25 to temperature, " + note, "photo IMG_2041.jpg, SHA-256 " + hashOf("photo").String() + ", recorded by reading 1440 at the latest",
+	}, More: 3}
+	b.v.Ranges[1].Placed = &proof.PlacedVerdict{Place: "bar"}
+	all = append(all, placed(t), sample{
 		name: "bindings", f: &b.f, v: &b.v, o: options("bindings.proof", []byte("bindings"), "temperature=..5.2"),
 		answer: "no reading is missing in any of the 2 ranges that it claims",
-		within: "bound as “bar fridge”|no range speaks from 3 October 2026, 00:00:00 UTC to 4 October 2026|not claimed",
+		within: "bound as “bar fridge”|no range speaks from 3 October 2026, 00:00:00 UTC to 4 October 2026|not claimed|>canteen kitchen</span>|>bar</span>|" + note + "|recorded by reading 1440|… and 3 notes more",
 	})
 
 	u := newMonth()
@@ -231,6 +236,27 @@ func samples(t testing.TB) []sample {
 		within: "REFUSED|Finding:|NOT DECLARED|NOT COMPLETE as claimed|counters-not-declared|It is not proven as was asked",
 	})
 	return append(all, hostile())
+}
+
+// placed has readings that stand alone, at places, and files beside it of which one is
+// named by nothing.
+func placed(t testing.TB) sample {
+	s := golden(t, "v0", nil)
+	at := &proof.PlacedVerdict{Place: "canteen kitchen", Thing: "walk-in fridge"}
+	later := &proof.PlacedVerdict{Place: at.Place, Thing: at.Thing, Notes: []string{"photo wall.jpg, SHA-256 " + hashOf("photo").String()}}
+	s.v.Readings = slices.Clone(s.v.Readings)
+	s.v.Readings[0].Placed, s.v.Readings[1].Placed = at, later
+	s.v.Attached = []proof.AttachedVerdict{
+		{File: "DSC_0042.jpg", SHA256: hashOf("photo").String(), Names: []proof.NamedFile{{
+			Level: proof.LevelAnchored, Statement: 7, At: stamp(start), What: "photo wall.jpg", Stream: s.v.Readings[1].Stream, Place: at.Place, Thing: at.Thing, Readings: 2, KnownFor: 1,
+		}}},
+		{File: "other.jpg", SHA256: hashOf("other").String(), Names: []proof.NamedFile{}},
+	}
+	s.v.Outcome, s.v.Code, s.v.Reason = proof.Refused, proof.CodeNotNamed, "no statement of the proof names the file other.jpg"
+	s.o.Held = []Input{{What: "attachment", Name: "other.jpg", Digest: hashOf("other"), Size: 51}}
+	s.name, s.answer, s.not = "placed", "What was given with this file is not what it names: no statement shown names the SHA-256 of 1 of the 2 files that were given.", "VERIFIED:"
+	s.within = "REFUSED|attachment-not-named|canteen kitchen, walk-in fridge: statement 7|known to be recorded by the time of 1 of 2 readings|no statement of the proof names it.|photo wall.jpg, SHA-256|The file does not show where it was.|attachment other.jpg, 51 bytes"
+	return s
 }
 
 func golden(t testing.TB, stem string, change func([]byte)) sample {
@@ -335,6 +361,9 @@ func hostile() sample {
 	o := options(evil, []byte(evil), "</text><script>=4..5")
 	o.Verifier, o.Limits[0].Name = evil, "</text><script>"
 	o.Given = []Input{{What: evil, Name: evil}, {What: evil, Name: evil, Size: -1}}
+	placed := proof.PlacedVerdict{Place: evil, Thing: evil, Notes: []string{evil}, More: 1}
+	v.Readings[0].Placed, v.Ranges[0].Placed = &placed, &placed
+	v.Attached = []proof.AttachedVerdict{{File: evil, SHA256: evil, Names: []proof.NamedFile{{At: evil, What: evil, BoundAs: evil, Place: evil, Thing: evil}}}, {File: evil}}
 	return sample{
 		name: "hostile", f: &m.f, v: v, o: o, answer: "This file does not hold what it claims",
 		within: "⟨U+202E⟩|⟨U+0000⟩|⟨U+001B⟩|⟨byte FF⟩|⟨U+0301⟩|more bytes)|&lt;/text&gt;&lt;script&gt;",

@@ -14,6 +14,7 @@ import (
 type Options struct {
 	File   Input         // the proof file itself
 	Given  []Input       // what the verifier was given beside it: policy, headers files, block hashes, nodes
+	Held   []Input       // photos and papers that were held against it, which nothing rests on
 	Policy *proof.Policy // that the file was checked against; nil: none
 
 	Verifier string    // program and version
@@ -48,6 +49,7 @@ func HTML(w io.Writer, f *proof.File, v *proof.Verdict, o Options) error {
 	r.notChecked()
 	if r.c != nil {
 		r.readings()
+		r.installations()
 		r.time()
 		r.completeness()
 		r.anchors()
