@@ -166,6 +166,11 @@ func (a *alerting) begin(ctx context.Context) error {
 	return a.setMutes()
 }
 
+// devicesChanged tells the rules which devices there are.
+func (a *alerting) devicesChanged() {
+	a.change(context.Background(), func(out []alert.Change) []alert.Change { return append(out, a.devices(time.Now())...) })
+}
+
 // devices tells the machine which there are. a.mu is held.
 func (a *alerting) devices(now time.Time) (out []alert.Change) {
 	there := map[uint32]bool{}
@@ -458,9 +463,8 @@ func (a *alerting) event(e ingest.Event) {
 	a.change(context.Background(), func(out []alert.Change) []alert.Change { return append(out, a.machine.Event(x, e.At)...) })
 }
 
-// look looks at what the gateway knows of itself, and at which devices there are.
-func (a *alerting) look(at time.Time) []alert.Change {
-	out := a.devices(at)
+// look looks at what the gateway knows of itself.
+func (a *alerting) look(at time.Time) (out []alert.Change) {
 	is := func(kind, about string, index int, wrong bool, detail string) {
 		key := kind
 		if about != "" {

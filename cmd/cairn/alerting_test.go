@@ -66,7 +66,7 @@ func watched(t *testing.T) (l *openLedger, number uint32) {
 	t.Helper()
 	l = escrowLedger(t)
 	g := l.g
-	g.log, g.ledgers = slog.New(slog.DiscardHandler), []*openLedger{l}
+	g.log, g.ledgers, l.cfg = slog.New(slog.DiscardHandler), []*openLedger{l}, &g.cfg.Ledgers[0]
 	number = bindDevice(t, l, "fridge-1")
 	to := []string{"cook"}
 	g.cfg.Alerts = []alert.Rule{
@@ -184,4 +184,26 @@ func TestAlerting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestDeviceAddedAndRemoved: rules are on a device as soon as the command that adds it has
+// answered, and its alerts are over as soon as it is removed.
+func TestDeviceAddedAndRemoved(t *testing.T) {
+	l, _ := watched(t)
+	cook := &inbox{more: make(chan struct{}, 1)}
+	a, _ := watch(t, l, cook)
+	l.g.live = &live{registry: ingest.NewRegistry(), alerting: a}
+	row, err := l.g.addDevice(t.Context(), "", deviceRequest{ID: "80c1a29384b5d6e8", Kind: "opaque", Name: "freezer"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.tap.Put(alert.Reading{Device: row.Number, Received: time.Now().UnixMilli(), Measurements: []reading.Measurement{{Name: "T", Value: reading.Int(9)}}})
+	cook.want(t, "raised warm freezer")
+	if _, err := l.removeDevice(t.Context(), deviceRequest{Device: "freezer"}); err != nil {
+		t.Fatal(err)
+	}
+	if open, _ := l.openAlerts(); open != 0 {
+		t.Errorf("%d alerts of a device that is no more", open)
+	}
+	cook.want(t, "raised warm freezer", "cleared warm freezer")
 }

@@ -344,10 +344,14 @@ func (l *openLedger) lastCounter(ctx context.Context, b ledger.Binding, key *fra
 }
 
 // syncRegistry tells intake what devices there are in all ledgers. Its numbers
-// of them are joined of ledger and number.
+// of them are joined of ledger and number. The rules know of a device before the
+// first reading that intake takes of it.
 func (g *gateway) syncRegistry() error {
 	if g.live == nil {
 		return nil
+	}
+	if g.live.alerting != nil {
+		g.live.alerting.devicesChanged()
 	}
 	bindings := make([][]ledger.Binding, len(g.ledgers))
 	for i, l := range g.ledgers {
