@@ -19,11 +19,13 @@ const (
 	fewest     = 10 // anchors that a top-up pays for at least
 )
 
-// askFunds asks what the purse holds, with the pre-flight and no more often.
-// ready is what the pre-flight said. An answer stays until there is another.
+// askFunds asks what the purse holds, with the pre-flight: once in Check, and when
+// that says for the first time that money is short, or is no more. ready is what it
+// said. An answer stays until there is another.
 func (r *Route) askFunds(ctx context.Context, now time.Time, ready error) {
 	purse, ok := r.cfg.Chain.(Purse)
-	if !ok || !r.fundsAt.IsZero() && now.Sub(r.fundsAt) < r.cfg.Check {
+	same := errors.Is(ready, ErrFunds) == r.short // which only Run writes
+	if !ok || same && !r.fundsAt.IsZero() && now.Sub(r.fundsAt) < r.cfg.Check {
 		return
 	}
 	if ready != nil && !errors.Is(ready, ErrFunds) && !errors.Is(ready, ErrLocked) {

@@ -241,7 +241,8 @@ func (r *Route) poll(ctx context.Context) bool {
 		r.m.on(now, evTips{tips})
 	}
 	var short error
-	if r.checked.IsZero() || now.Sub(r.checked) >= r.cfg.Check {
+	unpaid := r.m != nil && errors.Is(r.m.reason, ErrFunds)
+	if unpaid || r.checked.IsZero() || now.Sub(r.checked) >= r.cfg.Check {
 		err := call0(ctx, r.cfg.Timeout, r.cfg.Chain.Ready)
 		r.askFunds(ctx, now, err)
 		r.checked = now

@@ -96,6 +96,55 @@ func TestFunds(t *testing.T) {
 	}
 }
 
+// TestMoneyComesAndGoes: between two pre-flights the purse is asked again when an anchor
+// cannot be paid, and when it can.
+func TestMoneyComesAndGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.cfg.Every, w.cfg.Check = time.Minute, 24*time.Hour
+		r, err := New(w.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		end := make(chan error, 1)
+		go func() { end <- r.Run(ctx) }()
+		pass := func(d time.Duration, runsOut bool) {
+			t.Helper()
+			for range d / (12 * time.Second) {
+				time.Sleep(12 * time.Second) // the bubble's clock
+				w.chain.mine()
+			}
+			if s := r.Status(); (s.RunwayDays < 1) != runsOut || (s.TopUp.Amount > 0) != runsOut {
+				t.Errorf("good for %v days, top up %v: runs out %v", s.RunwayDays, s.TopUp, runsOut)
+			}
+		}
+		set := func(balance Amount, ready error) {
+			w.chain.mu.Lock()
+			defer w.chain.mu.Unlock()
+			w.chain.purse.Balance, w.chain.ready = balance, ready
+			w.chain.fault = func(op string) error {
+				if op == "sign" {
+					return ready
+				}
+				return nil
+			}
+		}
+		pass(10*time.Minute, false)
+		set(0, ErrFunds)
+		pass(5*time.Minute, true)
+		set(1<<40, nil)
+		pass(time.Minute, false)
+		if n := w.chain.calls["funds"]; n != 3 {
+			t.Errorf("the purse was asked %d times, want 3", n)
+		}
+		cancel()
+		if err := <-end; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // bare is a chain without a purse.
 type bare struct{ Chain }
 
