@@ -13,6 +13,7 @@ type Status struct {
 	Route   string
 	State   State    // of the anchor on its way, else of the newest one; "" before the first
 	Healthy bool     // anchoring goes on, or will without anybody's help soon
+	Unseen  bool     // the chain was not looked at yet, or the last look failed
 	Reason  string   // why it is not healthy, or what it waits for
 	Notes   []string // worth knowing, but no reason to be red
 
@@ -68,7 +69,8 @@ func (r *Route) Status() Status {
 	r.mu.Lock()
 	s := r.status
 	s.Notes = append([]string(nil), s.Notes...)
-	held, down, unseen := r.held, r.down, r.looked.IsZero()
+	held, down := r.held, r.down
+	s.Unseen = r.looked.IsZero()
 	s.Latest = r.latest
 	if r.flying != nil {
 		a := r.flying.clone()
@@ -117,7 +119,7 @@ func (r *Route) Status() Status {
 	if s.Reason == "" && s.Pending != nil {
 		s.Reason = "waiting for " + waitsFor(s.Pending)
 	}
-	if s.Reason == "" && unseen {
+	if s.Reason == "" && s.Unseen {
 		s.Reason = "the chain is being looked at for the first time"
 	}
 	return s

@@ -23,9 +23,15 @@ func TestSeen(t *testing.T) {
 		if _, ok := r.Seen(); ok {
 			t.Error("a block is seen before any look")
 		}
+		if s := r.Status(); !s.Unseen || !s.Healthy {
+			t.Errorf("before any look: %+v", s)
+		}
 		w.chain.mine()
 		if b, ok := look(); !ok || b.Height != 1 {
 			t.Errorf("seen %v, %v, want block 1", b, ok)
+		}
+		if r.Status().Unseen {
+			t.Error("it is not known that somebody looked")
 		}
 		time.Sleep(3*r.cfg.Poll + r.cfg.Timeout)
 		if _, ok := r.Seen(); !ok {

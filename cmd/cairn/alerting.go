@@ -488,8 +488,13 @@ func (a *alerting) look(at time.Time) (out []alert.Change) {
 			if name != "" {
 				about = name + " " + about
 			}
-			is(alert.EventAnchor, about, i, !s.Healthy, s.Reason)
-			is(alert.EventWallet, about, i, s.Unit != "" && s.RunwayDays >= 0 && s.RunwayDays < walletDays, fmt.Sprintf("good for %.1f days", s.RunwayDays))
+			// After a start what is not known yet has not begun, and is not over.
+			if !s.Healthy || !s.Unseen {
+				is(alert.EventAnchor, about, i, !s.Healthy, s.Reason)
+			}
+			if s.RunwayDays >= 0 {
+				is(alert.EventWallet, about, i, s.RunwayDays < walletDays, fmt.Sprintf("good for %.1f days", s.RunwayDays))
+			}
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -288,12 +289,12 @@ func (s *stage) capture(ts *testscript.TestScript, neg bool, args []string) {
 
 // chain works on the node: stop, resume, pause (no blocks), go (a block a
 // second again), sent N [ACCOUNT] (so many transactions of the account, by
-// default 0, are in blocks).
+// default 0, are in blocks), balance WEI (what account 0 has from now on).
 func (s *stage) chain(ts *testscript.TestScript, neg bool, args []string) {
 	var err error
 	switch {
 	case neg || len(args) == 0:
-		ts.Fatalf("usage: chain stop|resume|pause|go|sent N [ACCOUNT]")
+		ts.Fatalf("usage: chain stop|resume|pause|go|sent N [ACCOUNT]|balance WEI")
 	case args[0] == "stop":
 		s.node.Stop()
 	case args[0] == "resume":
@@ -305,6 +306,12 @@ func (s *stage) chain(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	case args[0] == "go":
 		err = s.node.Call(nil, "evm_setIntervalMining", 1)
+	case args[0] == "balance" && len(args) == 2:
+		wei, ok := new(big.Int).SetString(args[1], 10)
+		if !ok {
+			ts.Fatalf("%s is no number of wei", args[1])
+		}
+		err = s.node.Call(nil, "anvil_setBalance", s.account(0).Hex(), "0x"+wei.Text(16))
 	case args[0] == "sent" && len(args) > 1:
 		account := 0
 		if len(args) > 2 {
