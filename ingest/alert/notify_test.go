@@ -99,7 +99,7 @@ func TestNtfy(t *testing.T) {
 	if err := x.Notify(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
-	if h := r.Header; h.Get("Title") != "raised: fridge warm (K?hlschrank)" || h.Get("Priority") != "high" || h.Get("Authorization") != "Bearer tk_secret" {
+	if h := r.Header; h.Get("Title") != "=?utf-8?q?raised:_fridge_warm_(K=C3=BChlschrank)?=" || h.Get("Priority") != "high" || h.Get("Authorization") != "Bearer tk_secret" {
 		t.Errorf("headers %v", h)
 	}
 	if !strings.Contains(body.String(), "T 9.5 Cel, above 8") || !strings.Contains(body.String(), "Kühlschrank") {

@@ -3,6 +3,7 @@ package alert
 import (
 	"context"
 	"fmt"
+	"mime"
 	"net/http"
 	"strings"
 )
@@ -19,7 +20,7 @@ func (x *Ntfy) Notify(ctx context.Context, n Notice) error {
 	if err != nil {
 		return fmt.Errorf("ntfy: its URL is none")
 	}
-	r.Header.Set("Title", plain(n.Subject()))
+	r.Header.Set("Title", mime.QEncoding.Encode("utf-8", n.Subject())) // RFC 2047, which ntfy reads
 	priority, tag := "default", "white_check_mark"
 	if n.News == Raised {
 		priority, tag = "high", "warning"
@@ -30,14 +31,4 @@ func (x *Ntfy) Notify(ctx context.Context, n Notice) error {
 		r.Header.Set("Authorization", "Bearer "+x.Token)
 	}
 	return do(r)
-}
-
-// plain is a text as a header can hold it.
-func plain(text string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c > '~' {
-			return '?'
-		}
-		return c
-	}, text)
 }
