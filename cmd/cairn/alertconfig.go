@@ -211,14 +211,19 @@ func (s *settings) value(key string) reading.Value {
 	return v
 }
 
-// knownReceivers finds rules that tell nobody there is, and receivers of brokers that
-// are not.
+// knownReceivers finds rules that tell nobody there is, receivers of brokers that are
+// not, and brokers for nothing.
 func (c *Config) knownReceivers(s *settings) {
 	known := map[string]bool{}
 	for i, r := range c.Receivers {
 		known[r.Name] = true
 		if r.Kind == keyMQTT && r.Broker != "" && !slices.ContainsFunc(c.Brokers, func(b BrokerConfig) bool { return b.Name == r.Broker }) {
 			s.fail(fmt.Sprintf("%s[%d].%s", keyReceivers, i, keyMQTT), "%.40q is no broker of the list mqtt", r.Broker)
+		}
+	}
+	for i, b := range c.Brokers {
+		if !b.reads() && !slices.ContainsFunc(c.Receivers, func(r ReceiverConfig) bool { return r.Kind == keyMQTT && r.Broker == b.Name }) {
+			s.fail(fmt.Sprintf("%s[%d].%s", keyMQTT, i, keyTopics), "no topic is named, and no receiver goes by it")
 		}
 	}
 	for i, r := range c.Alerts {

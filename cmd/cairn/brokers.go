@@ -21,7 +21,7 @@ const (
 	keyFields = "fields"
 )
 
-// BrokerConfig is an MQTT broker from which readings are taken.
+// BrokerConfig is an MQTT broker from which readings are taken, or that carries alerts.
 type BrokerConfig struct {
 	Name         string
 	URL          string
@@ -98,10 +98,13 @@ func (s *settings) checkBroker(b *BrokerConfig) {
 	}
 	if b.Version != "" && b.Version != mqtt.Version5 && b.Version != mqtt.Version311 {
 		s.fail("version", "%.20q is neither %s nor %s", b.Version, mqtt.Version5, mqtt.Version311)
-	} else if _, err := b.source("checked").make(nil, nil); err != nil {
+	} else if _, err := b.source("checked").make(nil, nil); err != nil && b.reads() {
 		s.fail(keyTopics, "%s", strings.TrimPrefix(err.Error(), "mqtt: "))
 	}
 }
+
+// reads says whether readings are taken from it; from one that only carries alerts none are.
+func (b *BrokerConfig) reads() bool { return len(b.Mappings)+len(b.Frames) > 0 }
 
 // brokerSource is what makes a source of a broker.
 type brokerSource mqtt.Config
@@ -176,6 +179,9 @@ func (b *BrokerConfig) login() (l brokerLogin, err error) {
 func (s *service) makeBrokers() error {
 	for i := range s.cfg.Brokers {
 		b := &s.cfg.Brokers[i]
+		if !b.reads() {
+			continue
+		}
 		id := sha256.Sum256([]byte(s.ledgers[0].store.Ledger().String() + "/" + b.Name))
 		source, err := b.source(fmt.Sprintf("cairn-%x", id[:8])).make(s.brokers[i].password, s.brokers[i].tls)
 		if err != nil {
