@@ -2,6 +2,10 @@
 
 package main
 
+import "context"
+
 // lockFolder: on this system the store's own lock has to do. Do not change
 // devices while the service starts.
 func lockFolder(string) (release func(), err error) { return func() {}, nil }
+
+func lockFolderSoon(context.Context, string) (release func(), err error) { return func() {}, nil }

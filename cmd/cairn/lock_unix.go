@@ -3,10 +3,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,17 +18,60 @@ import (
 // one that was read earlier could be older than the store, and writing it would
 // lose keys. errInUse: another process has it.
 func lockFolder(dir string) (release func(), err error) {
+	f, err := openLock(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s: %w", dir, errInUse)
+		}
+		return nil, fmt.Errorf("lock the folder: %w", err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// lockFolderSoon is lockFolder for one who can wait a moment. It stands in line: commands
+// that come one after the other do not keep it out.
+func lockFolderSoon(ctx context.Context, dir string) (release func(), err error) {
+	f, err := openLock(dir)
+	if err != nil {
+		return nil, err
+	}
+	locked := make(chan error, 1)
+	go func() { locked <- flock(f, unix.LOCK_EX) }()
+	limit := time.NewTimer(lockPatience)
+	defer limit.Stop()
+	select {
+	case err = <-locked:
+		if err != nil {
+			f.Close()
+			return nil, fmt.Errorf("lock the folder: %w", err)
+		}
+		return func() { f.Close() }, nil
+	case <-limit.C:
+	case <-ctx.Done():
+	}
+	go func() { // the call cannot be taken back
+		<-locked
+		f.Close()
+	}()
+	return nil, fmt.Errorf("%s: %w", dir, errInUse)
+}
+
+func openLock(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the folder: %w", err)
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == nil {
-		return func() { f.Close() }, nil
+	return f, nil
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			return err
+		}
 	}
-	f.Close()
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, fmt.Errorf("%s: %w", dir, errInUse)
-	}
-	return nil, fmt.Errorf("lock the folder: %w", err)
 }

@@ -226,7 +226,7 @@ func (s *service) openAll(ctx context.Context, c *command) (err error) {
 	if s.tls, err = s.cfg.serverTLS(s.log); err != nil {
 		return err
 	}
-	if err := patiently(ctx, func() (err error) { s.release, err = lockFolder(s.cfg.Dir); return err }); err != nil {
+	if s.release, err = lockFolderSoon(ctx, s.cfg.Dir); err != nil {
 		return err
 	}
 	if err = s.openLedgers(ctx, c); err != nil {

@@ -1,0 +1,64 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestLockInLine: commands that use the folder one after the other, with hardly a moment
+// between them, do not keep out who waits for it.
+func TestLockInLine(t *testing.T) {
+	dir := t.TempDir()
+	ctx, stop := context.WithCancel(t.Context())
+	var commands sync.WaitGroup
+	held := make(chan struct{})
+	commands.Go(func() {
+		for first := true; ctx.Err() == nil; first = false {
+			release, err := lockFolder(dir)
+			if errors.Is(err, errInUse) {
+				return // the one who waited has it
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if first {
+				close(held)
+			}
+			time.Sleep(50 * time.Millisecond)
+			release()
+			time.Sleep(time.Millisecond)
+		}
+	})
+	<-held
+	release, err := lockFolderSoon(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockFolder(dir); !errors.Is(err, errInUse) {
+		t.Errorf("the folder is locked, and a command got: %v", err)
+	}
+	stop()
+	commands.Wait()
+
+	// Who is told to leave while it waits leaves, and has nothing once the other goes.
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := lockFolderSoon(gone, dir); !errors.Is(err, errInUse) {
+		t.Errorf("told to leave while it waits: %v", err)
+	}
+	release()
+	for range 200 {
+		if release, err := lockFolder(dir); err == nil {
+			release()
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the folder stays locked")
+}
