@@ -5,10 +5,17 @@ package main
 import (
 	"context"
 	"errors"
+	"os/exec"
 	"sync"
 	"testing"
-	"time"
 )
+
+// shortCommand takes as long as a command does that hardly does anything.
+func shortCommand(t *testing.T) {
+	if err := exec.Command("true").Run(); err != nil {
+		t.Error(err)
+	}
+}
 
 // TestLockInLine: commands that use the folder one after the other, with hardly a moment
 // between them, do not keep out who waits for it.
@@ -30,9 +37,11 @@ func TestLockInLine(t *testing.T) {
 			if first {
 				close(held)
 			}
-			time.Sleep(50 * time.Millisecond)
+			for range 20 {
+				shortCommand(t)
+			}
 			release()
-			time.Sleep(time.Millisecond)
+			shortCommand(t)
 		}
 	})
 	<-held
@@ -53,12 +62,8 @@ func TestLockInLine(t *testing.T) {
 		t.Errorf("told to leave while it waits: %v", err)
 	}
 	release()
-	for range 200 {
-		if release, err := lockFolder(dir); err == nil {
-			release()
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
+	if release, err = lockFolderSoon(t.Context(), dir); err != nil {
+		t.Fatalf("the folder stays locked: %v", err)
 	}
-	t.Error("the folder stays locked")
+	release()
 }
