@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -255,7 +257,6 @@ type prover struct {
 	frames  bool
 	batches map[uint64]*provenBatch
 	heads   map[uint64]int // by size, the position in the file
-	bound   []boundStream  // streams whose device is shown
 	alerted []uint64       // streams of devices that alerts are about
 	used    []string       // routes with a receipt in the file
 	newest  uint64         // size of the newest head
@@ -264,6 +265,7 @@ type prover struct {
 
 	anchors       []placedAnchor            // those in the file
 	streamBatches map[uint64][]*provenBatch // of a range's stream, ascending
+	bound         map[uint64][]*provenBatch // of a stream's readings shown one by one with their device
 	spans         []shownSpan               // ranges
 }
 
@@ -287,11 +289,6 @@ type provenBatch struct {
 	at       int // position in the file
 	index    uint64
 	evidence *store.BatchEvidence
-}
-
-type boundStream struct {
-	slot  uint64
-	batch *provenBatch
 }
 
 func (p *prover) reading(id readingID) error {
@@ -326,8 +323,11 @@ func (p *prover) reading(id readingID) error {
 		}
 		p.answer.Frames = append(p.answer.Frames, provenFrame{id.String(), e.Frame})
 	}
-	if s := (boundStream{id.slot, batch}); slices.Contains(shown, reading.IndexDevice) && !slices.Contains(p.bound, s) {
-		p.bound = append(p.bound, s)
+	if slices.Contains(shown, reading.IndexDevice) {
+		if p.bound == nil {
+			p.bound = map[uint64][]*provenBatch{}
+		}
+		p.bound[id.slot] = append(p.bound[id.slot], batch)
 	}
 	short := shortOf(id, &e.Reading, shown)
 	if len(shown) < asked {
@@ -673,6 +673,9 @@ func (p *prover) followable() error {
 // place and what had been recorded of it.
 func (p *prover) statements() error {
 	last := p.lastBatch()
+	for _, batches := range p.bound {
+		slices.SortFunc(batches, func(a, b *provenBatch) int { return cmp.Compare(a.index, b.index) })
+	}
 	var failed error
 	err := p.l.eachStatement(func(n uint64, s ledger.Statement) {
 		by := last
@@ -684,8 +687,8 @@ func (p *prover) statements() error {
 			}
 		case s.Kind == ledger.KindBind, installs(s.Kind):
 			slot, _ := s.Uint("slot")
-			if by = p.firstBound(slot, n); by == nil {
-				by = p.firstShowing(slot, n)
+			if by = firstShowing(p.bound[slot], n); by == nil {
+				by = firstShowing(p.streamBatches[slot], n)
 			}
 			if by == nil {
 				if by = last; !slices.Contains(p.alerted, slot) {
@@ -702,32 +705,17 @@ func (p *prover) statements() error {
 	return errors.Join(err, failed)
 }
 
-// firstBound is the first of the batches of readings shown one by one with their device
-// whose header commits to a statement; nil if there is none.
-func (p *prover) firstBound(slot, statement uint64) (first *provenBatch) {
-	for _, b := range p.bound {
-		if b.slot == slot && (first == nil || b.batch.index < first.index) && b.batch.commits(statement) {
-			first = b.batch
-		}
+// firstShowing is the first of batches, ascending, whose header commits to a statement;
+// nil if there is none.
+func firstShowing(batches []*provenBatch, statement uint64) *provenBatch {
+	i := sort.Search(len(batches), func(i int) bool {
+		tree, err := ledger.ParseStatementsHead(batches[i].evidence.Hidden[ledger.HiddenStatements].Item)
+		return err == nil && tree.Size > statement
+	})
+	if i == len(batches) {
+		return nil
 	}
-	return first
-}
-
-// commits reports whether a batch's header commits to a statement.
-func (b *provenBatch) commits(statement uint64) bool {
-	tree, err := ledger.ParseStatementsHead(b.evidence.Hidden[ledger.HiddenStatements].Item)
-	return err == nil && tree.Size > statement
-}
-
-// firstShowing is the first batch of a range whose header commits to a
-// statement; nil if there is none.
-func (p *prover) firstShowing(slot, statement uint64) *provenBatch {
-	for _, b := range p.streamBatches[slot] {
-		if b.commits(statement) {
-			return b
-		}
-	}
-	return nil
+	return batches[i]
 }
 
 // alerts adds all that the ledger says of some alerts, each statement as the first batch
