@@ -28,6 +28,7 @@ type Arrival struct {
 	HasMeasured  bool
 	Once         [8]byte // Vouched only: names a message that may be sent again; zero: no name
 	Again        bool    // it may have come before: Duplicate if the committer has it already
+	Late         bool    // Vouched only: for the device's late stream; no source sets it
 	Measurements []reading.Measurement
 	Wire         []byte // the frame with its length byte, the text line, or the message
 	Body         []byte // the decrypted body; nil if there is none

@@ -270,6 +270,9 @@ func (c *committer) recut(now int64) error {
 	b := c.s.db.NewBatch()
 	for _, st := range c.active {
 		st.closing = true
+		if st.late {
+			st.device.late = nil
+		}
 	}
 	from := now - now%c.s.window
 	err = c.closeInto(b, window{From: from, To: from + c.s.window})

@@ -197,8 +197,8 @@ func (c *committer) number(g *group, arrivals []Arrival) {
 		a := &arrivals[i]
 		k := ack{done: a.Done, verdict: a.Verdict}
 		d := c.devices[a.Device]
-		if d == nil || d.stream == nil || d.binding.Closed || a.Epoch > d.binding.Epoch {
-			k.err = fmt.Errorf("device %d, key epoch %d: %w", a.Device, a.Epoch, ErrUnknown)
+		var st *stream
+		if st, k.err = d.takes(a); k.err != nil {
 			g.acks = append(g.acks, k)
 			continue
 		}
@@ -214,7 +214,7 @@ func (c *committer) number(g *group, arrivals []Arrival) {
 			}
 			k.rebooted = c.noteReboot(g, d, a, stamp)
 			d.accept(a, [8]byte(digest[:8]))
-		} else if a.Verdict == reading.Vouched && a.Once != [8]byte{} {
+		} else if a.Verdict == reading.Vouched && a.Once != [8]byte{} && !a.Late {
 			if a.Again && d.has(a.Once) {
 				k.verdict = reading.Duplicate
 				g.acks = append(g.acks, k)
@@ -224,7 +224,6 @@ func (c *committer) number(g *group, arrivals []Arrival) {
 		}
 		p := g.add()
 		p.a, p.digest = *a, digest
-		st := d.stream
 		if len(st.pending) == 0 {
 			g.touched = append(g.touched, st)
 		}

@@ -228,7 +228,7 @@ func (w *world) step() {
 	ctx := context.Background()
 	pick := w.nodes[w.rng.IntN(len(w.nodes))]
 	var err error
-	switch w.rng.IntN(13) {
+	switch w.rng.IntN(15) {
 	case 0, 1, 2:
 		var all []Arrival
 		for range 1 + w.rng.IntN(20) {
@@ -254,6 +254,12 @@ func (w *world) step() {
 		}
 	case 10:
 		_, err = w.s.AddStatement(ctx, ledger.Statement{Kind: "note", Body: map[string]any{"n": w.rng.Int64N(100)}})
+	case 13:
+		err = w.late(ctx)
+	case 14:
+		if err = w.s.CloseLate(ctx, 1+w.rng.Uint32N(uint32(len(w.s.Devices())))); errors.Is(err, ErrUnknown) {
+			err = nil
+		}
 	case 12:
 		_, err = w.s.RotateLogKey(ctx)
 	case 11:
@@ -454,9 +460,11 @@ func (w *world) replay() {
 	for _, b := range w.s.Devices() {
 		open[b.Number] = !b.Closed
 	}
-	all := make([]Arrival, len(w.said.readings))
-	for i := range all {
-		all[i] = w.said.readings[i].arrival
+	var all []Arrival
+	for i := range w.said.readings {
+		if a := w.said.readings[i].arrival; !a.Late { // who imports knows what is there
+			all = append(all, a)
+		}
 	}
 	for i, got := range w.submit(all...) {
 		switch {

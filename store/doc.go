@@ -24,7 +24,7 @@
 // Every key begins with the ledger's 32-byte id and one byte of kind; numbers
 // are big-endian. Every value begins with a format byte: 1, or 2 where it says more
 // than it used to, so that a program which does not know of that refuses: S once
-// the log key was changed, s from scheme 1 on, c with any number of classes, g and
+// the log key was changed, s from scheme 1 on (3: of a late stream), c with any number of classes, g and
 // H of objects. Values marked sealed are AES-256-GCM under the keyring's local key,
 // bound to their key.
 //
@@ -63,6 +63,16 @@
 // the stream's (share.Joint), and seals kept frames under it, so that shredding any
 // one of them leaves nothing to test guesses against; a summary's rest names no
 // values and opens with the envelope. Streams of scheme 0 stay as they were bound.
+//
+// # Late streams
+//
+// What a device measured may come by another way, afterwards: a logger's file. It is
+// numbered in a late stream of the binding that held when it was measured, beside the
+// stream that the device sends to, with compartments and a bind statement of its own;
+// a binding has one open late stream at most, also when it has ended. Its readings are
+// stamped, sealed and granted by the time at which they were received, as all are: were
+// the hour that of measuring, one who may read some hours could not make the summary of
+// a window again, which has late readings of many.
 //
 // # Objects
 //

@@ -42,6 +42,7 @@ const (
 	format        = 1
 	formatRotated = 2 // S once there was another log key
 	formatSplit   = 2 // s of a stream from scheme 1 on
+	formatLate    = 3 // s of a late stream
 	formatPlaced  = 2 // d of a device with a place, labels or an end for good
 	formatClasses = 2 // c with any number of classes
 	formatObject  = 2 // g and H of objects

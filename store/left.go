@@ -417,7 +417,7 @@ func (r *reader) overShredded(in *streamInfo, seq uint64) (uint64, error) {
 
 // found is a reading as a query shows it.
 func (r *reader) found(in *streamInfo, st *stored) *Found {
-	f := &Found{Reading: st.Reading, Slot: in.slot}
+	f := &Found{Reading: st.Reading, Slot: in.slot, Late: in.late}
 	if st.left == nil {
 		return f
 	}

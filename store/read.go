@@ -61,6 +61,7 @@ func (r *reader) close() { r.snap.Close() }
 type Found struct {
 	reading.Reading
 	Slot     uint64
+	Late     bool     // of a late stream
 	Shredded []string // the compartments whose part of it was shredded
 }
 

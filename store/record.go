@@ -101,8 +101,17 @@ func (r *record) encode(b []byte, c *committer, g *group) []byte {
 // devicesChunk says which counters were accepted.
 func devicesChunk(g *group) []byte {
 	var b []byte
-	b = binary.AppendUvarint(b, uint64(len(g.touched)))
+	live := 0
 	for _, st := range g.touched {
+		if !st.late {
+			live++
+		}
+	}
+	b = binary.AppendUvarint(b, uint64(live))
+	for _, st := range g.touched {
+		if st.late {
+			continue
+		}
 		d := st.device
 		b = binary.AppendUvarint(b, uint64(d.binding.Number))
 		b = binary.AppendUvarint(b, uint64(d.epoch))

@@ -54,7 +54,7 @@ func (s *Store) recover() error {
 	if err != nil {
 		return err
 	}
-	steps := []func() error{c.loadStarts, c.loadStreams, c.loadDevices, c.countRows, c.loadKeys, c.loadTrees, c.replay, c.loadListed}
+	steps := []func() error{c.loadStarts, c.loadStreams, c.loadDevices, c.loadLate, c.countRows, c.loadKeys, c.loadTrees, c.replay, c.loadListed}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return fmt.Errorf("recover: %w", err)
@@ -98,7 +98,7 @@ func (c *committer) loadStarts() error {
 func (c *committer) loadStreams() error {
 	k := c.s.keys.key(kindStream)
 	return each(c.s.db, k, after(k), func(key, val []byte) (bool, error) {
-		r, classes, err := c.s.readStream(key, val)
+		r, classes, late, err := c.s.readStream(key, val)
 		if err != nil {
 			return false, err
 		}
@@ -110,6 +110,7 @@ func (c *committer) loadStreams() error {
 		if err != nil {
 			return false, fmt.Errorf("stream %d: %w", slot, err)
 		}
+		st.late = late
 		c.streams = append(c.streams, st)
 		if !st.closed {
 			c.active = append(c.active, st)
@@ -165,6 +166,24 @@ func (c *committer) loadDevices() error {
 		c.devices[d.binding.Number] = d
 		return true, nil
 	})
+}
+
+// loadLate joins the late streams with their devices.
+func (c *committer) loadLate() error {
+	for _, st := range c.streams {
+		if !st.late {
+			continue
+		}
+		d := c.devices[st.number]
+		if d == nil {
+			return fmt.Errorf("%w: late stream %d is of device %d, which is not on record", ErrDamaged, st.slot, st.number)
+		}
+		st.device = d
+		if !st.closed && !st.closing {
+			d.late = st
+		}
+	}
+	return nil
 }
 
 // countRows makes sure that no start, stream or device is missing.
@@ -459,7 +478,7 @@ func (c *committer) makeView() *view {
 		for i, st := range c.streams {
 			c.infos[i] = streamInfo{
 				slot: st.slot, envelope: st.envelope, classes: st.classes, opened: st.opened,
-				closedBy: st.closedBy, closed: st.closed, tag: st.tag, device: st.number,
+				closedBy: st.closedBy, closed: st.closed, tag: st.tag, device: st.number, late: st.late,
 			}
 		}
 	}

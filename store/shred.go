@@ -620,7 +620,7 @@ func (d *shredder) forgetFrames(c *committer) error {
 	defer r.close()
 	for _, in := range d.affected(r.v) {
 		x := c.devices[in.device]
-		if x == nil {
+		if x == nil || in.late { // nothing of a late stream is remembered
 			continue
 		}
 		parts, err := r.partsBefore(in, share.Hour(d.row.Before))
@@ -635,7 +635,7 @@ func (d *shredder) forgetFrames(c *committer) error {
 		}
 		keep := c.streams[in.slot].tree.Size() - gone
 		for i := range r.v.streams[in.slot+1:] {
-			if later := &r.v.streams[in.slot+1:][i]; later.device == in.device {
+			if later := &r.v.streams[in.slot+1:][i]; later.device == in.device && !later.late {
 				keep += c.streams[later.slot].tree.Size()
 			}
 		}

@@ -161,6 +161,7 @@ type stream struct {
 	closedBy uint64
 	closed   bool
 	closing  bool
+	late     bool // beside the stream that its device sends to
 	dirty    bool
 
 	tree     merkle.Tree
@@ -184,7 +185,8 @@ type device struct {
 	binding ledger.Binding
 	text    string // the id as readings show it
 	stream  *stream
-	epoch   uint32 // of counter
+	late    *stream // open late stream; also of a binding that has ended
+	epoch   uint32  // of counter
 	counter frame.Counter
 	recent  []seenFrame // newest last, at most recentFrames
 	labels  []string    // as it was added with
@@ -391,23 +393,30 @@ func (st *stream) row() streamRow {
 // putStream writes a stream's row: as it always was where that says all.
 func (s *Store) putStream(b *pebble.Batch, st *stream) error {
 	key := s.keys.u64(kindStream, st.slot)
-	if st.classes.scheme == schemeSite {
+	switch {
+	case st.late:
+		return s.putRowAs(b, formatLate, key, st.classes.row(st.row()), true)
+	case st.classes.scheme == schemeSite:
 		return s.putRow(b, key, st.row(), true)
 	}
 	return s.putRowAs(b, formatSplit, key, st.classes.row(st.row()), true)
 }
 
 // readStream reads what putStream wrote.
-func (s *Store) readStream(key, val []byte) (r streamRow, c *classes, err error) {
+func (s *Store) readStream(key, val []byte) (r streamRow, c *classes, late bool, err error) {
 	if len(val) > 0 && val[0] == format {
 		err = decodeRow(s.local, key, val, &r)
-		return r, oldClasses(r.Data), err
+		return r, oldClasses(r.Data), false, err
+	}
+	version := byte(formatSplit)
+	if late = len(val) > 0 && val[0] == formatLate; late {
+		version = formatLate
 	}
 	var x splitRow
-	if err = decodeRowAs(formatSplit, s.local, key, val, &x); err == nil {
+	if err = decodeRowAs(version, s.local, key, val, &x); err == nil {
 		c, err = x.classes()
 	}
-	return x.Stream, c, err
+	return x.Stream, c, late, err
 }
 
 func (d *device) row() deviceRow {

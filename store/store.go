@@ -91,6 +91,7 @@ type Arrival struct {
 	HasMeasured  bool
 	Once         [8]byte // names a message for this device; zero: no name
 	Again        bool    // it may have come before: Duplicate if Once is known
+	Late         bool    // for the device's late stream, which must be open; verdict Vouched
 	Measurements []reading.Measurement
 	Wire         []byte // frame with its length byte, the text line, or the message
 	Body         []byte // decrypted body
@@ -172,6 +173,7 @@ type streamInfo struct {
 	opened   uint64
 	closedBy uint64
 	closed   bool
+	late     bool
 	tag      [12]byte
 }
 

@@ -14,6 +14,7 @@ type Stream struct {
 	Tag              [12]byte
 	Opened, ClosedBy uint64 // first and last batch with a summary of it
 	Closed           bool   // ClosedBy counts
+	Late             bool   // readings that came by another way, afterwards: see OpenLate
 }
 
 // Streams lists the streams of a device, all that it ever had, in order.
@@ -33,7 +34,7 @@ func (s *Store) AllStreams() []Stream {
 	out := make([]Stream, len(v.streams))
 	for i := range v.streams {
 		in := &v.streams[i]
-		out[i] = Stream{Slot: in.slot, Device: in.device, Tag: in.tag, Opened: in.opened, ClosedBy: in.closedBy, Closed: in.closed}
+		out[i] = Stream{Slot: in.slot, Device: in.device, Tag: in.tag, Opened: in.opened, ClosedBy: in.closedBy, Closed: in.closed, Late: in.late}
 	}
 	return out
 }

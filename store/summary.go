@@ -178,6 +178,9 @@ func (r *reader) carry(in *streamInfo, stats *runStats, first uint64) error {
 }
 
 func (v *view) streamKind(in *streamInfo) string {
+	if in.late {
+		return ledger.BindLate
+	}
 	for i := range v.devices {
 		if v.devices[i].Number == in.device {
 			return v.devices[i].Kind

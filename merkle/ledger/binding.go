@@ -12,6 +12,10 @@ const (
 	BindText   = "text"   // lines of text from a hub that vouches for the device
 	// BindVouched: a sender whom the gateway authenticated says what the device said.
 	BindVouched = "vouched"
+	// BindLate: readings of the binding of the same device number that came by another
+	// way, afterwards. They have a stream of their own, beside the one that its device
+	// sends to.
+	BindLate = "late"
 )
 
 // MaxName is the longest name of a binding, in bytes.
@@ -47,6 +51,13 @@ func (b Binding) Statement() Statement {
 		"device-number": int64(b.Number), "device": b.Device(), "name": b.Name, "slot": int64(b.Slot),
 		"epoch": int64(b.Epoch), "kind": b.Kind, "counter-floor": int64(b.Floor),
 	}}
+}
+
+// Late returns the binding of a late stream of b, in slot from a time on: of the same
+// device at the same place. No counter is taken on it.
+func (b Binding) Late(slot uint64, from int64) Binding {
+	b.Slot, b.Kind, b.From, b.Floor, b.Closed, b.Until = slot, BindLate, from, 0, false, 0
+	return b
 }
 
 // Rotate returns the statement that b's key, epoch and floor are these from a

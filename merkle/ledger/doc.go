@@ -114,7 +114,7 @@
 //	route-ots      route, calendars [texts, 1 to 16 of at most 200 bytes], need uint (1 to the calendars)
 //	log-key        old bytes32, new bytes32, old-signature bytes64, new-signature bytes64
 //	bind           device-number uint32, device text, name text (64), slot uint, epoch uint32,
-//	               kind "secure" or "opaque" or "text" or "vouched", counter-floor uint48
+//	               kind "secure" or "opaque" or "text" or "vouched" or "late", counter-floor uint48
 //	rotate         device-number, device, epoch, slot, counter-floor
 //	unbind         device-number, device, slot
 //	place          device-number, slot, place text (64), thing text (64)
@@ -157,6 +157,10 @@
 // recipient is printable ASCII, a compartment 1 to 64 characters of it without
 // spaces, as is a cid; nothing stands twice in an array; before is the border of
 // an hour; a month is that of UTC, such as "2026-07".
+//
+// A stream whose kind is late has readings of the binding whose stream began under the
+// same device number before: they came by another way, such as a logger's file, after
+// they were measured. Its place is said again.
 //
 // A place comes with the bind of its slot, which has one at most: the device is
 // at that place and about that thing, either of which may be empty, as long as it is

@@ -74,8 +74,8 @@ var (
 	formReason  = form{"a text of at most 128 bytes", texted(func(s string) bool { return len(s) <= MaxReason })}
 	formRoute   = form{"a route's name", texted(validRoute)}
 	formRoutes  = form{"an array of at most 16 routes' names", routes}
-	formBinding = form{"secure, opaque, text or vouched", texted(func(s string) bool {
-		return s == BindSecure || s == BindOpaque || s == BindText || s == BindVouched
+	formBinding = form{"secure, opaque, text, vouched or late", texted(func(s string) bool {
+		return s == BindSecure || s == BindOpaque || s == BindText || s == BindVouched || s == BindLate
 	})}
 	formBytes64 = form{"64 bytes", sized(64)}
 	formNetwork = form{"a network's name", texted(validWord)}

@@ -9,6 +9,7 @@ import (
 const (
 	AttachPhoto       = "photo"       // of the sensor where it is installed
 	AttachCertificate = "certificate" // of a calibration, a conformity
+	AttachData        = "data"        // a logger's file, of which readings of the stream were made
 	AttachDocument    = "document"    // any other
 )
 
@@ -18,7 +19,7 @@ const MaxOffset = 32
 var (
 	formPlace  = form{"a text of at most 64 bytes without control characters", texted(ValidPlace)}
 	formOffset = form{"a decimal number such as -0.25, at most 32 bytes", texted(ValidOffset)}
-	formAttach = form{"photo, certificate or document", texted(ValidAttachment)}
+	formAttach = form{"photo, certificate, data or document", texted(ValidAttachment)}
 )
 
 // ValidPlace reports whether a place or a thing may have this name; "" is none.
@@ -26,7 +27,7 @@ func ValidPlace(s string) bool { return s == "" || ValidParty(s) }
 
 // ValidAttachment reports whether a text is one of the Attach constants.
 func ValidAttachment(s string) bool {
-	return slices.Contains([]string{AttachPhoto, AttachCertificate, AttachDocument}, s)
+	return slices.Contains([]string{AttachPhoto, AttachCertificate, AttachData, AttachDocument}, s)
 }
 
 // ValidOffset reports whether a text is a decimal number in its one form: a minus
