@@ -203,8 +203,10 @@
 // frames between two that came; that a gap was as it is declared, or that it was
 // declared at once; that the stream is the device's only one. Of two ranges of
 // one device the binding statements say when it was bound, and of nothing in
-// between. Late streams, of readings that were imported afterwards, would have
-// statements of their own: none is shown, as known at the newest head.
+// between. What came by another way, after it was measured, is a stream of its
+// own, a late one, which its bind statement tells by its kind, late, and the device
+// number that it has in common with the binding which held then: no more of them are
+// known than are shown, as of the newest head.
 //
 // # Installations
 //

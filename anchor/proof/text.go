@@ -141,6 +141,9 @@ func (r *ReadingVerdict) text(b *strings.Builder) {
 	if r.BoundAs != "" {
 		name += fmt.Sprintf(", bound as %q", r.BoundAs)
 	}
+	if r.Late {
+		name += ", came late"
+	}
 	shown := "all fields"
 	if !r.Whole {
 		shown = "chosen fields"

@@ -56,6 +56,9 @@ func (r *RangeVerdict) text(b *strings.Builder) {
 	if r.Device != "" {
 		name += ", device " + r.Device
 	}
+	if r.Late {
+		name += ", came late"
+	}
 	b.WriteByte('\n')
 	what := "NOT COMPLETE"
 	if r.Complete {

@@ -79,6 +79,7 @@ type ReadingVerdict struct {
 	BoundAs   string         `json:"boundAs,omitempty"` // by a statement shown here that was there before
 	Placed    *PlacedVerdict `json:"placed,omitempty"`  // one of a range has it there
 	Range     *int           `json:"range,omitempty"`   // position of the range that it is of, if of one
+	Late      bool           `json:"late,omitempty"`    // it came by another way, after it was measured
 	Whole     bool           `json:"whole"`             // every field there is, is shown
 	Fields    []FieldVerdict `json:"fields"`
 	From      string         `json:"windowFrom"` // of its window; in a range, of the windows that it may be of

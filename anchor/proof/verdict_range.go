@@ -23,8 +23,9 @@ type RangeVerdict struct {
 	Device     string         `json:"device,omitempty"`  // if a reading or the binding shows it
 	BoundAs    string         `json:"boundAs,omitempty"` // by a statement that was there before the readings
 	Placed     *PlacedVerdict `json:"placed,omitempty"`
-	First      uint64         `json:"first"` // number of the first reading
-	Next       uint64         `json:"next"`  // the one after the last; First if there is none
+	Late       bool           `json:"late,omitempty"` // its readings came by another way, after they were measured
+	First      uint64         `json:"first"`          // number of the first reading
+	Next       uint64         `json:"next"`           // the one after the last; First if there is none
 	Readings   uint64         `json:"readings"`
 	From       string         `json:"from"`                 // all that was received from here on …
 	To         string         `json:"to"`                   // … and before this is claimed to be here

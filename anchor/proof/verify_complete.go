@@ -3,7 +3,9 @@ package proof
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"cairn/merkle/ledger"
 )
@@ -186,7 +188,7 @@ func (t *tally) verdict() RangeVerdict {
 		Stream: t.s.slot, Device: t.s.device, First: t.r.First, Next: t.s.next, Readings: t.s.next - t.r.First,
 		From: timeText(t.r.From), To: timeText(t.r.To), FromWindow: timeText(t.from()), Closed: last.Closed,
 		Parts: []PartVerdict{}, Gaps: []GapVerdict{}, Findings: []string{},
-		LateStreams: fmt.Sprintf("none shown; as known at the checkpoint of %s", count(int(min(t.d.newest, 1<<62)), "batch")),
+		LateStreams: "none shown" + t.known(),
 	}
 	if !last.Closed {
 		t.v.KnownUntil = timeText(last.To)
@@ -214,10 +216,33 @@ func (t *tally) from() int64 {
 	return first.From
 }
 
+// known is until when late streams are known.
+func (t *tally) known() string {
+	return "; as known at the checkpoint of " + count(int(min(t.d.newest, 1<<62)), "batch")
+}
+
+// late names the late streams of a device that the file tells of.
+func (t *tally) late(device string) {
+	var all []string
+	for _, slot := range slices.Sorted(maps.Keys(t.c.bound)) {
+		if b := t.c.bound[slot]; b.late && b.device == device && slot != t.s.slot {
+			all = append(all, fmt.Sprint(slot))
+		}
+	}
+	if len(all) > 0 {
+		t.v.LateStreams = "of this device there is stream " + strings.Join(all, ", ") + t.known()
+	}
+}
+
 func (t *tally) binding() {
 	b, ok := t.c.bound[t.s.slot]
 	if !ok {
 		return
+	}
+	if t.v.Late = b.late; b.late {
+		t.v.LateStreams = "this is one: its readings came by another way, after they were measured" + t.known()
+	} else {
+		t.late(b.device)
 	}
 	t.v.Device = cmp.Or(t.v.Device, b.device)
 	earliest := t.s.sums[0].index

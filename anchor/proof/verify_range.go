@@ -569,6 +569,7 @@ func (d *describer) fields(v *ReadingVerdict, fields []Field, shown *reading.Rea
 	v.Whole = len(fields) != 0 && fields[0].Index == reading.IndexReading
 	v.Authenticated = shown.Origin.Verdict.DeviceAuthenticated()
 	v.vouched = shown.Origin.Verdict == reading.Vouched
+	v.Late = shown.Origin.Transport == reading.TransportCSV
 	n := len(fields)
 	if v.Whole {
 		n--

@@ -211,6 +211,7 @@ type boundAs struct {
 	statement    uint64
 	device, name string
 	secure       bool   // the gateway holds the device's key
+	late         bool   // the stream is of what came by another way, afterwards
 	batch        uint64 // index of the first batch that shows it
 }
 
@@ -221,7 +222,7 @@ func (c *checker) binding(s *Statement, st *ledger.Statement, bound map[uint64]b
 	b.device, _ = st.Text("device")
 	b.name, _ = st.Text("name")
 	kind, _ := st.Text("kind")
-	b.secure = kind == ledger.BindSecure
+	b.secure, b.late = kind == ledger.BindSecure, kind == ledger.BindLate
 	if have, ok := bound[slot]; ok {
 		if have.statement != b.statement {
 			return faultf(CodeBinding, "stream %d is bound twice, by number %d and %d", slot, have.statement, b.statement)
@@ -249,6 +250,7 @@ func (c *checker) bindings(bound map[uint64]boundAs) *fault {
 		if r.Device != "" && r.Device != b.device {
 			return faultf(CodeBinding, "stream %d is bound to device %.32q, a reading of it names %q", r.Stream, b.device, r.Device)
 		}
+		r.Late = r.Late || b.late
 		if c.earliest(r) >= b.batch {
 			r.BoundAs = b.name
 		}

@@ -83,6 +83,9 @@ func (c *checker) notChecked() {
 	if slices.ContainsFunc(c.v.Readings, func(r ReadingVerdict) bool { return r.vouched }) {
 		add("what a device said whose readings are vouched: a sender that the gateway knew told it, and nothing of the device's own shows it")
 	}
+	if slices.ContainsFunc(c.v.Readings, func(r ReadingVerdict) bool { return r.Late }) {
+		add("what came late: that it was like that when it came is all that is proven. When it was measured, and that nobody changed it before, is the word of a file, such as a logger's")
+	}
 	add("who made a frame: a key that a building's devices share authenticates it, and cannot prove it to others (no non-repudiation)")
 	for i := range c.v.Anchors {
 		if a := &c.v.Anchors[i]; a.Contract != "" && (!a.Stored || !a.Logged) {

@@ -216,6 +216,7 @@ func (r *report) fact(name markup, value string, class markup) {
 func (r *report) claimOfReadings() {
 	type source struct {
 		name, bound string
+		late        bool
 		n           int
 		first, last uint64
 		from, to    int64
@@ -241,6 +242,9 @@ func (r *report) claimOfReadings() {
 		if s := known[r.v.Readings[i].Stream]; s != nil && r.v.Readings[i].Range == nil && r.v.Readings[i].BoundAs != "" {
 			s.bound = r.v.Readings[i].BoundAs
 		}
+		if s := known[r.v.Readings[i].Stream]; s != nil {
+			s.late = s.late || r.v.Readings[i].Late
+		}
 	}
 	for i, s := range order {
 		if i == maxRanges {
@@ -255,6 +259,9 @@ func (r *report) claimOfReadings() {
 		}
 		if s.bound != "" {
 			what += fmt.Sprintf(", bound as “%s”", visible(s.bound, maxForeign))
+		}
+		if s.late {
+			what += ", came late"
 		}
 		r.fact("Shown", what, "")
 		r.fact("Received between", when(s.from)+" and "+when(s.to), "")

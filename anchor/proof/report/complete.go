@@ -72,6 +72,9 @@ func (r *report) name(i int) string {
 	if v.BoundAs != "" {
 		s += ", bound as “" + visible(v.BoundAs, maxForeign) + "”"
 	}
+	if v.Late {
+		s += ", came late"
+	}
 	return s
 }
 
