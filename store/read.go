@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -80,6 +81,21 @@ func (s *Store) Query(ctx context.Context, device uint32, from, to int64, fn fun
 		if err != nil || !more {
 			return err
 		}
+	}
+	return nil
+}
+
+// QueryStream is Query for all readings of one stream. ErrNotFound: there is no such
+// stream.
+func (s *Store) QueryStream(ctx context.Context, slot uint64, fn func(*Found) (more bool, err error)) error {
+	r := s.reader()
+	defer r.close()
+	in, err := r.stream(slot)
+	if err == nil {
+		_, err = r.query(ctx, in, 0, math.MaxInt64, fn)
+	}
+	if err != nil {
+		return fmt.Errorf("stream %d: %w", slot, err)
 	}
 	return nil
 }

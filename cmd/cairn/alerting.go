@@ -203,7 +203,9 @@ func (a *alerting) past(ctx context.Context, index int, l *openLedger, now time.
 			continue
 		}
 		err = l.store.Query(ctx, b.Number, from, now.UnixMilli()+1, func(f *store.Found) (bool, error) {
-			a.machine.Past(number, time.UnixMilli(f.Received), f.Measurements)
+			if !f.Late {
+				a.machine.Past(number, time.UnixMilli(f.Received), f.Measurements)
+			}
 			return true, nil
 		})
 		if err != nil && !gone(err) {

@@ -44,6 +44,8 @@ type command struct {
 	dir    string // --dir
 	json   bool   // --json
 	ledger string // --ledger
+
+	held *gateway // of a command that asks many times, where no service runs
 }
 
 // Run carries out one command line and returns its exit code.
@@ -85,6 +87,7 @@ func (c *command) root() *cobra.Command {
 	root.AddCommand(c.initCommand(), c.runCommand(), c.statusCommand(), c.deviceCommand(), c.ledgerCommand(), c.frameCommand(),
 		c.grantCommand(), c.compartmentCommand(),
 		c.openCommand(),
+		c.importCommand(),
 		c.identityCommand(),
 		c.queryCommand(), c.proveCommand(), c.receiptCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(), c.witnessCommand(), c.escrowCommand(), c.shredCommand(), c.dropCommand(),
 		c.mirrorCommand(),

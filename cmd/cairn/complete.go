@@ -169,7 +169,7 @@ func (c *completer) choose() ([]chosenStream, error) {
 		if err != nil {
 			return nil, err
 		}
-		add(c.bindingsOf(b), b.Name)
+		add(c.l.bindingsOf(b), b.Name)
 	}
 	if c.q.All {
 		for _, b := range c.l.store.Devices() {
@@ -192,8 +192,8 @@ func (c *completer) choose() ([]chosenStream, error) {
 
 // bindingsOf are the numbers that a device has had: by its ID, which stays the
 // same when it is bound again.
-func (c *completer) bindingsOf(b ledger.Binding) (numbers []uint32) {
-	for _, other := range c.l.store.Devices() {
+func (l *openLedger) bindingsOf(b ledger.Binding) (numbers []uint32) {
+	for _, other := range l.store.Devices() {
 		if other.Number == b.Number || other.ID == b.ID && b.ID != (ledger.Binding{}).ID {
 			numbers = append(numbers, other.Number)
 		}

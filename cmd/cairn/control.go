@@ -227,7 +227,7 @@ func (c *command) askAnyone(ctx context.Context, name string, q []byte) (raw jso
 		switch {
 		case err == nil:
 			raw, err = c.askService(ctx, conn, name, q)
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		case c.held != nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 			raw, err = c.askFolder(ctx, name, q)
 		default:
 			err = fmt.Errorf("reach the service in %s: %w", c.dir, err)
@@ -299,6 +299,13 @@ func (c *command) askService(ctx context.Context, conn net.Conn, name string, q 
 // askFolder opens the folder and runs the operation there.
 func (c *command) askFolder(ctx context.Context, name string, q []byte) (json.RawMessage, error) {
 	op := operations[name]
+	if c.held != nil {
+		answer, err := op.run(ctx, c.held, c.ledger, q, c.progress)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(answer)
+	}
 	g, err := c.openFolder(ctx)
 	if err != nil {
 		return nil, err
@@ -313,6 +320,27 @@ func (c *command) askFolder(ctx context.Context, name string, q []byte) (json.Ra
 		return nil, err
 	}
 	return json.Marshal(answer)
+}
+
+// hold keeps the folder open while f asks, where no service runs. What f asks must
+// all be of one kind: either to change something, or to read.
+func (c *command) hold(ctx context.Context, f func() error) error {
+	err := patiently(ctx, func() error {
+		conn, err := net.DialTimeout("unix", shortest(filepath.Join(c.dir, socketFile)), dialTimeout)
+		if err == nil {
+			return conn.Close()
+		}
+		c.held, err = c.openFolder(ctx)
+		return err
+	})
+	if err == nil {
+		err = f()
+	}
+	if c.held != nil {
+		err = errors.Join(err, c.held.close())
+		c.held = nil
+	}
+	return err
 }
 
 // progress shows how far a long operation is, to people only.

@@ -233,6 +233,9 @@ func (l *openLedger) attachToDevice(ctx context.Context, q noteRequest) (noteRow
 	if err != nil {
 		return noteRow{}, err
 	}
+	if q.What == ledger.AttachData || !ledger.ValidAttachment(q.What) {
+		return noteRow{}, fmt.Errorf("%.40q: what is attached is a photo, certificate or document; a logger's file goes with its readings: `cairn import`", q.What)
+	}
 	return l.note(ctx, q, func(b ledger.Binding) ledger.Statement {
 		return ledger.Attachment{Number: b.Number, Slot: b.Slot, What: q.What, Name: q.Name, Digest: digest}.Statement(0)
 	})
@@ -330,11 +333,15 @@ func eventText(s ledger.Statement) string {
 	switch s.Kind {
 	case ledger.KindBind:
 		slot, _ := s.Uint("slot")
+		if kind, _ := s.Text("kind"); kind == ledger.BindLate {
+			return fmt.Sprintf("what was imported of it is stream %d", slot)
+		}
 		return fmt.Sprintf("bound, stream %d", slot)
 	case ledger.KindRotate:
 		return "has a new key"
 	case ledger.KindUnbind:
-		return "unbound"
+		slot, _ := s.Uint("slot")
+		return fmt.Sprintf("stream %d ended", slot)
 	case ledger.KindPlace:
 		p, _ := ledger.PlacedFrom(s)
 		return placeText(p.Place, p.Thing)

@@ -146,6 +146,8 @@ func init() { // the operations' methods refer to the map through ask
 		"device/calibrate": asks(true, (*openLedger).calibrateDevice),
 		"device/attach":    asks(true, (*openLedger).attachToDevice),
 		"device/history":   asks(false, (*openLedger).deviceHistory),
+		"import":           asks(true, (*openLedger).importLate),
+		"import/close":     asks(true, (*openLedger).closeLate),
 		"prove":            asksLong((*openLedger).prove),
 		"receipt":          asks(false, (*openLedger).receipt),
 		"query":            asks(false, (*openLedger).query),

@@ -36,6 +36,7 @@ type openLedger struct {
 	cosigned  *cosigned  // nil if there are no witnesses
 	published *publisher // nil if nothing is published on IPFS
 	escrow    escrowKeeper
+	imports   imports
 }
 
 // logKey is the verifier key of the log, as witnesses need it.

@@ -30,9 +30,10 @@ const maxProven = 10_000
 // Readings is set, or Devices and no more than one way of naming a time. With
 // Complete there may be several devices, compartments, or all.
 type proveRequest struct {
-	Devices  []string `json:"devices,omitempty"` // number, ID or name
-	At       *int64   `json:"at,omitempty"`      // Unix ms: the newest reading received by then
-	From     *int64   `json:"from,omitempty"`    // Unix ms: all received in [From, To)
+	Devices  []string `json:"devices,omitempty"`  // number, ID or name
+	At       *int64   `json:"at,omitempty"`       // Unix ms: the newest reading received by then
+	Measured *int64   `json:"measured,omitempty"` // Unix ms: of what came late, the newest measured by then
+	From     *int64   `json:"from,omitempty"`     // Unix ms: all received in [From, To)
 	To       *int64   `json:"to,omitempty"`
 	Readings []string `json:"readings,omitempty"` // STREAM/SEQUENCE
 	Fields   []string `json:"fields,omitempty"`   // names; none: the whole reading
@@ -166,6 +167,10 @@ func (p *prover) chooseReadings(ctx context.Context, q proveRequest) ([]readingI
 	if q.From != nil || q.To != nil {
 		return p.readingsBetween(ctx, d, deref(q.From, 0), deref(q.To, math.MaxInt64))
 	}
+	if q.Measured != nil {
+		id, err := p.lateBefore(ctx, d, *q.Measured)
+		return []readingID{id}, err
+	}
 	id, err := p.newestBefore(ctx, d, deref(q.At, time.Now().UnixMilli()))
 	return []readingID{id}, err
 }
@@ -228,8 +233,34 @@ func (p *prover) newestBefore(ctx context.Context, d ledger.Binding, at int64) (
 	return id, err
 }
 
+// lateBefore finds, in the late streams of a device, the newest reading measured by a
+// time.
+func (p *prover) lateBefore(ctx context.Context, d ledger.Binding, at int64) (id readingID, err error) {
+	found, measured := false, int64(0)
+	for _, number := range p.l.bindingsOf(d) {
+		for _, s := range p.l.store.Streams(number) {
+			if !s.Late {
+				continue
+			}
+			err := p.l.store.QueryStream(ctx, s.Slot, func(f *store.Found) (bool, error) {
+				if f.Measured <= at && (!found || f.Measured > measured) {
+					id, found, measured = readingID{f.Slot, f.Sequence}, true, f.Measured
+				}
+				return true, nil
+			})
+			if err != nil {
+				return id, err
+			}
+		}
+	}
+	if !found {
+		err = fmt.Errorf("of what came late, device %d has no reading measured by then", d.Number)
+	}
+	return id, err
+}
+
 // newest shows what a device sent in the newest span that has a reading received
-// by a time, in order; nothing if there is none. It looks back in spans that
+// by a time, in order, but for what came late; nothing if there is none. It looks back in spans that
 // grow, so that a recent one is found without reading the history.
 func (l *openLedger) newest(ctx context.Context, d ledger.Binding, at int64, show func(*store.Found)) error {
 	to := at + 1
@@ -237,8 +268,10 @@ func (l *openLedger) newest(ctx context.Context, d ledger.Binding, at int64, sho
 		from := max(at-span, 0)
 		found := false
 		err := l.store.Query(ctx, d.Number, from, to, func(f *store.Found) (bool, error) {
-			show(f)
-			found = true
+			if !f.Late {
+				show(f)
+				found = true
+			}
 			return true, nil
 		})
 		if err != nil || found || from == 0 || from < d.From-span {

@@ -23,6 +23,7 @@ const (
 type proveFlags struct {
 	q            proveRequest
 	at, from, to string
+	measured     string
 	fields       []string
 	out          string
 	frames       string
@@ -33,12 +34,13 @@ type proveFlags struct {
 func (c *command) proveCommand() *cobra.Command {
 	var f proveFlags
 	cmd := &cobra.Command{
-		Use: "prove (--device D [--at TIME | --from TIME --to TIME] | --reading STREAM/SEQ…) [--fields …] --out FILE\n" +
+		Use: "prove (--device D [--at TIME | --measured TIME | --from TIME --to TIME] | --reading STREAM/SEQ…) [--fields …] --out FILE\n" +
 			"  cairn prove --complete (--device D… | --compartment C… | --all) [--from TIME] [--to TIME] [--fields …] --out FILE",
 		Short: "Write one file that proves readings to anyone",
 		Long: "Writes one file that proves one or several readings to anyone who has cairn-verify, years\n" +
 			"later and without this machine. A device alone means its newest reading; --at the newest\n" +
-			"received by then; --from and --to all received in between.\n\n" +
+			"received by then; --from and --to all received in between; --measured, of what was imported\n" +
+			"of it afterwards, the newest that was measured by then.\n\n" +
 			"Without --fields the whole reading is shown. With --fields only those are; the others stay\n" +
 			"hidden, and nobody can guess them from the file. The stream's number, the reading's number\n" +
 			"and its window are always told.\n\n" +
@@ -55,6 +57,7 @@ func (c *command) proveCommand() *cobra.Command {
 	cmd.Flags().StringArrayVar(&f.q.Compartments, "compartment", nil, "with --complete: a compartment, such as stream/3/data; may be repeated")
 	cmd.Flags().BoolVar(&f.q.All, "all", false, "with --complete: every device")
 	cmd.Flags().StringVar(&f.at, "at", "", "the newest reading received by this time")
+	cmd.Flags().StringVar(&f.measured, "measured", "", "of what was imported, the newest reading measured by this time")
 	cmd.Flags().StringVar(&f.from, "from", "", "all readings received from this time on")
 	cmd.Flags().StringVar(&f.to, "to", "", "… and before this one")
 	cmd.Flags().StringSliceVar(&f.q.Readings, "reading", nil, "a reading by stream and sequence, such as 0/17; may be repeated")
@@ -66,12 +69,15 @@ func (c *command) proveCommand() *cobra.Command {
 	cmd.Flags().DurationVar(&f.timeout, "timeout", defaultTimeout, "give up waiting after this long")
 	cmd.MarkFlagsMutuallyExclusive("device", "reading", "compartment", "all")
 	cmd.MarkFlagsOneRequired("device", "reading", "compartment", "all", "alert")
-	cmd.MarkFlagsMutuallyExclusive("complete", "at")
 	cmd.MarkFlagsMutuallyExclusive("complete", "frames")
 	cmd.MarkFlagsMutuallyExclusive("complete", "reading")
 	cmd.MarkFlagsMutuallyExclusive("compartment", "fields")
-	cmd.MarkFlagsMutuallyExclusive("at", "from")
-	cmd.MarkFlagsMutuallyExclusive("at", "to")
+	for _, one := range []string{"at", "measured"} {
+		cmd.MarkFlagsMutuallyExclusive(one, "from")
+		cmd.MarkFlagsMutuallyExclusive(one, "to")
+		cmd.MarkFlagsMutuallyExclusive(one, "complete")
+	}
+	cmd.MarkFlagsMutuallyExclusive("at", "measured")
 	c.ledgerFlag(cmd, theDefaultLedger)
 	c.jsonFlag(cmd)
 	return cmd
@@ -127,7 +133,7 @@ func (f *proveFlags) parse(now time.Time) error {
 		text string
 		to   **int64
 		flag string
-	}{{f.at, &f.q.At, "at"}, {f.from, &f.q.From, "from"}, {f.to, &f.q.To, "to"}} {
+	}{{f.at, &f.q.At, "at"}, {f.measured, &f.q.Measured, "measured"}, {f.from, &f.q.From, "from"}, {f.to, &f.q.To, "to"}} {
 		if t.text == "" {
 			continue
 		}
@@ -143,8 +149,8 @@ func (f *proveFlags) parse(now time.Time) error {
 		return errors.New("--all and --compartment go with --complete")
 	case len(f.q.Devices) > 1:
 		return errors.New("several devices go with --complete")
-	case len(f.q.Devices) == 0 && (f.q.At != nil || f.q.From != nil || f.q.To != nil):
-		return errors.New("--at, --from and --to choose among a device's readings: give --device")
+	case len(f.q.Devices) == 0 && (f.q.At != nil || f.q.Measured != nil || f.q.From != nil || f.q.To != nil):
+		return errors.New("--at, --measured, --from and --to choose among a device's readings: give --device")
 	}
 	for _, name := range f.fields {
 		if name = strings.TrimSpace(name); name == "all" {
@@ -198,7 +204,7 @@ func (c *command) proveOnce(ctx context.Context, f *proveFlags) (proveAnswer, er
 	switch {
 	case f.q.Complete && f.q.To == nil:
 		f.q.To = &now // "all" is all until we began to wait
-	case len(f.q.Devices) != 0 && f.q.From == nil && f.q.To == nil && f.q.At == nil:
+	case len(f.q.Devices) != 0 && f.q.From == nil && f.q.To == nil && f.q.At == nil && f.q.Measured == nil:
 		f.q.At = &now // "the newest" must stay the same one
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("not final after %v: `cairn status` says what it waits for", f.timeout))

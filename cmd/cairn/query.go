@@ -36,6 +36,7 @@ type queryAnswer struct {
 type readingRow struct {
 	ID       string     `json:"id"` // stream/sequence, as `cairn prove --reading` takes it
 	Device   string     `json:"device"`
+	Measured *int64     `json:"measured_ms,omitempty"` // where its device says
 	Received int64      `json:"received_ms"`
 	Clock    string     `json:"clock"`
 	Origin   string     `json:"transport"`
@@ -59,6 +60,9 @@ func rowOfReading(f *store.Found) readingRow {
 	}
 	if f.Origin.HasCounter {
 		row.Counter = &f.Origin.Counter
+	}
+	if f.HasMeasured {
+		row.Measured = &f.Measured
 	}
 	for _, m := range f.Measurements {
 		row.Values = append(row.Values, valueRow{m.Name, m.Unit, m.Value.String()})
@@ -196,6 +200,12 @@ func (r *readingRow) text() string {
 		origin = r.Origin + ", told by the hub"
 	} else if r.Verdict == reading.Vouched.String() {
 		origin = r.Origin + ", told by a sender"
+	}
+	if r.Origin == reading.TransportCSV {
+		origin = "a logger's file"
+	}
+	if r.Measured != nil {
+		origin += ", measured " + timeText(*r.Measured)
 	}
 	return fmt.Sprintf("%s\t%s\t%s\t%s\t%s", r.ID, time.UnixMilli(r.Received).UTC().Format("2006-01-02T15:04:05.000Z"), r.Clock, origin, strings.Join(values, ", "))
 }

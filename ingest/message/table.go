@@ -118,9 +118,9 @@ func checkTable(file []byte) error {
 	return nil
 }
 
-// Guess gives the columns that a file seems to have: those of the first line of which
-// the next one has as many. nil: none does.
-func Guess(file []byte) []string {
+// Guess gives the columns that a file seems to have: those of the first line that has
+// most of them and of which the next one has as many. nil: none does.
+func Guess(file []byte) (columns []string) {
 	if checkTable(file) != nil {
 		return nil
 	}
@@ -130,15 +130,15 @@ func Guess(file []byte) []string {
 	for range maxTried {
 		var line []byte
 		if line, rest, _ = bytes.Cut(rest, []byte("\n")); len(line) > MaxLine {
-			return nil
+			break
 		}
 		cells, err := r.split(bytes.TrimSuffix(line, []byte("\r")), delimiterOf(line))
-		if err == nil && len(cells) > 1 && len(cells) == len(last) {
-			return last
+		if err == nil && len(cells) > max(1, len(columns)) && len(cells) == len(last) {
+			columns = last
 		}
 		last = cells
 	}
-	return nil
+	return columns
 }
 
 // wanted are the columns that must be there.

@@ -125,7 +125,7 @@ func TestTableRefused(t *testing.T) {
 }
 
 func TestGuess(t *testing.T) {
-	file := "Serial;EL-1234\n\nNr;Date;Temperature\n1;01.05.2026;4,25\n"
+	file := "Serial;EL-1234\nInterval;5\n\nNr;Date;Temperature\n1;01.05.2026;4,25\n"
 	if got := strings.Join(Guess([]byte(file)), "|"); got != "Nr|Date|Temperature" {
 		t.Errorf("got %q", got)
 	}

@@ -207,7 +207,7 @@ function rangePart(r) {
   const state = r.complete ? "complete" : "NOT SHOWN TO BE COMPLETE";
   const numbers = r.first === r.next ? "no reading in this time" : `numbers ${r.first} to ${r.next - 1}`;
   return el("div", { class: "part" },
-    el("h4", {}, `${name}: ${state}`),
+    el("h4", {}, `${name}${r.late ? ", came late" : ""}: ${state}`),
     facts([
       ["Asked for", `${when(r.from)} to ${when(r.to)}`],
       ["Covered", `${count(r.readings, "reading")}, ${numbers}${r.closed ? ", until the stream was closed" : ""}`],
@@ -276,7 +276,7 @@ function moreReadings(body, row, from, total) {
 
 function card(r) {
   return el("div", { class: "part" },
-    el("h4", {}, `Reading ${r.sequence} of stream ${r.stream}${r.boundAs ? `, bound as “${r.boundAs}”` : ""}`,
+    el("h4", {}, `Reading ${r.sequence} of stream ${r.stream}${r.boundAs ? `, bound as “${r.boundAs}”` : ""}${r.late ? ", came late" : ""}`,
       el("span", { class: "hint" }, ` (${r.whole ? "all" : "chosen"} fields), ${r.level}`)),
     facts([
       ...r.fields.map(f => [f.name, value(f.value + (f.unit ? ` ${f.unit}` : ""))]),
