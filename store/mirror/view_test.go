@@ -25,7 +25,9 @@ func randomGateway(t *testing.T, rng *rand.Rand) *gateway {
 				g.send(d, []int{0, 0, 0, 2}[rng.IntN(4)], someReading(rng)...)
 			}
 		}
-		switch rng.IntN(12) {
+		switch rng.IntN(14) {
+		case 12, 13:
+			g.late(g.nodes[rng.IntN(len(g.nodes))], someReading(rng)...)
 		case 0:
 			g.bind(occupancyRules)
 		case 1:
