@@ -3,6 +3,7 @@ package reading
 import (
 	"cmp"
 	"encoding/hex"
+	"math"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -103,6 +104,18 @@ func (v Value) Valid() bool {
 
 // IsNumber reports whether v is an integer or a decimal fraction.
 func (v Value) IsNumber() bool { return v.Kind == KindInt || v.Kind == KindDecimal }
+
+// Float is the floating point number nearest to a number, and 0 or 1 for a truth
+// value; ok is false for others. It is good for drawing, and for nothing that is proven.
+func (v Value) Float() (f float64, ok bool) {
+	switch v.Kind {
+	case KindInt, KindBool:
+		return float64(v.Mantissa), true
+	case KindDecimal:
+		return float64(v.Mantissa) / math.Pow10(-int(v.Exp)), true
+	}
+	return 0, false
+}
 
 // Cmp compares two numbers exactly: -1 if v is less than o, 0 if they are
 // equal, +1 if v is greater. It returns 0 if either is not a number.
