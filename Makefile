@@ -19,8 +19,9 @@ tools: ## install what tests need: into .tools, and from Debian Chromium, Mosqui
 build: page ## build bin/cairn, bin/cairn-verify, bin/cairn-demo and the page
 	$(GO) build -trimpath -ldflags='-s -w' -o bin/ ./cmd/...
 
-page: ## build the page that checks proofs: bin/cairn-verify.html, and what the gateway serves
+page: ## build the page that checks proofs, bin/cairn-verify.html, and what else the gateway serves
 	@mkdir -p bin
+	@scripts/page/chart.sh
 	$(GO) run ./scripts/page -o bin/cairn-verify.html -gzip cmd/cairn/web/dist/verify.html.gz
 
 test: tools build ## run every test: the contract's, then the code's and the stories

@@ -149,6 +149,7 @@ func init() { // the operations' methods refer to the map through ask
 		"import":           asks(true, (*openLedger).importLate),
 		"import/close":     asks(true, (*openLedger).closeLate),
 		"prove":            asksLong((*openLedger).prove),
+		"trend":            asks(false, (*openLedger).trend),
 		"receipt":          asks(false, (*openLedger).receipt),
 		"query":            asks(false, (*openLedger).query),
 		"policy":           asks(false, (*openLedger).policy),
