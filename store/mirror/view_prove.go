@@ -100,7 +100,7 @@ type viewProver struct {
 	used       []string        // routes
 	newest     uint64          // size of the newest head that covers a batch
 	unanchored bool
-	bound      map[uint64]*viewBatch // by slot: the first batch that shows a reading of it
+	bound      map[uint64][]*viewBatch // by slot: the batches that show readings of it one by one, ascending
 	spans      []viewSpan
 }
 
@@ -116,7 +116,7 @@ func (v *View) newProver(ctx context.Context, q ProofQuery) (*viewProver, error)
 	p := &viewProver{
 		v: v, q: q, b: proof.NewBuilder(v.bundle.LogKey, v.bundle.Nonce), out: &ViewProof{},
 		ranges: make(map[uint64]*viewRange), sizes: make(map[uint64]int), batches: make(map[uint64]*viewBatch),
-		covered: make(map[uint64]bool), shown: make(map[uint64]bool), bound: make(map[uint64]*viewBatch),
+		covered: make(map[uint64]bool), shown: make(map[uint64]bool), bound: make(map[uint64][]*viewBatch),
 	}
 	for _, text := range q.Readings {
 		id, err := parseReading(text)
@@ -230,9 +230,7 @@ func (p *viewProver) readings(w *viewWindow) error {
 		summary := p.b.Summary(proof.Summary{Batch: b.at, Tag: w.tag, Item: w.item, Salt: w.salt, Path: w.path()})
 		p.b.Reading(proof.Reading{Summary: summary, Seq: n.Seq, Width: n.Width, Fields: n.Fields, Hidden: n.Hidden, Run: w.runPath(i)})
 		p.out.Readings++
-		if p.bound[w.sum.Slot] == nil {
-			p.bound[w.sum.Slot] = b
-		}
+		p.bound[w.sum.Slot] = append(p.bound[w.sum.Slot], b)
 	}
 	return nil
 }
@@ -316,7 +314,8 @@ func sortedKeys[V any](m map[uint64]V) []uint64 {
 }
 
 // statements adds what the ledger itself says about what is shown: the genesis,
-// the routes that anchored it, the binding of each stream, and what tells of time
+// the routes that anchored it, the binding of each stream with its place and what was
+// recorded of it, and what tells of time
 // in which the gateway was not there.
 func (p *viewProver) statements(ctx context.Context) error {
 	var last *viewBatch
@@ -338,7 +337,7 @@ func (p *viewProver) statements(ctx context.Context) error {
 			if name, _ := s.Text("route"); !slices.Contains(p.used, name) {
 				continue
 			}
-		case ledger.KindBind:
+		case ledger.KindBind, ledger.KindPlace, ledger.KindCalibrate, ledger.KindAttach:
 			slot, _ := s.Uint("slot")
 			if by = p.binds(slot, n); by == nil {
 				continue
@@ -355,10 +354,13 @@ func (p *viewProver) statements(ctx context.Context) error {
 	return nil
 }
 
-// binds is the first batch of what is shown of a stream that has its binding.
+// binds is the first batch of what is shown of a stream that has a statement about its
+// binding.
 func (p *viewProver) binds(slot, number uint64) *viewBatch {
-	if b := p.bound[slot]; b != nil && number < b.tree.Size {
-		return b
+	for _, b := range p.bound[slot] {
+		if number < b.tree.Size {
+			return b
+		}
 	}
 	r := p.ranges[slot]
 	if r == nil || !r.proven {
