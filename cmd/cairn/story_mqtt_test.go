@@ -23,6 +23,9 @@ func (s *stage) publish(ts *testscript.TestScript, neg bool, args []string) {
 	address := strings.TrimPrefix(s.broker.URL, "mqtts://")
 	host, port, _ := strings.Cut(address, ":")
 	flags := []string{"-h", host, "-p", port, "--cafile", s.broker.CAFile, "-u", "cairn", "-P", "broker-s3cret", "-q", "1", "-t", args[0]}
+	if s.broker.CertFile != "" {
+		flags = append(flags, "--cert", s.broker.CertFile, "--key", s.broker.KeyFile)
+	}
 	payload := args[1]
 	if count != "" {
 		n, err := strconv.Atoi(count)

@@ -80,7 +80,9 @@ func story(t *testing.T, bin, file string) {
 		s.ipfs = ipfs.Start(t)
 	}
 	if strings.Contains(string(text), "$BROKER") {
-		s.broker = mosquitto.Start(t, mosquitto.Options{User: "cairn", Password: "broker-s3cret", TLS: true})
+		s.broker = mosquitto.Start(t, mosquitto.Options{
+			User: "cairn", Password: "broker-s3cret", TLS: true, Certificates: strings.Contains(string(text), "$BROKERCERT"),
+		})
 	}
 	if strings.Contains(string(text), "$HOOK") {
 		s.hook = &hookServer{t: t, address: "127.0.0.1:0", secret: []byte("canteen-hook-secret-of-16")}
@@ -161,6 +163,8 @@ func (s *stage) setup(e *testscript.Env, bin string) error {
 	if s.broker != nil {
 		e.Setenv("BROKER", s.broker.URL)
 		e.Setenv("BROKERCA", s.broker.CAFile)
+		e.Setenv("BROKERCERT", s.broker.CertFile)
+		e.Setenv("BROKERKEY", s.broker.KeyFile)
 	}
 	if s.hook != nil {
 		e.Setenv("HOOK", "http://"+s.hook.address)

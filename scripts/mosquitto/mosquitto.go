@@ -35,6 +35,8 @@ type Broker struct {
 	URL string
 	// CAFile is with TLS the file of the authority that vouches for it.
 	CAFile string
+	// CertFile and KeyFile are what a client shows, where one must.
+	CertFile, KeyFile string
 
 	t       testing.TB
 	dir     string
@@ -47,7 +49,8 @@ type Broker struct {
 type Options struct {
 	User, Password string // who alone may connect; empty: anyone
 	TLS            bool
-	Port           int // 0: any
+	Certificates   bool // with TLS: clients must show the one that is made for them
+	Port           int  // 0: any
 }
 
 // Start starts a broker and ends it when the test ends. If the test failed, its output goes to the test's log.
@@ -92,40 +95,48 @@ func (b *Broker) configure(o Options) error {
 	}
 	if o.TLS {
 		b.URL = "mqtts://" + b.address
-		if err := b.certify(); err != nil {
+		var key string
+		if b.CAFile, key, err = b.certify("broker"); err != nil {
 			return err
 		}
-		text += fmt.Sprintf("certfile %s\nkeyfile %s\n", b.CAFile, filepath.Join(b.dir, "key.pem"))
+		text += fmt.Sprintf("certfile %s\nkeyfile %s\n", b.CAFile, key)
+	}
+	if o.Certificates {
+		if b.CertFile, b.KeyFile, err = b.certify("client"); err != nil {
+			return err
+		}
+		text += fmt.Sprintf("cafile %s\nrequire_certificate true\n", b.CertFile)
 	}
 	b.config = filepath.Join(b.dir, "mosquitto.conf")
 	return os.WriteFile(b.config, []byte(text), 0o600)
 }
 
-// certify makes a certificate that vouches for itself.
-func (b *Broker) certify() error {
+// certify makes a certificate that vouches for itself, and its key.
+func (b *Broker) certify(name string) (certificate, keyFile string, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return err
+		return "", "", err
 	}
 	now := time.Now()
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "broker of a test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name + " of a test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		return err
+		return "", "", err
 	}
 	secret, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	b.CAFile = filepath.Join(b.dir, "ca.pem")
-	if err := os.WriteFile(b.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
-		return err
+	certificate, keyFile = filepath.Join(b.dir, name+".pem"), filepath.Join(b.dir, name+".key")
+	if err := os.WriteFile(certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		return "", "", err
 	}
-	return os.WriteFile(filepath.Join(b.dir, "key.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600)
+	return certificate, keyFile, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600)
 }
 
 // Kill ends the broker at once.
