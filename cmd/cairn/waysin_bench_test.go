@@ -6,10 +6,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -21,10 +19,8 @@ import (
 	"cairn/ingest"
 	messages "cairn/ingest/message"
 	"cairn/ingest/mqtt"
-	"cairn/ingest/reading"
 	"cairn/scripts/mosquitto"
 	"cairn/store"
-	"cairn/store/share"
 )
 
 // BenchmarkMQTT says how fast messages that a broker has kept come in, in either
@@ -48,7 +44,7 @@ func BenchmarkMQTT(b *testing.B) {
 	}
 }
 
-func mosquittoClient(b *testing.B, broker *mosquitto.Broker, name string, in []byte, args ...string) {
+func mosquittoClient(b testing.TB, broker *mosquitto.Broker, name string, in []byte, args ...string) {
 	b.Helper()
 	host, port, _ := strings.Cut(strings.TrimPrefix(broker.URL, "mqtt://"), ":")
 	cmd := exec.Command("/usr/bin/"+name, append([]string{"-h", host, "-p", port, "-q", "1", "-t", "cold/room"}, args...)...)
@@ -80,7 +76,7 @@ func drainBare(b *testing.B, broker *mosquitto.Broker, version string, n int) ti
 }
 
 func drainStore(b *testing.B, broker *mosquitto.Broker, version string, n int) time.Duration {
-	x := newWaySite(b)
+	x := newWaySite(b, store.Options{})
 	defer x.l.store.Close()
 	cfg := mqtt.Config{Broker: broker.URL, Version: version, ClientID: "cairn-bench", Mappings: []messages.Mapping{{Topic: "cold/{device}"}}}
 	source := func() ingest.Source {
@@ -100,7 +96,7 @@ func drainStore(b *testing.B, broker *mosquitto.Broker, version string, n int) t
 // BenchmarkPosted says how many SenML packs of one reading a second are taken over
 // HTTP from 64 senders at once, each answered when its reading is on disk and signed.
 func BenchmarkPosted(b *testing.B) {
-	x := newWaySite(b)
+	x := newWaySite(b, store.Options{})
 	defer x.l.store.Close()
 	token := sha256.Sum256([]byte("bench"))
 	source, err := ingest.NewHTTP(ingest.HTTPConfig{Senders: []ingest.Sender{{Name: "bench", Token: token}}, Knows: x.registry.Knows})
@@ -160,79 +156,5 @@ func BenchmarkPosted(b *testing.B) {
 	cancel()
 	if err := <-done; err != nil {
 		b.Fatal(err)
-	}
-}
-
-// waySite is a store with one device that senders speak for.
-type waySite struct {
-	b        *testing.B
-	l        *openLedger
-	registry *ingest.Registry
-}
-
-func newWaySite(b *testing.B) *waySite {
-	dir, err := os.MkdirTemp(b.TempDir(), "site")
-	if err != nil {
-		b.Fatal(err)
-	}
-	s, err := store.Open(store.Options{Dir: dir, Keyring: share.Memory(), Clock: func() reading.Clock { return reading.Synced }})
-	if err != nil {
-		b.Fatal(err)
-	}
-	id := ingest.AddressID("room")
-	device, err := s.AddDevice(b.Context(), store.NewDevice{ID: id, Name: "room", Kind: "vouched"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	x := &waySite{
-		b: b, registry: ingest.NewRegistry(),
-		l: &openLedger{cfg: &LedgerConfig{Name: siteLedger}, store: s, log: slog.New(slog.DiscardHandler)},
-	}
-	if err := x.registry.Set([]ingest.Device{{Number: device.Number, ID: id, Kind: ingest.KindVouched}}); err != nil {
-		b.Fatal(err)
-	}
-	return x
-}
-
-func (x *waySite) intake(events func(ingest.Event)) *ingest.Intake {
-	in, err := ingest.New(ingest.Config{Registry: x.registry, Committer: newCommitter([]*openLedger{x.l}), Events: events})
-	if err != nil {
-		x.b.Fatal(err)
-	}
-	return in
-}
-
-func (x *waySite) vouched(n int) func(*ingest.Intake, bool) bool {
-	return func(in *ingest.Intake, _ bool) bool {
-		return in.Tally().Snapshot().Verdicts[reading.Vouched] >= uint64(n)
-	}
-}
-
-// run runs an intake with one source until something holds of it, and of whether the
-// source has a connection.
-func (x *waySite) run(source ingest.Source, holds func(*ingest.Intake, bool) bool) {
-	up := make(chan bool, 1)
-	in := x.intake(func(e ingest.Event) {
-		if e.Kind == ingest.EventUp {
-			up <- true
-		}
-	})
-	ctx, cancel := context.WithTimeout(x.b.Context(), time.Minute)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- in.Run(ctx, source) }()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for isUp := false; !holds(in, isUp); {
-		select {
-		case isUp = <-up:
-		case <-tick.C:
-		case <-ctx.Done():
-			x.b.Fatal(ctx.Err())
-		}
-	}
-	cancel()
-	if err := <-done; err != nil {
-		x.b.Fatal(err)
 	}
 }
