@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"cairn/ingest/reading"
 )
 
 // chirpStack is what is read of an uplink event of ChirpStack 4 (its
@@ -18,19 +20,28 @@ type chirpStack struct {
 	FCnt   uint32          `json:"fCnt"`
 	Data   string          `json:"data"`
 	Object json.RawMessage `json:"object"`
+	RxInfo json.RawMessage `json:"rxInfo"`
 }
 
 // ChirpStack reads the uplink event that ChirpStack 4 posts to an HTTP integration.
 // The address is the DevEUI, the measurements are the members of the object that the
-// device profile's codec made, if it has one. The network server's time is not taken:
-// it is not the device's own.
+// device profile's codec made, if it has one, and what the network tells of the link:
+// fcnt, the frame counter, and rssi (dBm) and snr (dB) of the gateway that heard it
+// loudest. The counter is a measurement and not the origin's: there each hole counts as
+// a lost frame, and a LoRaWAN device counts frames too that carry nothing for us. What
+// the codec calls so takes the name. The network server's time is not taken: it is not
+// the device's own.
 func ChirpStack(body []byte) (Message, error) {
 	var up chirpStack
 	if err := envelope(body, &up); err != nil {
 		return Message{}, err
 	}
-	m := Message{ID: up.DeduplicationID, Counter: uint64(up.FCnt), HasCounter: true}
-	return m, m.uplink(up.DeviceInfo.DevEUI, "deviceInfo.devEui", up.Data, "data", up.Object, "object")
+	m := Message{ID: up.DeduplicationID}
+	if err := m.uplink(up.DeviceInfo.DevEUI, "deviceInfo.devEui", up.Data, "data", up.Object, "object"); err != nil {
+		return m, err
+	}
+	m.link(up.FCnt, up.RxInfo)
+	return m, nil
 }
 
 // thingsStack is what is read of an uplink message of The Things Stack 3, which
@@ -44,11 +55,12 @@ type thingsStack struct {
 		FCnt         uint32          `json:"f_cnt"`
 		Payload      string          `json:"frm_payload"`
 		Decoded      json.RawMessage `json:"decoded_payload"`
+		RxMetadata   json.RawMessage `json:"rx_metadata"`
 	} `json:"uplink_message"`
 }
 
 // ThingsStack reads the uplink message that a webhook of The Things Stack 3 posts, as
-// [ChirpStack] does. A frame counter that is left out is 0. The message is named by
+// [ChirpStack] does. What is left out is 0. The message is named by
 // its session and counter.
 func ThingsStack(body []byte) (Message, error) {
 	var up thingsStack
@@ -58,12 +70,65 @@ func ThingsStack(body []byte) (Message, error) {
 	if up.Uplink == nil {
 		return Message{}, fmt.Errorf("%w: no uplink_message: only uplink messages are readings", ErrFormat)
 	}
-	m := Message{Counter: uint64(up.Uplink.FCnt), HasCounter: true}
+	var m Message
 	if up.Uplink.SessionKeyID != "" {
 		m.ID = fmt.Sprintf("%s/%d", up.Uplink.SessionKeyID, up.Uplink.FCnt)
 	}
-	return m, m.uplink(up.EndDevice.DevEUI, "end_device_ids.dev_eui", up.Uplink.Payload, "uplink_message.frm_payload",
-		up.Uplink.Decoded, "uplink_message.decoded_payload")
+	if err := m.uplink(up.EndDevice.DevEUI, "end_device_ids.dev_eui", up.Uplink.Payload, "uplink_message.frm_payload",
+		up.Uplink.Decoded, "uplink_message.decoded_payload"); err != nil {
+		return m, err
+	}
+	m.link(up.Uplink.FCnt, up.Uplink.RxMetadata)
+	return m, nil
+}
+
+// reception is what one gateway tells of a frame. Both servers may leave out what is 0.
+type reception struct {
+	RSSI number
+	SNR  number
+}
+
+func (r *reception) UnmarshalJSON(b []byte) (err error) {
+	var told struct {
+		RSSI json.Number `json:"rssi"`
+		SNR  json.Number `json:"snr"`
+	}
+	told.RSSI, told.SNR = "0", "0"
+	if err = json.Unmarshal(b, &told); err != nil {
+		return err
+	}
+	if r.RSSI, err = parseNumber(told.RSSI.String()); err == nil {
+		r.SNR, err = parseNumber(told.SNR.String())
+	}
+	return err
+}
+
+// link adds what the network tells of the link. What it tells wrongly costs nobody the
+// reading.
+func (m *Message) link(counter uint32, receptions json.RawMessage) {
+	m.add("fcnt", "count", reading.Int(int64(counter)))
+	var all []reception
+	if len(receptions) == 0 || json.Unmarshal(receptions, &all) != nil {
+		return
+	}
+	var best *reception
+	for i := range all {
+		// Who tells no strength has not heard it: 0 dBm is a transmitter at the antenna.
+		if r := &all[i]; r.RSSI.m != 0 && (best == nil || best.RSSI.less(r.RSSI)) {
+			best = r
+		}
+	}
+	if best == nil {
+		return
+	}
+	for _, x := range []struct {
+		name, unit string
+		n          number
+	}{{"rssi", "dBm", best.RSSI}, {"snr", "dB", best.SNR}} {
+		if v, err := x.n.value(); err == nil {
+			m.add(x.name, x.unit, v)
+		}
+	}
 }
 
 // envelope reads a webhook's body.

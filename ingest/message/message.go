@@ -34,8 +34,6 @@ type Message struct {
 	Measured     int64 // Unix ms; counts only with HasMeasured
 	HasMeasured  bool
 	Measurements []reading.Measurement
-	Counter      uint64 // as the sender tells it: nobody here has verified it; counts only with HasCounter
-	HasCounter   bool
 	Payload      []byte // what the device sent through a LoRaWAN network, nil if none is told
 	ID           string // the sender's own name for this message, "" if it has none
 	Left         int    // members that no measurement can hold

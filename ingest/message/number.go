@@ -105,6 +105,11 @@ func (n number) plus(o number) (number, error) {
 	return number{sum, n.e}, nil
 }
 
+// less compares as floats do.
+func (n number) less(o number) bool {
+	return float64(n.m)*math.Pow10(n.e) < float64(o.m)*math.Pow10(o.e)
+}
+
 func magnitude(n int64) uint64 {
 	if n < 0 {
 		return -uint64(n)
