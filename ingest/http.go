@@ -38,8 +38,9 @@ type HTTPConfig struct {
 	// Wait is how long a request waits to be recorded; default 10 s.
 	Wait time.Duration
 	Now  func() time.Time // default time.Now
-	// Receipt makes the intake receipt of a device's reading; nil: there are none.
-	Receipt func(device frame.ID, slot, seq uint64) ([]byte, error)
+	// Receipt makes the intake receipt of a device's reading, for who has sent it as it
+	// was told, or as a frame, which they may not be able to read; nil: there are none.
+	Receipt func(device uint32, slot, seq uint64, frame bool) ([]byte, error)
 }
 
 // Sender is one who may post messages.
@@ -65,12 +66,15 @@ type Sender struct {
 // messages are on disk and signed, or refused as a whole before any is. With the
 // header Idempotency-Key, or where a message names itself, what is sent again is not
 // recorded again: the committer remembers the newest 256 names of each device. With
-// ?receipt=1 the answer has each reading's intake receipt, as long as there is one;
-// frames have none here.
+// ?receipt=1 the answer has each reading's intake receipt, as long as there is one. That
+// of a frame shows its hash, and nothing of what is in it. Of what was sent again the
+// answer names the reading and has its receipt as long as the newest 4096 readings that
+// were posted since the start have it among them.
 type HTTP struct {
 	cfg     HTTPConfig
 	senders []*sender
 	slots   chan struct{}
+	past    memory
 	sink    atomic.Pointer[Sink] // set while Run runs
 }
 
@@ -159,8 +163,10 @@ type result struct {
 	Verdict  string `json:"verdict"` // vouched, authenticated, duplicate, …
 	Stream   uint64 `json:"stream"`
 	Sequence uint64 `json:"sequence"`
-	Received string `json:"received,omitempty"` // "" where it was not recorded, or not again
+	Received string `json:"received,omitempty"` // "" where it was not recorded, or which reading it was is not known any more
 	Receipt  []byte `json:"receipt,omitempty"`  // base64
+
+	device uint32 // whose it is
 }
 
 // ServeHTTP implements [http.Handler].
@@ -231,21 +237,88 @@ func (h *HTTP) take(r *http.Request) ([]result, error) {
 	}
 	packets := h.packets(who, r.Header.Get("Idempotency-Key"), all, body, transport)
 	results, err := h.record(r, *sink, packets, all)
-	if err == nil && h.cfg.Receipt != nil && r.URL.Query().Get("receipt") == "1" {
+	if err != nil {
+		return nil, err
+	}
+	h.recall(results, packets)
+	if h.cfg.Receipt != nil && r.URL.Query().Get("receipt") == "1" {
 		h.receipts(results, packets)
 	}
-	return results, err
+	return results, nil
 }
 
-// receipts adds the receipts of what senders told, where there are any yet: of what
-// was sent again late there is none.
+// recall keeps which readings were made of what has a name, and fills in the one of what
+// was sent again.
+func (h *HTTP) recall(results []result, packets []Packet) {
+	h.past.mu.Lock()
+	defer h.past.mu.Unlock()
+	for i := range results {
+		x, name := &results[i], nameOf(&packets[i])
+		switch {
+		case name == [8]byte{}:
+		case x.Received != "":
+			h.past.put(name, earlier{x.device, x.Stream, x.Sequence, x.Received})
+		case x.Verdict == reading.Duplicate.String():
+			if was, ok := h.past.by[name]; ok {
+				x.device, x.Stream, x.Sequence, x.Received = was.device, was.slot, was.seq, was.received
+			}
+		}
+	}
+}
+
+// nameOf is by what a packet is known again: a message's own name, or the frame.
+func nameOf(p *Packet) [8]byte {
+	if p.Told != nil {
+		return p.Told.Once
+	}
+	sum := sha256.Sum256(p.Data)
+	return [8]byte(sum[:8])
+}
+
+// maxRemembered is how many readings are remembered by the name of what made them.
+const maxRemembered = 4096
+
+// memory has the newest readings that were posted, by the name of what made them.
+type memory struct {
+	mu    sync.Mutex
+	by    map[[8]byte]earlier // under mu, as are the others
+	order [][8]byte           // the names as they came, in a ring
+	next  int
+}
+
+type earlier struct {
+	device    uint32
+	slot, seq uint64
+	received  string
+}
+
+// put is called with the lock.
+func (m *memory) put(name [8]byte, x earlier) {
+	if m.by == nil {
+		m.by = map[[8]byte]earlier{}
+	}
+	if _, ok := m.by[name]; !ok {
+		if len(m.order) < maxRemembered {
+			m.order = append(m.order, name)
+		} else {
+			delete(m.by, m.order[m.next])
+			m.order[m.next] = name
+			m.next = (m.next + 1) % maxRemembered
+		}
+	}
+	m.by[name] = x
+}
+
+// receipts adds the receipts of readings, where there are any: those of a quarter hour
+// that was sealed have none.
 func (h *HTTP) receipts(results []result, packets []Packet) {
 	for i := range results {
-		if packets[i].Told == nil || results[i].Verdict != reading.Vouched.String() && results[i].Verdict != reading.Duplicate.String() {
+		x := &results[i]
+		if x.Received == "" {
 			continue
 		}
-		if b, err := h.cfg.Receipt(packets[i].Told.Device, results[i].Stream, results[i].Sequence); err == nil {
-			results[i].Receipt = b
+		if b, err := h.cfg.Receipt(x.device, x.Stream, x.Sequence, packets[i].Told == nil); err == nil {
+			x.Receipt = b
 		}
 	}
 }
@@ -412,8 +485,10 @@ func (h *HTTP) record(r *http.Request, sink Sink, packets []Packet, all []messag
 	defer cancel()
 	done := make(chan fate, len(packets))
 	results := make([]result, len(packets))
+	whose := make([]uint32, len(packets)) // of a packet until its fate is known, then of whoever gets that
 	for i := range packets {
 		results[i].Device = AddressID(all[i].Address).String()
+		packets[i].Whose = func(device uint32) { whose[i] = device }
 		packets[i].Done = func(v reading.Verdict, slot, seq uint64, received int64, _ bool, err error) {
 			done <- fate{i, v, slot, seq, received, err}
 		}
@@ -429,6 +504,7 @@ func (h *HTTP) record(r *http.Request, sink Sink, packets []Packet, all []messag
 				failed = o.err
 			}
 			results[o.i].fill(&o)
+			results[o.i].device = whose[o.i]
 		case <-ctx.Done():
 			return nil, later(http.StatusServiceUnavailable, "it is not known yet whether all of it was recorded: send it again, with the same Idempotency-Key")
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,7 +30,12 @@ func httpIntake(t *testing.T, b *book, senders ...Sender) (*HTTP, *Intake) {
 		Device{Number: 2, ID: testID(t, idA), Epoch: 1, Kind: KindSecure, Key: &keyA},
 		Device{Number: 3, ID: AddressID("0x00158D0003030AF1"), Kind: KindVouched},
 	)
-	h, err := NewHTTP(HTTPConfig{Senders: senders, Knows: registry.Knows, Wait: 5 * time.Second})
+	h, err := NewHTTP(HTTPConfig{
+		Senders: senders, Knows: registry.Knows, Wait: 5 * time.Second,
+		Receipt: func(device uint32, slot, seq uint64, frame bool) ([]byte, error) {
+			return fmt.Appendf(nil, "%d %d/%d %t", device, slot, seq, frame), nil
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +130,64 @@ func TestHTTPLoRaWAN(t *testing.T) {
 	}
 	if status, answer, _ := post(h, "/ingest/chirpstack?event=join", "secret", `{}`); status != http.StatusOK || len(b.taken) != 2 {
 		t.Errorf("another event: %d %s, %d taken", status, answer, len(b.taken))
+	}
+}
+
+// TestReceipts: a frame's receipt is that of the device whose key it bears, of which its
+// sender need know nothing; what is sent again has that of the first time, as long as
+// that is remembered, and never another's.
+func TestReceipts(t *testing.T) {
+	b := newBook()
+	h, _ := httpIntake(t, b, all("secret"))
+	receipt := func(path, body string, header ...string) (verdict, text string) {
+		t.Helper()
+		status, answer, _ := post(h, path, "secret", body, header...)
+		var got struct{ Readings []result }
+		if err := json.Unmarshal([]byte(answer), &got); status != http.StatusOK || err != nil || len(got.Readings) != 1 {
+			t.Fatalf("%d %v: %s", status, err, answer)
+		}
+		return got.Readings[0].Verdict, string(got.Readings[0].Receipt)
+	}
+	want := func(path, body, verdict, text string, header ...string) {
+		t.Helper()
+		if v, r := receipt(path, body, header...); v != verdict || r != text {
+			t.Errorf("%s: got %q %q, want %q %q", body, v, r, verdict, text)
+		}
+	}
+	up := func(wire []byte) string {
+		return fmt.Sprintf(`{"deviceInfo":{"devEui":"0101010101010101"},"data":%q}`, base64.StdEncoding.EncodeToString(wire[1:]))
+	}
+	first := up(seal(t, keyA, frame.TypeBasic|frame.SecureBit, idA, 4, 1<<24, "\x7f\x10{\"T|C16\":336"))
+	want("/ingest/chirpstack", first, "authenticated", "")
+	want("/ingest/chirpstack?receipt=1", first, "duplicate", "2 1/1 true")
+	want("/ingest/chirpstack?receipt=1", up(seal(t, keyA, frame.TypeBasic|frame.SecureBit, idA, 4, 1<<24+1, "\x7f\x10{\"T|C16\":337")), "authenticated", "2 1/3 true")
+	want("/ingest/chirpstack?receipt=1", up(seal(t, keyB, frame.TypeBasic|frame.SecureBit, idA, 4, 1<<24+2, "\x7f\x10{\"T|C16\":337")), "bad-tag", "")
+	const told = `[{"bn":"fridge/","n":"T","v":4}]`
+	want("/ingest/senml?receipt=1", told, "vouched", "1 1/4 false")
+	want("/ingest/senml?receipt=1", told, "vouched", "1 1/5 false", "Idempotency-Key", "k")
+	h.past = memory{} // as after a start
+	want("/ingest/chirpstack?receipt=1", first, "replay", "")
+	b.last = map[[2]uint32]frame.Counter{}
+	want("/ingest/chirpstack?receipt=1", first, "authenticated", "2 1/7 true")
+	h.past = memory{}
+	want("/ingest/chirpstack?receipt=1", first, "duplicate", "")
+}
+
+// TestMemory: what is remembered has a bound, and the oldest goes first.
+func TestMemory(t *testing.T) {
+	var m memory
+	name := func(i int) [8]byte { return [8]byte(binary.BigEndian.AppendUint64(nil, uint64(i))) }
+	for i := range 2*maxRemembered + 7 {
+		m.put(name(i), earlier{seq: uint64(i)})
+		m.put(name(i), earlier{seq: uint64(i)})
+	}
+	if len(m.by) != maxRemembered || len(m.order) != maxRemembered {
+		t.Fatalf("%d remembered, %d in order, want %d", len(m.by), len(m.order), maxRemembered)
+	}
+	for i := maxRemembered + 7; i < 2*maxRemembered+7; i++ {
+		if x, ok := m.by[name(i)]; !ok || x.seq != uint64(i) {
+			t.Fatalf("%d: %v, %t", i, x, ok)
+		}
 	}
 }
 

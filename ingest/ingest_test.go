@@ -53,8 +53,11 @@ func (b *book) Submit(ctx context.Context, a []Arrival) error {
 		v, rebooted := b.judge(x)
 		b.taken = append(b.taken, x)
 		b.final = append(b.final, v)
-		seq, err := uint64(len(b.taken)), b.fail
-		b.busy.Go(func() { x.Done(v, 1, seq, 1000, rebooted, err) })
+		slot, seq, received, err := uint64(1), uint64(len(b.taken)), int64(1000), b.fail
+		if v == reading.Duplicate || v == reading.Replay || v == reading.CounterConflict {
+			slot, seq, received = 0, 0, 0 // no reading
+		}
+		b.busy.Go(func() { x.Done(v, slot, seq, received, rebooted, err) })
 	}
 	return nil
 }

@@ -279,7 +279,7 @@ type feed struct {
 
 func (f *feed) packet(p Packet) packet {
 	return packet{
-		form: p.Form, addr: p.From, hub: p.Hub, told: p.Told, transport: p.Transport, source: f.name, done: p.Done, speaker: speakerOf(&p), poster: p.Sender,
+		form: p.Form, addr: p.From, hub: p.Hub, told: p.Told, transport: p.Transport, source: f.name, whose: p.Whose, done: p.Done, speaker: speakerOf(&p), poster: p.Sender,
 	}
 }
 

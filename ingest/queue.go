@@ -18,6 +18,7 @@ type packet struct {
 	told      *Told
 	transport string
 	source    string
+	whose     func(uint32)
 	done      Done
 	speaker   speaker
 	poster    string // of the source's senders

@@ -39,6 +39,9 @@ type Packet struct {
 	Hub       uint32         // FormLine: the text device of the hub's own status lines, 0 for none
 	Told      *Told          // FormTold; not touched again
 	Sender    string         // which of the source's it is from, if it has several: none takes the room of the others
+	// Whose, if set, is told which device it is to be recorded for, before Done is
+	// told that it was.
+	Whose func(device uint32)
 	// Done, if set, is told once what became of the packet, also when it is
 	// rejected or aside; then slot, sequence and time are 0. For a line aside
 	// the verdict is 0. It is not called for a packet that was never queued.

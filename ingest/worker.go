@@ -47,6 +47,9 @@ func (w *worker) chunk(c *chunk) {
 			d = w.judge.Told(p.told, data, p.transport, &a)
 		}
 		if d.Record {
+			if p.whose != nil {
+				p.whose(d.Device)
+			}
 			a.Done = w.finisher(d.Device, p.done)
 			if w.in.cfg.Recorded != nil {
 				a.Done = w.recorder(&a)

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"cairn/anchor/proof"
-	"cairn/ingest/frame"
 	"cairn/ingest/reading"
 	"cairn/merkle/ledger"
 	"cairn/store"
@@ -30,13 +29,14 @@ func (l *openLedger) receipt(_ context.Context, q receiptRequest) (receiptAnswer
 	if err != nil {
 		return receiptAnswer{}, err
 	}
-	file, err := l.receiptOf(ids[0].slot, ids[0].seq)
+	file, err := l.receiptOf(ids[0].slot, ids[0].seq, false)
 	return receiptAnswer{file}, err
 }
 
 // receiptOf makes the intake receipt of a reading that was taken lately. It shows all
-// of the reading: whoever gets it has sent it.
-func (l *openLedger) receiptOf(slot, seq uint64) ([]byte, error) {
+// of the reading: whoever gets it has sent it. Who has sent a frame, which may not be
+// theirs to open, is shown its hash and what the answer says, and nothing that is in it.
+func (l *openLedger) receiptOf(slot, seq uint64, frame bool) ([]byte, error) {
 	x, err := l.store.Receipt(slot, seq)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,11 @@ func (l *openLedger) receiptOf(slot, seq uint64) ([]byte, error) {
 	}
 	shown := []int{}
 	for i := range x.Items {
-		if i != reading.IndexReading {
+		show := i != reading.IndexReading
+		if frame {
+			show = i == reading.IndexReceived || i == reading.IndexSequence || i == reading.IndexOrigin || i == reading.IndexFrame
+		}
+		if show {
 			shown = append(shown, i)
 			r.Fields = append(r.Fields, proof.Field{Index: i, Item: x.Items[i], Salt: x.Salts[i]})
 		}
@@ -81,18 +85,13 @@ func (l *openLedger) handovers() (all [][]byte, err error) {
 	return all, nil
 }
 
-// receiptFor makes the intake receipt of what a sender of an open binding has sent.
-func (g *gateway) receiptFor(device frame.ID, slot, seq uint64) ([]byte, error) {
-	bindings := make([][]ledger.Binding, len(g.ledgers))
-	for i, l := range g.ledgers {
-		bindings[i] = l.store.Devices()
-	}
-	owner, _ := owners(bindings)
-	i, ok := owner[device]
-	if !ok {
+// receiptFor makes the intake receipt of what somebody has posted for a device of intake's.
+func (g *gateway) receiptFor(device uint32, slot, seq uint64, frame bool) ([]byte, error) {
+	index, _ := splitNumber(device)
+	if index >= len(g.ledgers) {
 		return nil, store.ErrNotFound
 	}
-	return g.ledgers[i].receiptOf(slot, seq)
+	return g.ledgers[index].receiptOf(slot, seq, frame)
 }
 
 func (c *command) receiptCommand() *cobra.Command {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -457,7 +458,8 @@ func (s *stage) copy(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // sendFrames is a node: sendframes PORT ID KEY COUNTER STATS…, one frame for each
-// text of stats, with counters from COUNTER+1 on.
+// text of stats, with counters from COUNTER+1 on. With - for the port it prints one in
+// base64.
 func sendFrames() {
 	if err := sendAll(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "sendframes:", err)
@@ -485,19 +487,20 @@ func sendAll(args []string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := net.Dial("udp", "127.0.0.1:"+args[0])
-	if err != nil {
-		return err
+	out := base64.NewEncoder(base64.StdEncoding, os.Stdout)
+	if args[0] != "-" {
+		if out, err = net.Dial("udp", "127.0.0.1:"+args[0]); err != nil {
+			return err
+		}
 	}
-	defer conn.Close()
 	for _, stats := range args[4:] {
 		wire, err := node.Next(frame.Body{Valve: -1, Stats: []byte(stats)})
 		if err != nil {
 			return err
 		}
-		if _, err := conn.Write(wire[1:]); err != nil {
+		if _, err := out.Write(wire[1:]); err != nil {
 			return err
 		}
 	}
-	return nil
+	return out.Close()
 }
