@@ -408,7 +408,7 @@
 // # Evidence of fraud
 //
 // A file of evidence holds two things that the holder of the log's key signed and
-// of which at most one is true, and no more than that needs: no reading, no
+// of which at most one is true, and no more than that needs: no reading, no anchor's
 // receipt, no neighbour. Version 1 is
 //
 //	"cairn/fraud/1" 0a ‖ length of the body (4, big-endian) ‖ DEFLATE(body) ‖
@@ -421,11 +421,14 @@
 //	ledger    = [log public key bytes (32), nonce bytes (32)]
 //	handover  = bytes, a log-key statement
 //	side      = [head, batch, summary, statement, node (each or null), handover (or empty)]
+//	            or, where something is taken, [null, null, null, null, null, bytes taken]
 //	head      = [size uint, root hash, key id bytes (4), signature bytes (64)]
 //	batch     = [header bytes, path, slots, statements (each shown or null)]
 //	summary   = [tag bytes (12), item bytes, salt, path]
 //	statement = [index uint, item bytes, salt, path]
 //	node      = [level uint, index uint, hash, path]
+//	taken     = [tag bytes (12), sequence uint, record root hash, index uint, path,
+//	            intake head bytes, signature bytes (64)], encoded as the body is
 //	prefix    = [root hash, path]
 //
 // It is evidence ([VerifyFraud]) if
@@ -441,6 +444,9 @@
 //	node      is a complete subtree, the leaves from index·2^level on, 2^level of
 //	          them: by its path, as the leaf at index of a tree whose leaves are
 //	          the nodes of that level
+//	taken     is by its path at index in the tree of a group commit (the entry is tag ‖
+//	          sequence ‖ record root), whose head one of these keys signed, of this
+//	          ledger, over its bytes
 //	prefix    is what the second side's tree was at the size of the first's: by its
 //	          path, RFC 9162 section 2.1.4, from that root to the second side's
 //
@@ -462,9 +468,16 @@
 //	statements-not-extended  statements, prefix  of the trees of statements: the prefix is not the first's root
 //	statements-shrunk        statements          the first index is the lower, and its tree the greater
 //	two-handovers            handover, no head   one old key, two new ones
+//	receipt-not-in-run       taken, no head;     one tag; the node is a leaf of the second's run, of the number that was
+//	                         summary, node       taken, with another hash
+//	receipt-not-in-stream    taken, no head;     one tag; the node is a leaf of the second's stream, of the number that
+//	                         summary, node       was taken, with another hash
+//	receipt-after-end        taken, no head;     one tag; the second's stream is closed, and has no such number
+//	                         summary
 //
 // where a summary stands for batch, slots and summary, statements for batch and
-// statements, and a statement for all three. Two signed handovers are enough
+// statements, and a statement for all three. What is taken is the first side's, what
+// follows it the second's. Two signed handovers are enough
 // without a head: a key is given away once.
 //
 // Nobody without one of the log's keys can make such a file, since paths give

@@ -45,6 +45,9 @@ const (
 	FraudStatements       FraudKind = "statements-not-extended" // the statements are not the beginning of what they are later
 	FraudStatementsShrunk FraudKind = "statements-shrunk"       // a later batch has fewer statements
 	FraudTwoHandovers     FraudKind = "two-handovers"           // one log key was handed over to two
+	FraudReceiptRun       FraudKind = "receipt-not-in-run"      // a reading that was acknowledged is another in its batch
+	FraudReceiptStream    FraudKind = "receipt-not-in-stream"   // … or in what its stream is later
+	FraudReceiptEnd       FraudKind = "receipt-after-end"       // … or its stream ended before it
 )
 
 // Why a file of evidence proves nothing. Those of proof files' form, ledger and
@@ -75,7 +78,8 @@ type FraudSide struct {
 	Summary   *FraudSummary
 	Statement *FraudStatement
 	Node      *FraudNode
-	Handover  []byte // a log-key statement
+	Handover  []byte      // a log-key statement
+	Taken     *FraudTaken `cbor:"-"` // in Handover's place
 }
 
 // FraudHead is a checkpoint with the log's signature alone.
@@ -124,6 +128,18 @@ type FraudNode struct {
 	Path  Path // to the tree's root, as of a leaf
 }
 
+// FraudTaken is a reading that an intake receipt acknowledges, and what signs it.
+type FraudTaken struct {
+	_         struct{} `cbor:",toarray"`
+	Tag       [ledger.TagSize]byte
+	Seq       uint64
+	Root      merkle.Hash // of its record tree
+	Index     uint64      // of its entry in the commit
+	Path      Path
+	Head      []byte // ledger.IntakeHead
+	Signature [signatureSize]byte
+}
+
 // FraudPrefix is what the second side's tree was at the size of the first's.
 type FraudPrefix struct {
 	_    struct{} `cbor:",toarray"`
@@ -154,13 +170,22 @@ func (f *Fraud) Encode() ([]byte, error) {
 }
 
 func (f *Fraud) encode() ([]byte, error) {
-	body, err := marshal(fraudWire{
-		Ledger: f.Ledger, Kind: f.Kind, Handovers: f.Handovers, First: f.Sides[0], Second: f.Sides[1], Prefix: f.Prefix,
-	})
+	body, err := f.body()
 	if err != nil {
 		return nil, fmt.Errorf("evidence: %w", err)
 	}
 	return wrapFraud(body)
+}
+
+func (f *Fraud) body() ([]byte, error) {
+	w := fraudWire{Ledger: f.Ledger, Kind: f.Kind, Handovers: f.Handovers, First: f.Sides[0], Second: f.Sides[1], Prefix: f.Prefix}
+	if taken := w.First.Taken; taken != nil {
+		var err error
+		if w.First.Handover, err = marshal(taken); err != nil {
+			return nil, err
+		}
+	}
+	return marshal(w)
 }
 
 func wrapFraud(body []byte) ([]byte, error) {
@@ -216,6 +241,13 @@ func DecodeFraud(b []byte) (*Fraud, error) {
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
 	f := &Fraud{Ledger: w.Ledger, Kind: w.Kind, Handovers: w.Handovers, Sides: [2]FraudSide{w.First, w.Second}, Prefix: w.Prefix}
+	if first := &f.Sides[0]; fraudForms[f.Kind].taken {
+		first.Taken = new(FraudTaken)
+		if err := unmarshal(first.Handover, first.Taken); err != nil {
+			return nil, fmt.Errorf("%w: what was acknowledged: %w", ErrFile, err)
+		}
+		first.Handover = nil
+	}
 	if err := f.form(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
@@ -224,7 +256,7 @@ func DecodeFraud(b []byte) (*Fraud, error) {
 
 // sideForm is which parts both sides of a kind have, beside a head.
 type sideForm struct {
-	batch, slots, statements, summary, statement, node, handover bool
+	batch, slots, statements, summary, statement, node, handover, taken bool
 }
 
 // fraudForms says what each kind needs. A part that is not needed is not there:
@@ -232,6 +264,7 @@ type sideForm struct {
 var fraudForms = map[FraudKind]struct {
 	side   sideForm
 	prefix bool
+	taken  bool // the first side has that instead, and no head
 }{
 	FraudTwoRoots:         {},
 	FraudTwoSizes:         {},
@@ -246,6 +279,9 @@ var fraudForms = map[FraudKind]struct {
 	FraudStatements:       {side: sideForm{batch: true, statements: true}, prefix: true},
 	FraudStatementsShrunk: {side: sideForm{batch: true, statements: true}},
 	FraudTwoHandovers:     {side: sideForm{handover: true}},
+	FraudReceiptRun:       {side: sideForm{batch: true, slots: true, summary: true, node: true}, taken: true},
+	FraudReceiptStream:    {side: sideForm{batch: true, slots: true, summary: true, node: true}, taken: true},
+	FraudReceiptEnd:       {side: sideForm{batch: true, slots: true, summary: true}, taken: true},
 }
 
 // form holds that the evidence has the parts of its kind, and no others.
@@ -261,12 +297,16 @@ func (f *Fraud) form() error {
 		s := &f.Sides[i]
 		got := sideForm{
 			batch: s.Batch != nil, summary: s.Summary != nil, statement: s.Statement != nil, node: s.Node != nil,
-			handover: len(s.Handover) != 0,
+			handover: len(s.Handover) != 0, taken: s.Taken != nil,
+		}
+		needs := want.side
+		if want.taken && i == 0 {
+			needs = sideForm{taken: true}
 		}
 		if s.Batch != nil {
 			got.slots, got.statements = s.Batch.Slots != nil, s.Batch.Statements != nil
 		}
-		if got != want.side || (s.Head != nil) == want.side.handover {
+		if got != needs || (s.Head != nil) == (needs.handover || needs.taken) {
 			return fmt.Errorf("side %d has not the parts that %s has", i, f.Kind)
 		}
 	}

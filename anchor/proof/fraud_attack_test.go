@@ -222,6 +222,9 @@ func FuzzDecodeFraud(f *testing.F) {
 	for _, c := range fraudCases(f) {
 		f.Add(unwrapFraud(f, mustFraud(f, find(f, c))))
 	}
+	for _, c := range brokenReceipts(f) {
+		f.Add(unwrapFraud(f, mustFraud(f, c.receipt.Evidence(c.file))))
+	}
 	policy := newSite("fraud").policy()
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if len(body) > 60_000 {

@@ -32,6 +32,8 @@ type sideFacts struct {
 	statements ledger.StatementsHead
 	summary    ledger.Summary
 	handover   ledger.LogKey
+	commit     uint64      // number of the group commit that took a reading
+	leaf       merkle.Hash // of that reading
 }
 
 // check returns what the evidence says, or why it proves nothing.
@@ -114,7 +116,10 @@ func (x *fraudFacts) keyAt(key [32]byte) int {
 // readSide checks one side as far as it goes by itself: who signed it, and that
 // each part is in the tree of the one before.
 func (x *fraudFacts) readSide(s *FraudSide, to *sideFacts) *fault {
-	if s.Head == nil {
+	switch {
+	case s.Taken != nil:
+		return x.readTaken(s.Taken, to)
+	case s.Head == nil:
 		return x.readForked(s, to)
 	}
 	key, err := x.signer(s.Head)
@@ -266,6 +271,8 @@ func (f *Fraud) contradicts(x *fraudFacts) error {
 		return f.Prefix.differs(p.statements.Size, q.statements.Size, p.statements.Root, q.statements.Root)
 	case FraudStatementsShrunk:
 		return excluded(p.header.Index < q.header.Index && p.statements.Size > q.statements.Size)
+	case FraudReceiptRun, FraudReceiptStream, FraudReceiptEnd:
+		return a.Taken.excludes(f.Kind, p.leaf, b, &q.summary)
 	case FraudTwoHandovers:
 		return excluded(p.handover.Old == q.handover.Old && p.handover.New != q.handover.New)
 	}

@@ -47,6 +47,15 @@ func TestFraudGolden(t *testing.T) {
 	if v := VerifyFraud(kept, Options{Policy: s.policy()}); v.Outcome != Verified || v.Fraud != FraudTwoHeaders {
 		t.Error(v.Text())
 	}
+	broken := brokenReceipts(t)[0]
+	taken := broken.receipt.Evidence(broken.file)
+	if body, err = taken.body(); err != nil {
+		t.Fatal(err)
+	}
+	kept = keptFile(t, "v1-receipt.fraud", mustFraud(t, taken))
+	if v := VerifyFraud(kept, Options{Policy: s.policy()}); v.Outcome != Verified || v.Fraud != FraudReceiptRun || !bytes.Equal(unwrapFraud(t, kept), body) {
+		t.Error(v.Text())
+	}
 	for name, f := range map[string]*File{"fraud-a.proof": a, "fraud-b.proof": b, "pending.proof": s.logged(t, 5, p), "update.proof": s.update(t, 8, 5)} {
 		g, err := Decode(keptFile(t, name, mustEncode(t, f)))
 		if err != nil {

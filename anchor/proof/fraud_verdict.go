@@ -112,6 +112,10 @@ func (x *fraudFacts) holders() string {
 func (f *Fraud) signed(x *fraudFacts, i int) Signed {
 	s, p := &f.Sides[i], &x.side[i]
 	v := Signed{Key: merkle.VerifierKey(ledger.Origin(x.id), x.keys[p.key].key[:]), Of: p.key}
+	if s.Taken != nil {
+		v.What = fmt.Sprintf("that it took a reading as number %d of the stream with tag %x, in its group commit %d", s.Taken.Seq, s.Taken.Tag, p.commit)
+		return v
+	}
 	if s.Head == nil {
 		v.What = "a handover to the log key " + merkle.VerifierKey(ledger.Origin(x.id), p.handover.New[:])
 		return v
@@ -184,6 +188,10 @@ func (f *Fraud) words(x *fraudFacts) string {
 		return fmt.Sprintf("the first %d statements, of batch %d, are not those that batch %d has", p.statements.Size, p.header.Index, q.header.Index)
 	case FraudStatementsShrunk:
 		return fmt.Sprintf("%d statements in batch %d, and %d in batch %d after it", p.statements.Size, p.header.Index, q.statements.Size, q.header.Index)
+	case FraudReceiptRun, FraudReceiptStream:
+		return fmt.Sprintf("number %d of the stream is another reading than the one that was acknowledged, in slot %d of batch %d", a.Taken.Seq, q.summary.Slot, q.header.Index)
+	case FraudReceiptEnd:
+		return fmt.Sprintf("the stream ended with %d readings, in slot %d of batch %d, and number %d was acknowledged", q.summary.Next, q.summary.Slot, q.header.Index, a.Taken.Seq)
 	case FraudTwoHandovers:
 		return "one log key handed the log over to two others"
 	}

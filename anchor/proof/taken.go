@@ -186,10 +186,15 @@ func (r *IntakeReceipt) Verify(o Options) IntakeVerdict {
 	return v
 }
 
+// root is that of the reading's record tree.
+func (r *IntakeReceipt) root() (merkle.Hash, *fault) {
+	alone := r.alone()
+	return alone.recompute()
+}
+
 // leaf is the reading's leaf, in its commit's tree and in its stream's.
 func (r *IntakeReceipt) leaf() (merkle.Hash, *fault) {
-	alone := r.alone()
-	root, bad := alone.recompute()
+	root, bad := r.root()
 	if bad != nil {
 		return root, bad
 	}
@@ -202,48 +207,27 @@ func (r *IntakeReceipt) signed(id merkle.Hash) (ledger.IntakeHead, *fault) {
 	if bad := x.logKeys(&Fraud{Ledger: r.Ledger, Handovers: r.Handovers}); bad != nil {
 		return ledger.IntakeHead{}, bad
 	}
-	for i := range x.keys {
-		head, err := ledger.VerifyIntake(x.keys[i].key[:], r.Head, r.Signature[:])
-		switch {
-		case errors.Is(err, ledger.ErrSignature):
-			continue
-		case err != nil:
-			return head, &fault{CodeIntakeSignature, err}
-		case head.Ledger != id:
-			return head, faultf(CodeIntakeSignature, "the commit is of the ledger %v", head.Ledger)
-		}
-		return head, nil
-	}
-	return ledger.IntakeHead{}, faultf(CodeIntakeSignature, "no key of the log that is shown here signed the commit")
+	_, head, bad := x.intakeSigner(r.Head, r.Signature[:])
+	return head, bad
 }
 
-// Against looks in a proof file, which must be verified by itself, for what the
-// receipt excludes: another reading under its number, or the end of its stream before
-// it. broken is the contradiction in words, "" for none; seen says whether the file
-// shows the very reading.
-func (r *IntakeReceipt) Against(f *File) (broken string, seen bool, err error) {
-	if f.Ledger.Key != r.Ledger.Key || f.Ledger.Nonce != r.Ledger.Nonce {
-		return "", false, errors.New("the receipt is of another ledger than the proof")
+// ShownBy reports whether a proof file, which must be verified by itself, shows the very
+// reading. What contradicts it, [IntakeReceipt.Evidence] tells.
+func (r *IntakeReceipt) ShownBy(f *File) (bool, error) {
+	if f.Ledger != r.Ledger {
+		return false, errors.New("the receipt is of another ledger than the proof")
 	}
 	want, bad := r.leaf()
 	if bad != nil {
-		return "", false, bad.err
-	}
-	under := func(root merkle.Hash) {
-		if reading.EntryLeaf(r.Tag, r.Seq, root) == want {
-			seen = true
-		} else {
-			broken = fmt.Sprintf("number %d of the stream is another reading than the one that was acknowledged", r.Seq)
-		}
+		return false, bad.err
 	}
 	for i := range f.Readings {
 		x := &f.Readings[i]
-		if x.Seq == r.Seq && f.Summaries[x.Summary].Tag == r.Tag {
-			root, bad := x.recompute()
-			if bad != nil {
-				return "", false, bad.err
-			}
-			under(root)
+		if x.Seq != r.Seq || f.Summaries[x.Summary].Tag != r.Tag {
+			continue
+		}
+		if root, bad := x.recompute(); bad == nil && reading.EntryLeaf(r.Tag, r.Seq, root) == want {
+			return true, nil
 		}
 	}
 	for i := range f.Ranges {
@@ -254,23 +238,11 @@ func (r *IntakeReceipt) Against(f *File) (broken string, seen bool, err error) {
 		for j := range x.Readings {
 			if n := &x.Readings[j]; n.Seq == r.Seq {
 				root, ok := n.RecordRoot()
-				if !ok {
-					return "", false, fmt.Errorf("reading %d of range %d leads to no record root", n.Seq, i)
-				}
-				under(root)
+				return ok && reading.EntryLeaf(r.Tag, r.Seq, root) == want, nil
 			}
 		}
 	}
-	for i := range f.Summaries {
-		sum, err := ledger.ParseSummary(f.Summaries[i].Item)
-		if err != nil {
-			return "", false, err
-		}
-		if f.Summaries[i].Tag == r.Tag && sum.Closed && sum.Next <= r.Seq {
-			broken = fmt.Sprintf("the stream ended with %d readings, and number %d was acknowledged", sum.Next, r.Seq)
-		}
-	}
-	return broken, seen, nil
+	return false, nil
 }
 
 // Text returns the verdict for people.

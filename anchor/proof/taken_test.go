@@ -17,10 +17,11 @@ type takenSite struct {
 	key    ed25519.PrivateKey
 	ledger Ledger
 	id     merkle.Hash
+	tag    [12]byte // of the stream
 }
 
 func newTakenSite() *takenSite {
-	x := &takenSite{key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))}
+	x := &takenSite{key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32)), tag: [12]byte{3}}
 	x.ledger = Ledger{Key: [32]byte(x.key.Public().(ed25519.PublicKey)), Nonce: [32]byte{9}}
 	x.id = ledger.ID(x.ledger.Key[:], x.ledger.Nonce)
 	return x
@@ -28,7 +29,7 @@ func newTakenSite() *takenSite {
 
 // receipt is that of reading seq of the stream, which says a temperature.
 func (x *takenSite) receipt(seq uint64, celsius int64, by ed25519.PrivateKey) *IntakeReceipt {
-	r := &IntakeReceipt{Ledger: x.ledger, Tag: [12]byte{3}, Seq: seq, Width: 8, Index: 1}
+	r := &IntakeReceipt{Ledger: x.ledger, Tag: x.tag, Seq: seq, Width: 8, Index: 1}
 	said := reading.Reading{
 		Device: "00000000000000a1", Received: 1769163912000, Clock: reading.Synced, Sequence: seq,
 		Origin:       reading.Origin{Transport: reading.TransportHTTP, Verdict: reading.Vouched},

@@ -90,7 +90,7 @@ type compared struct {
 	Consistent     bool                 `json:"consistent"` // as far as the files overlap
 	Files          []comparedFile       `json:"files"`
 	Contradictions []proof.FraudVerdict `json:"contradictions,omitempty"`
-	Broken         []string             `json:"brokenReceipts,omitempty"` // receipt and proof are the evidence
+	Broken         []string             `json:"brokenReceipts,omitempty"` // receipts, and by which files
 	Compared       []string             `json:"compared"`
 	NotCompared    []string             `json:"notCompared"`
 	Evidence       string               `json:"evidence,omitempty"` // the file with the first of them
@@ -108,7 +108,7 @@ type comparedFile struct {
 // exit is 1 for a contradiction. A file that is false by itself is no ground for
 // saying that all is well.
 func (a *compared) exit() int {
-	if len(a.Contradictions)+len(a.Broken) != 0 {
+	if len(a.Contradictions) != 0 {
 		return 1
 	}
 	for i := range a.Files {
@@ -135,7 +135,8 @@ func (c *compareCommand) run() (*compared, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.holdReceipts(receipts, c.files, files); err != nil {
+	broken, err := a.holdReceipts(receipts, c.files, files)
+	if err != nil {
 		return nil, err
 	}
 	found, err := proof.Compare(files...)
@@ -143,11 +144,12 @@ func (c *compareCommand) run() (*compared, error) {
 		return nil, err
 	}
 	a.Compared, a.NotCompared = append(a.Compared, found.Compared...), append(a.NotCompared, found.NotCompared...)
-	a.Consistent = len(found.Frauds)+len(a.Broken) == 0
 	a.NotCompared = append(a.NotCompared, "what is in none of these files: a gateway may show others another history")
+	found.Frauds = append(found.Frauds, broken...)
 	for _, f := range found.Frauds {
 		a.Contradictions = append(a.Contradictions, f.Verify(proof.Options{Policy: o.Policy}))
 	}
+	a.Consistent = len(a.Contradictions) == 0
 	if len(found.Frauds) != 0 && c.out.s != "" {
 		b, err := found.Frauds[0].Encode()
 		if err != nil {
@@ -213,13 +215,6 @@ func alone(path string, f *proof.File, o proof.Options) comparedFile {
 
 func (a *compared) text() string {
 	var b strings.Builder
-	for i, broken := range a.Broken {
-		what := "CONTRADICTION: the log's key signed both, and they exclude one another"
-		if i > 0 {
-			what = "  and"
-		}
-		fmt.Fprintf(&b, "%s: %s\n", what, broken)
-	}
 	switch {
 	case len(a.Contradictions) != 0:
 		v := &a.Contradictions[0]
@@ -231,8 +226,9 @@ func (a *compared) text() string {
 		for _, more := range a.Contradictions[1:] {
 			fmt.Fprintf(&b, "  and: %s [%s]\n", more.What, more.Fraud)
 		}
-	case len(a.Broken) != 0:
-		b.WriteString("evidence: the receipt and the proof; keep both\n")
+		for _, broken := range a.Broken {
+			fmt.Fprintf(&b, "  the receipt is broken: %s\n", quoted(broken))
+		}
 	case a.exit() != 0:
 		b.WriteString("NO ANSWER: a file is false by itself, so that what it says counts for nothing\n")
 	default:

@@ -67,28 +67,31 @@ func (c *compareCommand) takeReceipts(o proof.Options) (all []heldReceipt, err e
 	return all, nil
 }
 
-// holdReceipts holds receipts against the files that hold by themselves.
-func (a *compared) holdReceipts(all []heldReceipt, names []string, files []*proof.File) error {
+// holdReceipts holds receipts against the files that hold by themselves, and returns
+// evidence of what they exclude.
+func (a *compared) holdReceipts(all []heldReceipt, names []string, files []*proof.File) (frauds []*proof.Fraud, err error) {
 	for _, r := range all {
 		told := false
 		for i, f := range files {
 			if f == nil || a.Files[i].False {
 				continue
 			}
-			broken, seen, err := r.receipt.Against(f)
-			switch {
-			case err != nil:
-				return fmt.Errorf("%s and %s: %w", r.name, names[i], err)
-			case broken != "":
-				a.Broken = append(a.Broken, fmt.Sprintf("%s, as %s and %s show", broken, r.name, names[i]))
-			case seen:
+			seen, err := r.receipt.ShownBy(f)
+			if err != nil {
+				return nil, fmt.Errorf("%s and %s: %w", r.name, names[i], err)
+			}
+			fraud := r.receipt.Evidence(f)
+			if fraud != nil {
+				frauds = append(frauds, fraud)
+				a.Broken = append(a.Broken, fmt.Sprintf("%s, by %s", r.name, names[i]))
+			} else if seen {
 				a.Compared = append(a.Compared, fmt.Sprintf("%s with %s: it shows the very reading", r.name, names[i]))
 			}
-			told = told || broken != "" || seen
+			told = told || seen || fraud != nil
 		}
 		if !told {
 			a.NotCompared = append(a.NotCompared, fmt.Sprintf("%s: no file shows what has the reading's number", r.name))
 		}
 	}
-	return nil
+	return frauds, nil
 }
