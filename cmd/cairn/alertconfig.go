@@ -268,7 +268,10 @@ func (r *ReceiverConfig) notifier(c *Config, brokers []brokerLogin) (alert.Notif
 	case keyMQTT:
 		for i := range c.Brokers {
 			if c.Brokers[i].Name == r.Broker {
-				cfg := c.Brokers[i].source("cairn-alerts")
+				cfg := c.Brokers[i].source("")
+				if cfg.ClientID != "" { // the source has that one
+					cfg.ClientID += "-" + r.Name
+				}
 				cfg.Password, cfg.TLS = brokers[i].password, brokers[i].tls
 				return mqttNotifier{mqtt.Config(cfg), r.Topic}, nil
 			}

@@ -247,28 +247,55 @@ func TestBrokerKilled(t *testing.T) {
 	})
 }
 
-// TestPublish: what is published is acknowledged when the broker has it, and a broker that
-// is gone is an error.
+// TestPublish: what is published is acknowledged when the broker has it, in the version
+// and under the identifier that are configured, and a broker that is gone is an error.
 func TestPublish(t *testing.T) {
-	b := mosquitto.Start(t, mosquitto.Options{User: "cairn", Password: "broker-s3cret", TLS: true})
-	c := newCommitter()
-	cfg := config(b, Version5)
-	cfg.Username, cfg.Password, cfg.TLS = "cairn", []byte("broker-s3cret"), trusting(t, b)
-	start(t, cfg, c)
-	subscribed(t, c)
-	if err := Publish(t.Context(), cfg, "cold/room", []byte(`{"T":7}`)); err != nil {
-		t.Fatal(err)
-	}
-	c.await(t, "it", func() bool { return c.values["7"] == 1 })
-	wrong := cfg
-	wrong.Password = []byte("wrong")
-	if err := Publish(t.Context(), wrong, "cold/room", nil); err == nil || strings.Contains(err.Error(), "wrong") {
-		t.Errorf("with another password: %v", err)
-	}
-	b.Kill()
-	if err := Publish(t.Context(), cfg, "cold/room", nil); err == nil {
-		t.Error("no broker: no error")
-	}
+	versions(t, func(t *testing.T, version string) {
+		b := mosquitto.Start(t, mosquitto.Options{User: "cairn", Password: "broker-s3cret", TLS: true, Certificates: true})
+		c := newCommitter()
+		cfg := config(b, version)
+		cfg.Username, cfg.Password, cfg.TLS = "cairn", []byte("broker-s3cret"), trusting(t, b)
+		pair, err := tls.LoadX509KeyPair(b.CertFile, b.KeyFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.TLS.Certificates = []tls.Certificate{pair}
+		start(t, cfg, c)
+		subscribed(t, c)
+		as := cfg
+		as.ClientID = "cairn-test-cook"
+		if err := Publish(t.Context(), as, "cold/room", []byte(`{"T":7}`)); err != nil {
+			t.Fatal(err)
+		}
+		c.await(t, "it", func() bool { return c.values["7"] == 1 })
+		if got, want := b.Output(), "as cairn-test-cook (p"+map[string]string{Version5: "5", Version311: "2"}[version]+", c1,"; !strings.Contains(got, want) {
+			t.Errorf("the broker says %q, want %q in it", got, want)
+		}
+		as.ClientID = ""
+		if err := Publish(t.Context(), as, "cold/room", []byte(`{"T":8}`)); err != nil {
+			t.Fatal(err)
+		}
+		c.await(t, "another", func() bool { return c.values["8"] == 1 })
+		c.mu.Lock()
+		if len(c.told) != 1 {
+			t.Errorf("the source was told %q", c.told)
+		}
+		c.mu.Unlock()
+		wrong := as
+		wrong.Password = []byte("wrong")
+		if err := Publish(t.Context(), wrong, "cold/room", nil); err == nil || strings.Contains(err.Error(), "wrong") {
+			t.Errorf("with another password: %v", err)
+		}
+		wrong = as
+		wrong.TLS = trusting(t, b)
+		if err := Publish(t.Context(), wrong, "cold/room", nil); err == nil {
+			t.Error("without a certificate: no error")
+		}
+		b.Kill()
+		if err := Publish(t.Context(), as, "cold/room", nil); err == nil {
+			t.Error("no broker: no error")
+		}
+	})
 }
 
 // TestSourceKilled: a source that went without a word is given again what it had not

@@ -139,6 +139,9 @@ func (b *Broker) certify(name string) (certificate, keyFile string, err error) {
 	return certificate, keyFile, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600)
 }
 
+// Output is what the broker has logged since it was started.
+func (b *Broker) Output() string { return b.run.Output() }
+
 // Kill ends the broker at once.
 func (b *Broker) Kill() {
 	if b.run != nil {
