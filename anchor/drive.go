@@ -260,7 +260,7 @@ func (r *Route) note(before State) {
 	if a.State != before {
 		r.log.Info("anchor", "state", string(a.State), "size", a.Size, "tx", fmt.Sprintf("%x", a.TxID()), "attempts", len(a.Attempts))
 	}
-	if err := r.m.why(time.Now()); err != nil && (r.held == nil || err.Error() != r.held.Error()) {
+	if err := r.m.why(time.Now()); err != nil && (r.held == nil || !sameReason(r.held, err)) {
 		r.log.Warn("anchor waits", "size", a.Size, "state", string(a.State), "reason", err)
 	}
 	r.publish()

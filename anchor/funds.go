@@ -17,15 +17,23 @@ const (
 	fundedDays = 30 // a top-up pays for as many
 	lowDays    = 7  // and is asked for when what is left pays for fewer
 	fewest     = 10 // anchors that a top-up pays for at least
+
+	// What the purse holds is low if it pays for fewer days than soonDays, or for fewer
+	// anchors than soon: by days alone a route that anchors once a month would not be
+	// low with an empty purse until the month's end, nor a weekly one until its last.
+	soonDays = 14
+	soon     = 3
 )
 
-// askFunds asks what the purse holds, with the pre-flight: once in Check, and when
-// that says for the first time that money is short, or is no more. ready is what it
-// said. An answer stays until there is another.
+// askFunds asks what the purse holds, with the pre-flight: once in Check, when that says
+// for the first time that money is short, or is no more, and at each look while an anchor
+// cannot be paid: then what has come is told to the machine, which need not wait out its
+// back-off. ready is what the pre-flight said. An answer stays until there is another.
 func (r *Route) askFunds(ctx context.Context, now time.Time, ready error) {
 	purse, ok := r.cfg.Chain.(Purse)
 	same := errors.Is(ready, ErrFunds) == r.short // which only Run writes
-	if !ok || same && !r.fundsAt.IsZero() && now.Sub(r.fundsAt) < r.cfg.Check {
+	unpaid := r.m != nil && errors.Is(r.m.reason, ErrFunds)
+	if !ok || same && !unpaid && !r.fundsAt.IsZero() && now.Sub(r.fundsAt) < r.cfg.Check {
 		return
 	}
 	if ready != nil && !errors.Is(ready, ErrFunds) && !errors.Is(ready, ErrLocked) {
@@ -39,6 +47,9 @@ func (r *Route) askFunds(ctx context.Context, now time.Time, ready error) {
 		return
 	}
 	r.fundsAt = now
+	if unpaid && r.funds != nil && f.Balance > r.funds.Balance {
+		r.m.on(now, evFunded{})
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.funds, r.short = &f, errors.Is(ready, ErrFunds)
@@ -61,6 +72,7 @@ func (r *Route) tellFunds(s *Status) {
 		perDay = m
 	}
 	s.RunwayDays = float64(f.Balance) / perDay
+	s.FundsLow = r.short || s.RunwayDays < soonDays || f.Balance/f.PerAnchor < soon
 	if s.RunwayDays >= lowDays && !r.short {
 		return
 	}

@@ -70,7 +70,8 @@ type (
 		costs []Amount // by attempt
 		err   error
 	}
-	evFiled struct{ err error }
+	evFiled  struct{ err error }
+	evFunded struct{} // the purse has more than when it could not pay
 )
 
 // head is one that our log had: what an attempt anchors.

@@ -14,6 +14,10 @@ func (m *machine) on(now time.Time, event any) {
 		if errors.Is(m.reason, ErrDown) {
 			m.retry, m.signAt = time.Time{}, time.Time{} // it is back
 		}
+	case evFunded:
+		if errors.Is(m.reason, ErrFunds) {
+			m.retry, m.signAt, m.fails = time.Time{}, time.Time{}, 0
+		}
 	case evPut:
 		if m.wrote(now, e.err) {
 			m.dirty = false

@@ -11,11 +11,15 @@ import (
 // Status is what a route says about itself.
 type Status struct {
 	Route   string
-	State   State    // of the anchor on its way, else of the newest one; "" before the first
-	Healthy bool     // anchoring goes on, or will without anybody's help soon
-	Unseen  bool     // the chain was not looked at yet, or the last look failed
-	Reason  string   // why it is not healthy, or what it waits for
-	Notes   []string // worth knowing, but no reason to be red
+	State   State // of the anchor on its way, else of the newest one; "" before the first
+	Healthy bool  // anchoring goes on, or will without anybody's help soon
+	// Late: the oldest window that no final anchor covers is older than Config.RedAfter,
+	// or the anchor that is due waits for somebody's help, such as money. A look that
+	// fails makes nothing late, nor does a pre-flight that sees the money's end.
+	Late   bool
+	Unseen bool     // the chain was not looked at yet, or the last look failed
+	Reason string   // why it is not healthy, or what it waits for
+	Notes  []string // worth knowing, but no reason to be red
 
 	LastFinal *Anchor // without its receipt
 	Pending   *Anchor // the one on its way
@@ -43,6 +47,7 @@ type Status struct {
 	// if the chain is free.
 	Balance, PerAnchor Amount
 	RunwayDays         float64 // for which Balance lasts at present fees, −1 if that is not known
+	FundsLow           bool    // it pays for fewer than 14 days, or than 3 anchors, or the pre-flight says that it does not pay
 	TopUp              TopUp   // zero if none is needed
 
 	// Alarms are the newest anchors that the chain undid after it had called
@@ -97,6 +102,7 @@ func (r *Route) Status() Status {
 			s.OldestUnanchored = from
 		}
 	}
+	s.Late = needsHelp(down) || needsHelp(held) || errors.Is(held, ErrFunds)
 	switch {
 	case down != nil:
 		s.Healthy, s.Reason = false, down.Error()
@@ -104,13 +110,14 @@ func (r *Route) Status() Status {
 		s.Healthy, s.Reason = passes(held), held.Error()
 	}
 	for _, a := range s.Alarms {
+		s.Late = s.Late || !a.Covered
 		if !a.Covered && s.Healthy {
 			s.Healthy, s.Reason = false, fmt.Sprintf("anchor of size %d: %s; proofs of batches %d to %d rest on it", a.To, a.What, a.From-1, a.To-1)
 		}
 	}
 	if s.OldestUnanchored > 0 {
 		if age := time.Since(time.UnixMilli(s.OldestUnanchored)); age > r.cfg.RedAfter {
-			s.Healthy = false
+			s.Healthy, s.Late = false, true
 			if s.Reason == "" {
 				s.Reason = fmt.Sprintf("the oldest unanchored window is %s old", age.Round(time.Second))
 			}
@@ -147,6 +154,16 @@ func (r *Route) tellAlarms(s *Status) {
 // If it lasts, the age of the oldest window turns the status red.
 func passes(err error) bool {
 	for _, e := range []error{ErrAsk, ErrAgain, ErrBusy, ErrPrice} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// needsHelp reports whether what holds an anchor up stays until somebody mends it.
+func needsHelp(err error) bool {
+	for _, e := range []error{ErrWrongChain, ErrContract, ErrLocked, ErrUnknownHead} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -240,11 +257,17 @@ func (r *Route) setDown(ctx context.Context, err error) {
 	r.down = err
 	r.mu.Unlock()
 	switch {
-	case err != nil && (was == nil || was.Error() != err.Error()):
+	case err != nil && (was == nil || !sameReason(was, err)):
 		r.log.Error("anchoring is held up", "reason", err)
 	case err == nil && was != nil:
 		r.log.Info("anchoring goes on")
 	}
+}
+
+// sameReason reports whether two errors need not both be logged. What is wanted of the
+// purse changes with each block's fees.
+func sameReason(a, b error) bool {
+	return a.Error() == b.Error() || errors.Is(a, ErrFunds) && errors.Is(b, ErrFunds)
 }
 
 func (r *Route) setTips(t Tips) {

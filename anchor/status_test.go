@@ -1,6 +1,7 @@
 package anchor
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -102,8 +103,125 @@ func TestFunds(t *testing.T) {
 	}
 }
 
+// TestFundsLow: a route that anchors seldom is low before its last anchor is paid, however
+// many days that is good for.
+func TestFundsLow(t *testing.T) {
+	for _, tt := range []struct {
+		every   time.Duration
+		anchors Amount
+		short   bool
+		want    bool
+	}{
+		{10 * time.Minute, 13 * 144, false, true},
+		{10 * time.Minute, 15 * 144, false, false},
+		{10 * time.Minute, 15 * 144, true, true},
+		{7 * day, 0, false, true},
+		{7 * day, 2, false, true},
+		{7 * day, 3, false, false},
+		{28 * day, 1, false, true},
+		{28 * day, 2, false, true},
+		{28 * day, 3, false, false},
+	} {
+		w := newWorld(t)
+		w.cfg.Every = tt.every
+		r, err := New(w.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.funds, r.short = &Funds{Unit: "pebble", Balance: 10 * tt.anchors, PerAnchor: 10}, tt.short
+		if s := r.Status(); s.FundsLow != tt.want {
+			t.Errorf("%d anchors, one each %v, short %v: low %v (good for %v days)", tt.anchors, tt.every, tt.short, s.FundsLow, s.RunwayDays)
+		}
+	}
+}
+
+// TestLate: what fails for a look or two is not late; what nobody but an operator can mend
+// is at once, and everything is when it lasts.
+func TestLate(t *testing.T) {
+	for _, c := range []struct {
+		op, what      string
+		err           error
+		soon, lasting bool // late
+	}{
+		{"tips", "an outage", ErrDown, false, true},
+		{"sign", "an empty purse", ErrFunds, true, true},
+		{"ready", "a purse that still pays", ErrFunds, false, false},
+		{"ready", "another chain", ErrWrongChain, true, true},
+		{"ready", "a locked key", ErrLocked, true, true},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.cfg.Check = time.Minute
+				bad := false
+				w.chain.fault = func(op string) error {
+					if bad && op == c.op {
+						return fmt.Errorf("%w: test", c.err)
+					}
+					return nil
+				}
+				r, err := New(w.cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				end := make(chan error, 1)
+				go func() { end <- r.Run(ctx) }()
+				pass := func(d time.Duration) Status {
+					for range d / (12 * time.Second) {
+						time.Sleep(12 * time.Second) // the bubble's clock
+						w.chain.mine()
+					}
+					return r.Status()
+				}
+				if s := pass(20 * time.Minute); s.Late || !s.Healthy {
+					t.Errorf("all is well: %+v", s)
+				}
+				bad = true
+				if s := pass(6 * time.Minute); s.Healthy || s.Late != c.soon {
+					t.Errorf("at first: late %v, healthy %v: %s", s.Late, s.Healthy, s.Reason)
+				}
+				if s := pass(time.Hour); s.Healthy || s.Late != c.lasting {
+					t.Errorf("in the end: late %v, healthy %v: %s", s.Late, s.Healthy, s.Reason)
+				}
+				bad = false
+				if s := pass(20 * time.Minute); s.Late || !s.Healthy {
+					t.Errorf("again: late %v, healthy %v: %s", s.Late, s.Healthy, s.Reason)
+				}
+				cancel()
+				if err := <-end; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestEmptyPurseIsLoggedOnce: though what would be enough changes with each block's fees.
+func TestEmptyPurseIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var log bytes.Buffer // Run writes alone
+		w.cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		n := 0
+		w.chain.fault = func(op string) error {
+			if op == "ready" || op == "sign" {
+				n++
+				return fmt.Errorf("%w: it has 5, want %d", ErrFunds, 10+n)
+			}
+			return nil
+		}
+		if _, err := w.run(2 * time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(log.String(), "held up") + strings.Count(log.String(), "anchor waits"); got != 2 || n < 100 {
+			t.Errorf("%d lines, want 2, after %d answers:\n%s", got, n, log.String())
+		}
+	})
+}
+
 // TestMoneyComesAndGoes: between two pre-flights the purse is asked again when an anchor
-// cannot be paid, and when it can.
+// cannot be paid, and when it can; what has come is spent at the next look.
 func TestMoneyComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -138,11 +256,17 @@ func TestMoneyComesAndGoes(t *testing.T) {
 		}
 		pass(10*time.Minute, false)
 		set(0, ErrFunds)
-		pass(5*time.Minute, true)
+		pass(30*time.Minute, true)
+		signed := w.chain.signed
 		set(1<<40, nil)
-		pass(time.Minute, false)
-		if n := w.chain.calls["funds"]; n != 3 {
-			t.Errorf("the purse was asked %d times, want 3", n)
+		pass(24*time.Second, false)
+		if w.chain.signed == signed {
+			t.Error("nothing was signed two looks after there was money")
+		}
+		n := w.chain.calls["funds"]
+		pass(10*time.Minute, false)
+		if more := w.chain.calls["funds"] - n; n < 3 || more != 0 {
+			t.Errorf("the purse was asked %d times, and %d times while all was well", n, more)
 		}
 		cancel()
 		if err := <-end; err != nil {

@@ -21,8 +21,6 @@ const (
 	lookAgain = 5 * time.Second
 	// lookBack is how far readings of before the start are taken in.
 	lookBack = time.Hour
-	// walletDays is for how long a route's money must last.
-	walletDays = 14
 	// sayWithin is how long recording what was delivered may take.
 	sayWithin = 10 * time.Second
 	// diskTimes of storage.min_free must be free.
@@ -491,11 +489,11 @@ func (a *alerting) look(at time.Time) (out []alert.Change) {
 				about = name + " " + about
 			}
 			// After a start what is not known yet has not begun, and is not over.
-			if !s.Healthy || !s.Unseen {
-				is(alert.EventAnchor, about, i, !s.Healthy, s.Reason)
+			if s.Late || !s.Unseen {
+				is(alert.EventAnchor, about, i, s.Late, s.Reason)
 			}
 			if s.RunwayDays >= 0 {
-				is(alert.EventWallet, about, i, s.RunwayDays < walletDays, fmt.Sprintf("good for %.1f days", s.RunwayDays))
+				is(alert.EventWallet, about, i, s.FundsLow, fmt.Sprintf("good for %.1f days, %d anchors", s.RunwayDays, s.Balance/s.PerAnchor))
 			}
 		}
 	}
