@@ -232,10 +232,10 @@ func (h *HTTP) take(r *http.Request) ([]result, error) {
 	case len(all) > 1 && len(all)*len(body) > maxCopies:
 		return nil, refuse(http.StatusRequestEntityTooLarge, "%d messages in %d bytes: send less at once", len(all), len(body))
 	}
-	if err := h.allowed(who, all); err != nil {
+	packets := h.packets(who, r.Header.Get("Idempotency-Key"), all, body, transport)
+	if err := h.allowed(who, all, packets, *sink); err != nil {
 		return nil, err
 	}
-	packets := h.packets(who, r.Header.Get("Idempotency-Key"), all, body, transport)
 	results, err := h.record(r, *sink, packets, all)
 	if err != nil {
 		return nil, err
@@ -394,15 +394,20 @@ func (h *HTTP) senml(r *http.Request, body []byte) ([]message.Message, string, e
 }
 
 // allowed checks all messages before any is recorded.
-func (h *HTTP) allowed(who *sender, all []message.Message) error {
+func (h *HTTP) allowed(who *sender, all []message.Message, packets []Packet, sink Sink) error {
+	var unknown error
 	for i := range all {
 		address := all[i].Address
 		if !who.speaksFor(address) {
 			return refuse(http.StatusForbidden, "the token of %s may not speak for %q", who.Name, address)
 		}
-		if id := AddressID(address); !isFrame(all[i].Payload) && !h.cfg.Knows(id) {
-			return refuse(http.StatusUnprocessableEntity, "no device is registered for %q: add one with --kind vouched --address %q", address, address)
+		if told := packets[i].Told; told != nil && !h.cfg.Knows(told.Device) {
+			sink.Unknown(packets[i])
+			unknown = refuse(http.StatusUnprocessableEntity, "no device is registered for %q: add one with --kind vouched --address %q", address, address)
 		}
+	}
+	if unknown != nil {
+		return unknown
 	}
 	if !who.afford(h.cfg.Now(), len(all)) {
 		return later(http.StatusTooManyRequests, fmt.Sprintf("%s sends over %v messages a second", who.Name, who.Rate))
@@ -444,7 +449,7 @@ func (h *HTTP) packets(who *sender, key string, all []message.Message, body []by
 			continue
 		}
 		told := &Told{
-			Device: AddressID(m.Address), Measured: m.Measured, HasMeasured: m.HasMeasured, Measurements: m.Measurements,
+			Device: AddressID(m.Address), Address: m.Address, Measured: m.Measured, HasMeasured: m.HasMeasured, Measurements: m.Measurements,
 		}
 		name := key
 		if m.ID != "" {

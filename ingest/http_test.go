@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,55 @@ func TestReceipts(t *testing.T) {
 	want("/ingest/chirpstack?receipt=1", first, "authenticated", "2 1/7 true")
 	h.past = memory{}
 	want("/ingest/chirpstack?receipt=1", first, "duplicate", "")
+}
+
+// TestToldStrangers: of whom senders speak, and nobody is registered, is listed as they
+// call it, until it is; whoever may not speak for it makes nobody known.
+func TestToldStrangers(t *testing.T) {
+	b := newBook()
+	some := all("secret")
+	some.Devices = []string{"cellar-*", "0101*", fridge}
+	h, in := httpIntake(t, b, some)
+	want := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, s := range in.Strangers() {
+			got = append(got, fmt.Sprint(s.ID, " ", s.Heard, " ", s.Source, " ", s.Address, " ", s.Count))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	for body, status := range map[string]int{
+		`[{"bn":"cellar-1/","n":"T","v":4},{"bn":"cellar-2/","n":"T","v":4},{"bn":"fridge/","n":"T","v":4}]`: http.StatusUnprocessableEntity,
+		`[{"bn":"cellar-1/","n":"T","v":5}]`: http.StatusUnprocessableEntity,
+		`[{"bn":"attic/","n":"T","v":4}]`:    http.StatusForbidden,
+		`[{"bn":"fridge/","n":"T","v":4}]`:   http.StatusOK,
+	} {
+		if got, answer, _ := post(h, "/ingest/senml", "secret", body); got != status {
+			t.Errorf("%s: %d %s", body, got, answer)
+		}
+	}
+	post(h, "/ingest/chirpstack", "secret", `{"deviceInfo":{"devEui":"0101010101010101"},"object":{"T":1}}`)
+	cellar, second := AddressID("cellar-1"), AddressID("cellar-2")
+	all := []string{
+		"0101010101010101 told http hub 0101010101010101 1", cellar.String() + " told http hub cellar-1 2", second.String() + " told http hub cellar-2 1",
+	}
+	slices.Sort(all)
+	want(all...)
+	if err := in.cfg.Registry.Set([]Device{{Number: 1, ID: cellar, Kind: KindVouched}, {Number: 2, ID: second, Kind: KindVouched}}); err != nil {
+		t.Fatal(err)
+	}
+	want("0101010101010101 told http hub 0101010101010101 1")
+
+	// What a broker tells is refused by the judge.
+	w := &worker{in: in, judge: in.Judge(), done: make(map[uint32]Done)}
+	told := &Told{Device: AddressID("attic"), Address: "attic"}
+	w.chunk(&chunk{packets: []packet{{form: FormTold, told: told, source: "mqtt-house", transport: reading.TransportMQTT}}, judged: make(chan struct{}, 1)})
+	all = []string{"0101010101010101 told http hub 0101010101010101 1", told.Device.String() + " told mqtt-house attic 1"}
+	slices.Sort(all)
+	want(all...)
 }
 
 // TestMemory: what is remembered has a bound, and the oldest goes first.

@@ -103,8 +103,8 @@ func (in *Intake) Tally() *Tally { return &in.tally }
 // Samples returns the newest rejected samples.
 func (in *Intake) Samples() *Samples { return in.samples }
 
-// Strangers returns the nodes that were heard and that no device is bound for, the
-// latest first. Those that named no byte of their ID are not among them, nor is one
+// Strangers returns the nodes that were heard, or told of by senders and brokers, and
+// that no device is bound for, the latest first. Those that named no byte of their ID are not among them, nor is one
 // that names the ID of a device.
 func (in *Intake) Strangers() []Stranger { return in.strangers.list(in.cfg.Registry) }
 
@@ -316,6 +316,11 @@ func (f *feed) Drop(r Reason, n uint64) {
 		f.in.tally.received.Add(n)
 		f.in.tally.verdicts[reading.Malformed].Add(n)
 	}
+}
+
+func (f *feed) Unknown(p Packet) {
+	packet := f.packet(p)
+	f.in.strangers.hear(prefixOf(p.Told.Device[:]), HeardTold, &packet, f.in.cfg.Now())
 }
 
 func (f *feed) Tell(kind EventKind, detail string) {

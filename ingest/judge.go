@@ -276,6 +276,7 @@ func (j *Judge) Told(t *Told, b []byte, transport string, a *Arrival) Decision {
 		if keyed := withPrefix(s.secure, t.Device[:]); len(keyed) > 0 {
 			d = Decision{Verdict: reading.Insecure, Reason: HasKey, Device: keyed[0].device}
 		}
+		d.name(s, t.Device[:])
 		return d
 	}
 	*a = Arrival{

@@ -200,6 +200,7 @@ func (c *catch) Put(_ context.Context, p Packet) error {
 	return nil
 }
 func (c *catch) Drop(Reason, uint64)    {}
+func (c *catch) Unknown(Packet)         {}
 func (c *catch) Tell(EventKind, string) {}
 
 // Splitting gives the same lines wherever the reads are cut.

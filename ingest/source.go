@@ -22,7 +22,8 @@ const (
 // Told is what a sender says that a device said. That the sender is who it says, and
 // may speak for devices, is the source's to see to.
 type Told struct {
-	Device       frame.ID // see frame.IDOf
+	Device       frame.ID // see AddressID
+	Address      string   // how the sender calls the device
 	Measured     int64    // the device's own time, Unix ms; counts only with HasMeasured
 	HasMeasured  bool
 	Measurements []reading.Measurement
@@ -65,6 +66,9 @@ type Sink interface {
 	Put(ctx context.Context, p Packet) error
 	// Drop counts what was lost before it could be offered.
 	Drop(r Reason, n uint64)
+	// Unknown notes that p, which is told, is of a device that nobody is registered
+	// for, so that it is refused before it is put.
+	Unknown(p Packet)
 	// Tell makes an event of the source. It never waits.
 	Tell(kind EventKind, detail string)
 }

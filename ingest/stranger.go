@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,6 +44,7 @@ const (
 	HeardInsecure = "insecure" // a frame with a CRC alone
 	HeardText     = "text"     // a hub's text line
 	HeardRefused  = "refused"  // "?RX auth": a hub could not authenticate its frame
+	HeardTold     = "told"     // a sender or a broker speaks of it
 )
 
 // Stranger is a node that was heard and that no device is bound for, as far as it
@@ -52,6 +54,7 @@ type Stranger struct {
 	Heard       string // HeardSecure, …
 	Transport   string // reading.TransportUDP, …
 	Source      string // the source's name, and the sender's address or name
+	Address     string // HeardTold: how it is called there
 	First, Last time.Time
 	Count       uint64
 }
@@ -86,6 +89,7 @@ type heard struct {
 	key         strangerKey
 	transport   string
 	addr        netip.AddrPort // of the last one
+	called      string         // its address, if it was told of
 	first, last time.Time
 	count       uint64
 }
@@ -99,6 +103,9 @@ func (s *strangers) hear(id Prefix, how string, p *packet, now time.Time) {
 	if !known {
 		at = s.admit(key)
 		s.all[at] = heard{key: key, transport: p.transport, first: now}
+		if p.told != nil {
+			s.all[at].called = strings.Clone(p.told.Address)
+		}
 	}
 	h := &s.all[at]
 	h.addr, h.last = p.addr, now
@@ -174,7 +181,7 @@ func (s *strangers) list(registry *Registry) []Stranger {
 			continue
 		}
 		all = append(all, Stranger{
-			ID: h.key.id, Heard: h.key.heard, Transport: h.transport, Source: h.source(),
+			ID: h.key.id, Heard: h.key.heard, Transport: h.transport, Source: h.source(), Address: h.called,
 			First: h.first, Last: h.last, Count: h.count,
 		})
 	}
@@ -205,8 +212,10 @@ func (s *snapshot) knows(p Prefix) bool {
 }
 
 // heardAs says how a stranger of a decision was heard.
-func (d *Decision) heardAs() string {
+func (d *Decision) heardAs(form Form) string {
 	switch {
+	case form == FormTold:
+		return HeardTold
 	case d.Line == frame.LineWarning:
 		return HeardRefused
 	case d.Line == frame.LineJSON || d.Line == frame.LineBinary:

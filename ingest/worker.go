@@ -98,7 +98,7 @@ func (w *worker) recorder(a *Arrival) Done {
 func (w *worker) reject(p *packet, data []byte, d Decision) {
 	in := w.in
 	if d.Stranger.Len() > 0 {
-		in.strangers.hear(d.Stranger, d.heardAs(), p, in.cfg.Now())
+		in.strangers.hear(d.Stranger, d.heardAs(p.form), p, in.cfg.Now())
 	}
 	if d.Aside {
 		in.tally.aside.Add(1)

@@ -305,7 +305,7 @@ func (r *run) packet(d *delivery) (p ingest.Packet, ok bool) {
 		return p, false
 	}
 	told := &ingest.Told{
-		Device: ingest.AddressID(m.Address), Measured: m.Measured, HasMeasured: m.HasMeasured, Measurements: m.Measurements,
+		Device: ingest.AddressID(m.Address), Address: m.Address, Measured: m.Measured, HasMeasured: m.HasMeasured, Measurements: m.Measurements,
 	}
 	if d.qos > 0 {
 		told.Once, told.Again = once(r.s.cfg.ClientID, d), d.again

@@ -94,6 +94,8 @@ func (c *committer) Drop(r ingest.Reason, n uint64) {
 	c.change()
 }
 
+func (c *committer) Unknown(ingest.Packet) {}
+
 func (c *committer) Tell(kind ingest.EventKind, detail string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,10 +10,9 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/eclipse/paho.golang/packets"
 	paho5 "github.com/eclipse/paho.golang/paho"
 	paho "github.com/eclipse/paho.mqtt.golang"
-
-	"github.com/eclipse/paho.golang/packets"
 )
 
 // Publish publishes one message with QoS 1 at the broker of cfg, in its version, over a
