@@ -76,7 +76,7 @@ func (g *gateway) devices(ctx context.Context, name string, _ nothing) ([]device
 // because frame.Key refuses to be written.
 type deviceRequest struct {
 	Device string `json:"device,omitempty"` // rotate and remove: number, ID or name
-	ID     string `json:"id,omitempty"`
+	ID     string `json:"id,omitempty"`     // rotate: what the device's must be, if it is given
 	// Address is what senders call a vouched device, instead of its ID.
 	Address string `json:"address,omitempty"`
 	Name    string `json:"name,omitempty"`
@@ -89,7 +89,7 @@ type deviceRequest struct {
 	// Place and Thing are labels too, for the rules.
 	Place string `json:"place,omitempty"`
 	Thing string `json:"thing,omitempty"`
-	Try   bool   `json:"try,omitempty"` // add: only say whether it could be
+	Try   bool   `json:"try,omitempty"` // add and rotate: only say whether it could be
 }
 
 // id is the device's ID, given as such or as the address that senders use.
@@ -254,15 +254,39 @@ func (l *openLedger) rotateDevice(ctx context.Context, q deviceRequest) (deviceR
 	if err != nil {
 		return deviceRow{}, err
 	}
+	if q.ID != "" && q.ID != b.Device() {
+		return deviceRow{}, fmt.Errorf("device %d%s is %s, and this is %s", b.Number, l.where(), b.Device(), q.ID)
+	}
+	if err := l.rotatable(b, key); err != nil {
+		return deviceRow{}, fmt.Errorf("rotate the key of device %d%s: %w", b.Number, l.where(), err)
+	}
 	used, err := l.usedElsewhere(ctx, frame.ID(b.ID), key, false)
 	if err != nil {
 		return deviceRow{}, fmt.Errorf("rotate the key of device %d%s: %w", b.Number, l.where(), err)
+	}
+	if q.Try {
+		return l.rowOf(b), nil
 	}
 	rotated, err := l.store.RotateDevice(ctx, b.Number, key, max(floor, used))
 	if err != nil {
 		return deviceRow{}, fmt.Errorf("rotate the key of device %d%s: %w", b.Number, l.where(), err)
 	}
 	return l.rowOf(rotated), l.g.syncRegistry()
+}
+
+// rotatable says why a device cannot have a key next.
+func (l *openLedger) rotatable(b ledger.Binding, key *frame.Key) error {
+	if b.Kind != ledger.BindSecure || key == nil {
+		return fmt.Errorf("it is %s: only a secure device has a key to rotate, and it needs the new one", b.Kind)
+	}
+	for _, o := range l.store.Devices() {
+		for e := uint32(1); o.ID == b.ID && e <= o.Epoch; e++ {
+			if had, ok := l.store.DeviceKey(o.Number, e); ok && had == *key {
+				return fmt.Errorf("device %d has had this key before: its counters must not begin anew", o.Number)
+			}
+		}
+	}
+	return nil
 }
 
 func (l *openLedger) removeDevice(ctx context.Context, q deviceRequest) (deviceRow, error) {

@@ -32,12 +32,21 @@ type pairing struct {
 	keyFile string // that the node has, or is to have
 	newKey  string // file for a key that is made now
 	wait    time.Duration
+	rotate  bool // it is registered, and gets its next key
+}
+
+// operation is what registers the node, or its next key.
+func (p *pairing) operation() string {
+	if p.rotate {
+		return "device/rotate"
+	}
+	return "device/add"
 }
 
 func (c *command) devicePair() *cobra.Command {
 	p := pairing{deviceRequest: deviceRequest{Kind: ingest.KindSecure}}
 	cmd := &cobra.Command{
-		Use:   "pair NAME {--line DEVICE {--new-key-file F | --key-file F} | --stdin --key-file F} [--wait D]",
+		Use:   "pair NAME [--rotate] {--line DEVICE {--new-key-file F | --key-file F} | --stdin --key-file F} [--wait D]",
 		Short: "Register a node by what its own serial line says, and wait for its first frame",
 		Long: "Registers an OpenTRV node that hangs on a serial cable, and says \"paired\" when a frame of it has\n" +
 			"authenticated, in the running service.\n\n" +
@@ -50,10 +59,17 @@ func (c *command) devicePair() *cobra.Command {
 			"key makes that needless, and suits nodes whose frames are passed on as they are.\n\n" +
 			"With --stdin nothing is asked and nothing is set: it takes the ID from a line such as\n" +
 			"\"ID: 98 A4 F5 99 E3 94 A8 C2\" on standard input, and the node must have the key already.\n\n" +
+			"With --rotate NAME is a device that is registered already: the node on the line must be that\n" +
+			"one, and gets its next key. Frames that it sends between taking it and the gateway's knowing\n" +
+			"it are refused.\n\n" +
 			"Where no frame comes in time (--wait) the device stays registered, and the exit code is 1.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			p.Name = args[0]
+			if p.rotate {
+				p.Device = args[0]
+			} else {
+				p.Name = args[0]
+			}
 			return c.pair(cmd.Context(), &p)
 		},
 	}
@@ -62,6 +78,7 @@ func (c *command) devicePair() *cobra.Command {
 	cmd.Flags().StringVar(&p.keyFile, "key-file", "", "file with the key, 32 hex digits")
 	cmd.Flags().StringVar(&p.newKey, "new-key-file", "", "make a key, and write it to this file, which must not exist")
 	cmd.Flags().DurationVar(&p.wait, "wait", 15*time.Minute, "give up waiting for the first frame after this long")
+	cmd.Flags().BoolVar(&p.rotate, "rotate", false, "give a device that is registered its next key")
 	placeFlags(cmd, &p.Place, &p.Thing)
 	cmd.Flags().StringVar(&p.Floor, "counter-floor", "", "refuse counters up to this one, 12 hex digits")
 	cmd.Flags().StringArrayVar(&p.Labels, "label", nil, "KEY=VALUE, as for cairn device add; may be repeated")
@@ -71,6 +88,9 @@ func (c *command) devicePair() *cobra.Command {
 	cmd.MarkFlagsOneRequired("key-file", "new-key-file")
 	cmd.MarkFlagsMutuallyExclusive("key-file", "new-key-file")
 	cmd.MarkFlagsMutuallyExclusive("stdin", "new-key-file")
+	for _, name := range []string{"place", "thing", "label"} {
+		cmd.MarkFlagsMutuallyExclusive("rotate", name)
+	}
 	c.jsonFlag(cmd)
 	return cmd
 }
@@ -78,8 +98,10 @@ func (c *command) devicePair() *cobra.Command {
 // pair reads the ID, sets the key, registers the device and waits for its first
 // frame. A key is never lost on the way: it is in its file before the node has it.
 func (c *command) pair(ctx context.Context, p *pairing) error {
-	if err := checkName(p.Name); err != nil {
-		return err
+	if !p.rotate {
+		if err := checkName(p.Name); err != nil {
+			return err
+		}
 	}
 	if _, err := ask[[]strangerRow](ctx, c, "device/seen", nothing{}); err != nil {
 		return err // nobody would hear the node
@@ -91,18 +113,26 @@ func (c *command) pair(ctx context.Context, p *pairing) error {
 	if err := c.console(ctx, p, key); err != nil {
 		return err
 	}
-	row, err := ask[deviceRow](ctx, c, "device/add", &p.deviceRequest)
+	row, err := ask[deviceRow](ctx, c, p.operation(), &p.deviceRequest)
 	if err != nil && p.line != "" {
-		err = fmt.Errorf("%w: node %s has the key in %s: register it with `cairn device add --id %s --key-file`", err, p.ID, p.file(), p.ID)
+		register := "add --id " + p.ID
+		if p.rotate {
+			register = "rotate " + p.Device
+		}
+		err = fmt.Errorf("%w: node %s has the key in %s: register it with `cairn device %s --key-file`", err, p.ID, p.file(), register)
 	}
 	if err != nil {
 		return err
+	}
+	since := int64(0)
+	if p.rotate {
+		since = time.Now().UnixMilli() // what came before was under the key before
 	}
 	fmt.Fprintf(c.Err, "device %d is registered: %s %s; waiting for its first frame, at most %s\n", row.Number, row.ID, row.Name, p.wait)
 	if row.Note != "" {
 		fmt.Fprintf(c.Err, "note: %s\n", row.Note)
 	}
-	return c.firstFrame(ctx, p, row)
+	return c.firstFrame(ctx, p, row, since)
 }
 
 // file is where the key is.
@@ -161,7 +191,7 @@ func (c *command) console(ctx context.Context, p *pairing, key frame.Key) error 
 	p.ID = id.String()
 	try := p.deviceRequest
 	try.Try = true
-	if _, err := ask[deviceRow](ctx, c, "device/add", &try); err != nil {
+	if _, err := ask[deviceRow](ctx, c, p.operation(), &try); err != nil {
 		return fmt.Errorf("%w: the node keeps the key that it has", err)
 	}
 	if p.newKey != "" {
@@ -175,14 +205,15 @@ func (c *command) console(ctx context.Context, p *pairing, key frame.Key) error 
 	return nil
 }
 
-// firstFrame waits until a frame of the device has become a reading.
-func (c *command) firstFrame(ctx context.Context, p *pairing, row deviceRow) error {
+// firstFrame waits until a frame of the device that came since then (ms) has become a
+// reading.
+func (c *command) firstFrame(ctx context.Context, p *pairing, row deviceRow, since int64) error {
 	c.ledger = row.Ledger
 	ctx, cancel := context.WithTimeout(ctx, p.wait)
 	defer cancel()
 	tick := time.NewTicker(pairPoll)
 	defer tick.Stop()
-	q := queryRequest{Device: strconv.FormatUint(uint64(row.Number), 10), To: math.MaxInt64}
+	q := queryRequest{Device: strconv.FormatUint(uint64(row.Number), 10), From: since, To: math.MaxInt64}
 	for {
 		a, err := ask[queryAnswer](ctx, c, "query", q)
 		if err != nil && ctx.Err() == nil {
