@@ -92,6 +92,7 @@ func (c *command) root() *cobra.Command {
 		c.queryCommand(), c.proveCommand(), c.receiptCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(), c.witnessCommand(), c.escrowCommand(), c.shredCommand(), c.dropCommand(),
 		c.mirrorCommand(),
 		c.alertCommand(),
+		c.doctorCommand(),
 		c.ipfsCommand(),
 		c.keyCommand(), c.bitcoinCommand(), c.contractCommand(), c.fsckCommand(), c.versionCommand())
 	return root

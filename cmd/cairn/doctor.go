@@ -1,0 +1,413 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cairn/anchor"
+	"cairn/anchor/ethereum"
+	"cairn/ingest/reading"
+	"cairn/store/share"
+)
+
+// How a check came out, the worst last.
+const (
+	wellOK   = "ok"
+	wellWarn = "warn"
+	wellBad  = "bad"
+)
+
+var wellRank = []string{wellOK, wellWarn, wellBad}
+
+const (
+	doctorTime = 15 * time.Second // for all that is asked over a network, together
+	doctorDial = 5 * time.Second
+	// A certificate that ends within this time should be renewed.
+	doctorRenew = 14 * 24 * time.Hour
+)
+
+// finding is what one check found, and what to do about it.
+type finding struct {
+	What   string `json:"what"`
+	State  string `json:"state"`
+	Detail string `json:"detail"`
+	Do     string `json:"do,omitempty"`
+}
+
+type doctorAnswer struct {
+	State    string    `json:"state"` // the worst
+	Findings []finding `json:"findings"`
+}
+
+// doctor gathers findings. It changes nothing.
+type doctor struct {
+	c   *command
+	cfg *Config
+	all []finding
+}
+
+func (d *doctor) say(what, state, detail, do string) {
+	d.all = append(d.all, finding{what, state, detail, do})
+}
+
+// tell says that something is in order, or that it is not and why.
+func (d *doctor) tell(what, fine, do string, err error) bool {
+	if err != nil {
+		d.say(what, wellBad, err.Error(), do)
+		return false
+	}
+	d.say(what, wellOK, fine, "")
+	return true
+}
+
+func (c *command) doctorCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Look at everything that can be wrong, and say what to do",
+		Long: "Looks at the configuration, the folder, keys and who may read them, the clock, the disk, the\n" +
+			"routes' nodes, contracts and wallets, brokers, witnesses and certificates: with the service\n" +
+			"running by what it says, else by asking each of them once. It changes nothing, and ends within\n" +
+			"20 seconds. Exit code 1: something is bad.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			d := &doctor{c: c}
+			d.examine(cmd.Context())
+			return d.report()
+		},
+	}
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+func (d *doctor) report() error {
+	a := doctorAnswer{State: wellOK, Findings: d.all}
+	for _, f := range d.all {
+		a.State = worse(wellRank, a.State, f.State)
+	}
+	if d.c.json {
+		if err := d.c.printJSON(a); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range d.all {
+			fmt.Fprintf(d.c.Out, "%-5s %-14s %s\n", f.State, f.What, strings.ReplaceAll(f.Detail, "\n", "\n"+strings.Repeat(" ", 21)))
+			if f.Do != "" {
+				fmt.Fprintf(d.c.Out, "%-5s %-14s → %s\n", "", "", f.Do)
+			}
+		}
+	}
+	if a.State == wellBad {
+		n := len(slices.DeleteFunc(slices.Clone(d.all), func(f finding) bool { return f.State != wellBad }))
+		return falseError{fmt.Errorf("%d %s bad", n, plural(n, "finding"))}
+	}
+	return nil
+}
+
+// examine looks at one thing after the other, as far as the one before lets it.
+func (d *doctor) examine(ctx context.Context) {
+	cfg, err := loadConfig(d.c.dir, nil, os.Environ())
+	if !d.tell("configuration", filepath.Join(d.c.dir, configFile), "mend what it names: the comments in the file are the reference", err) {
+		return
+	}
+	d.cfg = cfg
+	d.folder()
+	d.keys(ctx)
+	d.secrets()
+	d.clock()
+	status, err := ask[statusAnswer](ctx, d.c, "status", nothing{})
+	switch {
+	case err != nil:
+		d.say("store", wellBad, err.Error(), "`cairn fsck` reads everything again; `cairn run` tells why it does not start")
+	default:
+		d.service(&status)
+		d.disk(&status)
+	}
+	if err != nil || !status.Running {
+		d.network(ctx)
+	}
+}
+
+// folder checks who may go into the gateway's folder.
+func (d *doctor) folder() {
+	info, err := os.Stat(d.cfg.Dir)
+	if err == nil && info.Mode().Perm()&0o022 != 0 {
+		err = fmt.Errorf("%s may be written by others than its owner", d.cfg.Dir)
+	}
+	if err == nil {
+		var f *os.File
+		if f, err = os.CreateTemp(d.cfg.Dir, ".doctor-*"); err == nil {
+			f.Close()
+			err = os.Remove(f.Name())
+		}
+	}
+	d.tell("folder", d.cfg.Dir+" can be written", "give it to the user that runs the service, and to nobody else: chown, chmod 700", err)
+}
+
+// keys opens the keyrings, and the routes' keys, as `cairn run --check` does.
+func (d *doctor) keys(ctx context.Context) {
+	if d.cfg.PassphraseFile == "" && d.cfg.IdentityFile == "" && d.cfg.Credential == "" {
+		d.say("keyring", wellWarn, "its passphrase is typed when the service starts: it is not tried here", "set keyring.passphrase_file for a service that starts by itself")
+		return
+	}
+	if d.cfg.Credential != "" && os.Getenv(envCredentials) == "" {
+		d.say("keyring", wellWarn, "its credential is given to the service alone: it is not tried here", "")
+		return
+	}
+	w, err := d.c.wrap(ctx, d.cfg)
+	if !d.tell("keyring", "what opens it is there", "put the file back, readable by its owner alone: without it nothing opens the data", err) {
+		return
+	}
+	defer forget(w)
+	of := wallets{}
+	for i := range d.cfg.Ledgers {
+		l := &d.cfg.Ledgers[i]
+		d.ledgerKeys(ctx, l, w, of)
+	}
+	if d.cfg.IdentityFile != "" && within(d.cfg.Dir, filepath.Base(d.cfg.IdentityFile)) == d.cfg.IdentityFile {
+		d.say("keyring", wellWarn, "what opens it lies beside it: whoever has the whole folder has everything", "move the identity to a medium of its own, or use a passphrase")
+	}
+}
+
+func (d *doctor) ledgerKeys(ctx context.Context, l *LedgerConfig, w share.Wrap, of wallets) {
+	k, err := openKeyring(d.cfg, l, w)
+	if err == nil && len(k.Compartments()) == 0 {
+		err = errors.New("it has no compartments")
+	}
+	if !d.tell("keyring", fmt.Sprintf("ledger %s opens", l.Name), "put back the newest copy of the keyring", err) {
+		return
+	}
+	if len(l.Anchors) == 0 {
+		d.say("anchoring", wellWarn, fmt.Sprintf("ledger %s has no route: nobody outside can check anything", l.Name), "add one to anchors in "+configFile+": calendars cost nothing")
+	}
+	for i := range l.Anchors {
+		a := &l.Anchors[i]
+		d.tell("route's key", a.Route()+" of ledger "+l.Name, "put the key file and its passphrase back, readable by their owner alone", checkRoute(ctx, a, l.Name, of))
+	}
+}
+
+// secrets reads what the configuration names besides.
+func (d *doctor) secrets() {
+	token, err := readToken(d.cfg.HTTPTokenFile)
+	if err == nil {
+		_, err = d.cfg.readSenders(token)
+	}
+	var logins []brokerLogin
+	if err == nil {
+		logins, err = d.cfg.readBrokers()
+	}
+	if err == nil {
+		_, err = d.cfg.readReceivers(logins)
+	}
+	d.tell("secrets", "tokens and passwords can be read, by their owner alone", "mend the file that it names: mode 600, one line", err)
+	if _, err := d.cfg.serverTLS(nil); d.cfg.HTTPCertFile != "" {
+		d.certificate(err)
+	}
+}
+
+// certificate says until when the HTTP server's certificate holds.
+func (d *doctor) certificate(err error) {
+	const renew = "renew it: the service reads the files again when they change"
+	if err != nil {
+		d.say("certificate", wellBad, err.Error(), renew)
+		return
+	}
+	b, err := os.ReadFile(d.cfg.HTTPCertFile)
+	block, _ := pem.Decode(b)
+	if err == nil && block == nil {
+		err = errors.New("no certificate is in it")
+	}
+	var cert *x509.Certificate
+	if err == nil {
+		cert, err = x509.ParseCertificate(block.Bytes)
+	}
+	switch {
+	case err != nil:
+		d.say("certificate", wellBad, fmt.Sprintf("%s: %v", d.cfg.HTTPCertFile, err), renew)
+	case time.Now().After(cert.NotAfter):
+		d.say("certificate", wellBad, "it ended "+timeText(cert.NotAfter.UnixMilli()), renew)
+	case time.Until(cert.NotAfter) < doctorRenew:
+		d.say("certificate", wellWarn, "it ends "+timeText(cert.NotAfter.UnixMilli()), renew)
+	default:
+		d.say("certificate", wellOK, "holds until "+timeText(cert.NotAfter.UnixMilli()), "")
+	}
+}
+
+func (d *doctor) clock() {
+	if d.cfg.clock() == reading.Synced {
+		d.say("clock", wellOK, "something keeps it right", "")
+		return
+	}
+	d.say("clock", wellWarn, "nothing that this machine knows of keeps it right: readings say so, and audiences get no keys of new hours",
+		"have the system keep it right (timedatectl set-ntp true), or set clock: trusted where something else does")
+}
+
+// service says what a running one says of itself.
+func (d *doctor) service(s *statusAnswer) {
+	if !s.Running {
+		d.say("service", wellWarn, "it does not run", "`cairn run`, or systemctl start cairn")
+		return
+	}
+	if len(s.Health.Reasons) == 0 {
+		d.say("service", wellOK, "runs since "+s.Since+", nothing needs you", "")
+	}
+	for _, r := range s.Health.Reasons {
+		d.say("service", wellBad, r, "`cairn status` says more; the README has what to do about each")
+	}
+	for _, l := range append([]ledgerStatus{s.ledgerStatus}, s.Ledgers...) {
+		for _, r := range l.Routes {
+			d.route(&r)
+		}
+	}
+}
+
+func (d *doctor) route(r *routeStatus) {
+	switch m := r.Money; {
+	case m != nil && m.TopUp != nil:
+		d.say("wallet", wellWarn, fmt.Sprintf("%s: the money runs out", r.Route), fmt.Sprintf("send %s to %s", m.TopUp.Text, m.TopUp.Address))
+	case r.Healthy:
+		d.say("route", wellOK, r.Route+" anchors", "")
+	}
+}
+
+func (d *doctor) disk(s *statusAnswer) {
+	free, need := s.Store.DiskFree, d.cfg.MinFree
+	text := fmt.Sprintf("%d MB free", free>>20)
+	switch {
+	case s.Store.DiskFull, free > 0 && free < need:
+		d.say("disk", wellBad, fmt.Sprintf("%s, below %d MB readings are refused", text, need>>20), "free some space; `cairn drop` deletes what mirrors hold")
+	case free > 0 && free < 4*need:
+		d.say("disk", wellWarn, fmt.Sprintf("%s: below %d MB readings are refused", text, need>>20), "free some space soon")
+	case free > 0:
+		d.say("disk", wellOK, text, "")
+	}
+}
+
+// network asks once what a running service would know, all at the same time.
+func (d *doctor) network(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, doctorTime)
+	defer cancel()
+	var asks []func() finding
+	for i := range d.cfg.Ledgers {
+		l := &d.cfg.Ledgers[i]
+		for j := range l.Anchors {
+			asks = append(asks, func() finding { return askRoute(ctx, &l.Anchors[j]) })
+		}
+		for _, w := range l.Witnesses {
+			asks = append(asks, func() finding {
+				return askAddress(ctx, "witness", w.URL, "is the address right, and does the witness run?")
+			})
+		}
+	}
+	for i := range d.cfg.Brokers {
+		b := &d.cfg.Brokers[i]
+		asks = append(asks, func() finding {
+			return askAddress(ctx, "broker", b.URL, "does it run, and may this machine reach it? Its login is tried by the service")
+		})
+	}
+	out := make([]finding, len(asks))
+	var waiting sync.WaitGroup
+	for i, ask := range asks {
+		waiting.Go(func() { out[i] = ask() })
+	}
+	waiting.Wait()
+	d.all = append(d.all, out...)
+}
+
+// askRoute asks a route's chain whether an anchor could be sent.
+func askRoute(ctx context.Context, a *AnchorConfig) finding {
+	f := finding{What: "route", State: wellOK, Detail: a.Route()}
+	var err error
+	switch a.Type {
+	case typeEthereum:
+		err = askEthereum(ctx, a)
+	case typeBitcoin:
+		err = askBitcoinNode(ctx, a.Bitcoin.Node)
+	default:
+		f.Detail += ": " + strings.Join(a.OTS.Calendars, ", ")
+		for _, url := range a.OTS.Calendars {
+			if one := askAddress(ctx, "route", url, ""); one.State != wellOK {
+				err = errors.Join(err, errors.New(one.Detail))
+			}
+		}
+		if err == nil && a.OTS.Node.RPC != "" {
+			err = askBitcoinNode(ctx, a.OTS.Node)
+		}
+	}
+	if err != nil {
+		f.State, f.Detail, f.Do = wellBad, fmt.Sprintf("%s: %v", a.Route(), err), routeHelp(err)
+	}
+	return f
+}
+
+func routeHelp(err error) string {
+	switch {
+	case errors.Is(err, anchor.ErrWrongChain):
+		return "the node is of another chain than the configuration says: mend rpc or chain_id"
+	case errors.Is(err, anchor.ErrContract):
+		return "mend contract, or deploy one: `cairn contract deploy`"
+	case errors.Is(err, anchor.ErrFunds):
+		return "send it some money: `cairn status` says how much, while the service runs"
+	case errors.Is(err, anchor.ErrLocked):
+		return "put the key and its passphrase back"
+	}
+	return "does the node run, and may this machine reach it? Readings are taken all the same"
+}
+
+func askEthereum(ctx context.Context, a *AnchorConfig) error {
+	cfg, err := ethereumConfig(a, a.Ethereum.Account)
+	if err != nil {
+		return err
+	}
+	c, err := ethereum.Dial(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Ready(ctx)
+}
+
+func askBitcoinNode(ctx context.Context, n BitcoinNode) error {
+	password, err := n.password()
+	if err != nil {
+		return err
+	}
+	node, err := dialNode(n, password)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	return node.CheckNetwork(ctx)
+}
+
+// askAddress finds out whether anybody listens where a URL leads.
+func askAddress(ctx context.Context, what, text, do string) finding {
+	f := finding{What: what, State: wellBad, Detail: text + " is no address", Do: do}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return f
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443", "mqtt": "1883", "tcp": "1883", "mqtts": "8883", "ssl": "8883"}[u.Scheme]
+	}
+	dialer := net.Dialer{Timeout: doctorDial}
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		f.Detail = fmt.Sprintf("%s does not answer: %v", u.Redacted(), err)
+		return f
+	}
+	conn.Close()
+	return finding{What: what, State: wellOK, Detail: u.Redacted() + " answers"}
+}
