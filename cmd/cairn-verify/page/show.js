@@ -215,12 +215,20 @@ function rangePart(r) {
       ["Numbered by", r.numberedBy],
       ["Its counters", r.deviceCounters],
       ["Late readings", r.lateStreams],
+      ...installed(r.placed),
     ]),
     r.findings && r.findings.length ? [el("h5", {}, "Findings"), el("ul", { class: "findings" }, r.findings.map(f => el("li", {}, f))), more(r, "findings")] : null,
     r.gaps && r.gaps.length ? [el("h5", {}, "Gaps"), el("ul", {}, r.gaps.map(gap)), more(r, "gaps")] : null,
     r.parts && r.parts.length ? el("details", {}, el("summary", {}, `When each part was fixed (${count(r.parts.length, "part")})`),
       table("parts", ["up to number", "window’s end", "fixed by", "that is later by", "level"],
         r.parts.map(p => [p.next, when(p.windowTo || ""), when(bare(p.notAfter)), p.delay || "", p.level || ""])), more(r, "parts")) : null);
+}
+
+// installed is where a device was, and what was recorded of it there.
+function installed(p) {
+  if (!p) return [];
+  const where = [p.place, p.thing].filter(Boolean).join(", ");
+  return [...(where ? [where] : []), ...(p.notes || []), ...(p.more ? [`… and ${p.more} more`] : [])].map(text => ["Installed", text]);
 }
 
 const bare = b => b && typeof b === "object" ? b.time : b || "unknown";
@@ -279,6 +287,7 @@ function card(r) {
     el("h4", {}, `Reading ${r.sequence} of stream ${r.stream}${r.boundAs ? `, bound as “${r.boundAs}”` : ""}${r.late ? ", came late" : ""}`,
       el("span", { class: "hint" }, ` (${r.whole ? "all" : "chosen"} fields), ${r.level}`)),
     facts([
+      ...installed(r.placed),
       ...r.fields.map(f => [f.name, value(f.value + (f.unit ? ` ${f.unit}` : ""))]),
       ["window", `${when(r.windowFrom)} to ${when(r.windowTo)}, batch ${r.batch}`],
       ["not before", bound(r.notBefore)],
