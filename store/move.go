@@ -122,22 +122,22 @@ func (s *Store) RetireDevice(ctx context.Context, number uint32, reason string) 
 	})
 }
 
-// DeviceLabels gives the labels that a device was added or moved with.
-func (s *Store) DeviceLabels(ctx context.Context, number uint32) (labels []string, err error) {
+// Labels gives the labels that devices were added or moved with, by number; of those
+// that have any.
+func (s *Store) Labels(ctx context.Context) (map[uint32][]string, error) {
+	all := map[uint32][]string{}
 	read := func() error {
-		d := s.com.devices[number]
-		if d == nil {
-			return fmt.Errorf("device %d: %w", number, ErrUnknown)
+		for number, d := range s.com.devices {
+			if len(d.labels) > 0 {
+				all[number] = slices.Clone(d.labels)
+			}
 		}
-		labels = slices.Clone(d.labels)
 		return nil
 	}
 	if s.opt.ReadOnly { // nobody changes them
-		err = read()
-	} else {
-		err = s.do(ctx, read)
+		return all, read()
 	}
-	return labels, err
+	return all, s.do(ctx, read)
 }
 
 // Device gives a binding by its device's number, as it is now.

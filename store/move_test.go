@@ -64,8 +64,8 @@ func TestPlace(t *testing.T) {
 	if got := x.s.Devices()[1]; got.Place != "canteen" || got.Thing != "walk-in fridge" {
 		t.Errorf("after a restart: %+v", got)
 	}
-	if got, err := x.s.DeviceLabels(context.Background(), 2); err != nil || len(got) != 1 || got[0] != "jurisdiction=ch" {
-		t.Errorf("labels %q, %v", got, err)
+	if got, err := x.s.Labels(context.Background()); err != nil || len(got[2]) != 1 || got[2][0] != "jurisdiction=ch" {
+		t.Errorf("labels %v, %v", got, err)
 	}
 	x.refusedUnchanged("a place with a newline", ErrRefused, func() error {
 		_, err := x.s.AddDevice(context.Background(), NewDevice{ID: frame.ID{9, 9}, Kind: ledger.BindText, Place: "a\nb"})

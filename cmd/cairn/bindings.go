@@ -61,11 +61,13 @@ func (g *gateway) devices(ctx context.Context, name string, _ nothing) ([]device
 	}
 	rows := []deviceRow{}
 	for _, l := range chosen {
+		labels, err := l.store.Labels(ctx)
+		if err != nil {
+			return nil, err
+		}
 		for _, b := range l.store.Devices() {
 			row := l.rowOf(b)
-			if row.Labels, err = l.store.DeviceLabels(ctx, b.Number); err != nil {
-				return nil, err
-			}
+			row.Labels = labels[b.Number]
 			rows = append(rows, row)
 		}
 	}

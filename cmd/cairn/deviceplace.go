@@ -75,9 +75,11 @@ func (l *openLedger) moveDevice(ctx context.Context, q moveRequest) (deviceRow, 
 		return deviceRow{}, err
 	}
 	if q.Labels == nil {
-		if m.Labels, err = l.store.DeviceLabels(ctx, b.Number); err != nil {
+		labels, err := l.store.Labels(ctx)
+		if err != nil {
 			return deviceRow{}, err
 		}
+		m.Labels = labels[b.Number]
 	}
 	if m.Rules, err = l.rulesAt(b, &m, q.Labels != nil); err != nil {
 		return deviceRow{}, fmt.Errorf("move device %d%s: %w", b.Number, l.where(), err)
@@ -143,9 +145,11 @@ func (l *openLedger) replaceDevice(ctx context.Context, q deviceRequest) (device
 	}
 	m := store.Move{Place: old.Place, Thing: old.Thing, Labels: q.Labels}
 	if q.Labels == nil {
-		if m.Labels, err = l.store.DeviceLabels(ctx, old.Number); err != nil {
+		labels, err := l.store.Labels(ctx)
+		if err != nil {
 			return deviceRow{}, err
 		}
+		m.Labels = labels[old.Number]
 	}
 	as := old
 	as.ID = id
