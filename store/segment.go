@@ -737,7 +737,11 @@ func (r *reader) openContent(k share.HourKey, key segmentKey) ([]byte, error) {
 		return nil, fmt.Errorf("%w: segment of compartment %d, quarter hour %d, part %d: %w", ErrDamaged, key.Compartment, key.Hour, key.Part, err)
 	}
 	defer closer.Close()
-	var plain []byte
+	return r.openContentOf(k, key, val)
+}
+
+// openContentOf is openContent of a row that is at hand.
+func (r *reader) openContentOf(k share.HourKey, key segmentKey, val []byte) (plain []byte, err error) {
 	switch {
 	case len(val) >= 33 && val[0] == format:
 		random := [32]byte(val[1:33])
@@ -765,6 +769,11 @@ func (r *reader) openSegment(k share.HourKey, key segmentKey, slot uint64) ([]by
 	if err != nil {
 		return nil, err
 	}
+	return blockOf(content, key, slot)
+}
+
+// blockOf finds a stream's block in a segment's content.
+func blockOf(content []byte, key segmentKey, slot uint64) ([]byte, error) {
 	c := cursor{b: content}
 	for len(c.b) > 0 && c.err == nil {
 		if at, b := c.uvarint(), c.bytes(); at == slot && c.err == nil {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"cairn/store/share"
 )
@@ -191,16 +194,7 @@ func (t *trend) sealed(ctx context.Context, s *Store, in *streamInfo, parts []in
 		all[w] = newTrend(t.q, in)
 		mine := parts[w*len(parts)/workers : (w+1)*len(parts)/workers]
 		wg.Go(func() {
-			r := s.reader()
-			defer r.close()
-			for i := range mine {
-				if errs[w] = ctx.Err(); errs[w] == nil {
-					errs[w] = all[w].part(r, in, &mine[i])
-				}
-				if errs[w] != nil {
-					return
-				}
-			}
+			errs[w] = all[w].parts(ctx, s, in, mine)
 		})
 	}
 	wg.Wait()
@@ -210,8 +204,42 @@ func (t *trend) sealed(ctx context.Context, s *Store, in *streamInfo, parts []in
 	return errors.Join(errs...)
 }
 
+// parts reads one stretch after the other, by iterators that go forward with them: to
+// look each up by itself would take most of the time.
+func (t *trend) parts(ctx context.Context, s *Store, in *streamInfo, mine []indexed) error {
+	r := &trendReader{reader: s.reader()}
+	defer r.close()
+	for _, x := range []struct {
+		it   **pebble.Iterator
+		kind byte
+	}{{&r.segments, kindSegment}, {&r.groups, kindHour}} {
+		prefix := s.keys.key(x.kind)
+		it, err := r.snap.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+		if err != nil {
+			return err
+		}
+		defer it.Close()
+		*x.it = it
+	}
+	for i := range mine {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := t.part(r, in, &mine[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trendReader is a reader with iterators over segments and groups.
+type trendReader struct {
+	*reader
+	segments, groups *pebble.Iterator
+}
+
 // part reads one stretch: of one that falls into one point the values alone.
-func (t *trend) part(r *reader, in *streamInfo, x *indexed) error {
+func (t *trend) part(r *trendReader, in *streamInfo, x *indexed) error {
 	hour := share.Hour(x.row.Hour)
 	times, err := t.times(r, in, x)
 	var block []byte
@@ -240,7 +268,7 @@ func (t *trend) part(r *reader, in *streamInfo, x *indexed) error {
 }
 
 // times are those of a stretch's readings; nil where all are of one point.
-func (t *trend) times(r *reader, in *streamInfo, x *indexed) ([]int64, error) {
+func (t *trend) times(r *trendReader, in *streamInfo, x *indexed) ([]int64, error) {
 	if t.whole(share.Hour(x.row.Hour)) {
 		return nil, nil
 	}
@@ -270,7 +298,7 @@ func (t *trend) timeOf(st *stored) int64 {
 }
 
 // openTrend opens a stream's block of one compartment.
-func (r *reader) openTrend(in *streamInfo, key segmentKey) ([]byte, error) {
+func (r *trendReader) openTrend(in *streamInfo, key segmentKey) ([]byte, error) {
 	hour := share.Hour(key.Hour)
 	if err := r.notDropped(hour, key.First); err != nil {
 		return nil, err
@@ -279,7 +307,27 @@ func (r *reader) openTrend(in *streamInfo, key segmentKey) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.openSegment(k, key, in.slot)
+	if r.group.first != key.First || r.group.row.Next == 0 {
+		at := r.s.keys.u64(kindHour, key.First)
+		if r.groups.SeekGE(at) && bytes.Equal(r.groups.Key(), at) {
+			if r.group.first, r.group.row, err = hourAt(r.groups); err != nil {
+				return nil, err
+			}
+		}
+	}
+	row := r.s.keys.segment(key)
+	if !r.segments.SeekGE(row) || !bytes.Equal(r.segments.Key(), row) {
+		return r.openSegment(k, key, in.slot) // which says what is wrong
+	}
+	val, err := r.segments.ValueAndErr()
+	if err != nil {
+		return nil, err
+	}
+	content, err := r.openContentOf(k, key, val)
+	if err != nil {
+		return nil, err
+	}
+	return blockOf(content, key, in.slot)
 }
 
 // rest reads what is not sealed yet.
