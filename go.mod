@@ -41,6 +41,8 @@ require (
 
 require github.com/wneessen/go-mail v0.8.1
 
+require github.com/coreos/go-systemd/v22 v22.7.0
+
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
 	filippo.io/hpke v0.4.0 // indirect

@@ -107,6 +107,7 @@ var heavies = []heavy{
 	{prefix: "github.com/ipfs", rooms: []string{"store/ipfs"}},
 	{prefix: "github.com/eclipse", rooms: []string{"ingest/mqtt"}},
 	{prefix: "github.com/wneessen/go-mail", rooms: []string{"ingest/alert"}},
+	{prefix: "github.com/coreos/go-systemd", rooms: []string{"cmd/cairn"}},
 	{prefix: "github.com/chromedp", rooms: []string{"scripts/chromium"}},
 	// Those whose formats are written here are for tests alone: what we write must not come from them.
 	{prefix: "filippo.io/torchwood"},

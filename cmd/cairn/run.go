@@ -352,6 +352,7 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 		group.Go(func() error { return srv.run(ctx) })
 	}
 	s.tellRunning()
+	group.Go(func() error { s.followState(ctx); return nil })
 	err = group.Wait()
 	clean = true
 	for _, srv := range servers {
