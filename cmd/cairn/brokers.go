@@ -192,12 +192,3 @@ func (s *service) makeBrokers() error {
 	}
 	return nil
 }
-
-// ownerOnly refuses a file of a secret that others may read.
-func ownerOnly(path string) error {
-	info, err := os.Stat(path)
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		err = fmt.Errorf("%s may be read by others than its owner: chmod 600 it", path)
-	}
-	return err
-}

@@ -220,8 +220,12 @@ func (s *settings) config(dir string) *Config {
 	return c
 }
 
-// within makes a path of the file relative to the gateway's folder.
+// within makes a path of the file relative to the gateway's folder, or to that of the
+// credentials.
 func within(dir, path string) string {
+	if name, ok := strings.CutPrefix(path, credentialPrefix); ok {
+		return credentialPath(name)
+	}
 	if path == "" || path == "-" || filepath.IsAbs(path) {
 		return path
 	}
@@ -239,6 +243,9 @@ func (c *Config) contradictions(s *settings) {
 	}
 	if c.Credential != "" && (c.PassphraseFile != "" || c.IdentityFile != "") {
 		s.fail("keyring", "credential beside passphrase_file or identity_file: the keyring opens with one of them, leave out the others")
+	}
+	if strings.HasPrefix(c.IdentityFile, credentialPrefix) || inCredentials(c.IdentityFile) {
+		s.fail("keyring.identity_file", "is a credential: name it in keyring.credential, without %q", credentialPrefix)
 	}
 	if strings.ContainsAny(c.Credential, "/\\") || c.Credential == "." || c.Credential == ".." {
 		s.fail("keyring.credential", "%.40q is a path: give the name that the unit's LoadCredential has for it", c.Credential)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 
 	"golang.org/x/term"
@@ -59,19 +58,14 @@ func (c *command) wrap(ctx context.Context, cfg *Config) (share.Wrap, error) {
 	return share.Wrap{}, fmt.Errorf("nothing opens the keyring: set keyring.passphrase_file, keyring.identity_file or keyring.credential in %s, or %s", cfg.path(configFile), envPassphrase)
 }
 
-// envCredentials is where systemd says the folder with a service's credentials is
-// (systemd.exec(5), LoadCredential=).
-const envCredentials = "CREDENTIALS_DIRECTORY"
-
 const maxCredential = 1 << 16 // bytes
 
 // readCredential reads a credential that systemd gave this service.
 func readCredential(name string) ([]byte, error) {
-	dir := os.Getenv(envCredentials)
-	if dir == "" {
-		return nil, fmt.Errorf("%s is not set: systemd gives %s to the service alone, from LoadCredential= or LoadCredentialEncrypted= in its unit", envCredentials, name)
+	path := credentialPath(name)
+	if err := credentialGiven(path); err != nil {
+		return nil, err
 	}
-	path := filepath.Join(dir, name)
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
