@@ -70,6 +70,9 @@ func (c *command) init(ctx context.Context, dir string, f initFlags) (err error)
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return fmt.Errorf("%s is not a folder", dir)
 	}
+	if err := ownFolder(dir, os.Geteuid()); err != nil {
+		return err
+	}
 	for _, name := range []string{configFile, keyringFile, dataDir, ledgersDir} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("look for a gateway: %w", err)

@@ -7,7 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -58,6 +61,24 @@ func lockFolderSoon(ctx context.Context, dir string) (release func(), err error)
 		f.Close()
 	}()
 	return nil, fmt.Errorf("%s: %w", dir, errInUse)
+}
+
+// ownFolder refuses to let root, who may everything, write into a folder of somebody
+// else: what it makes there the service could not open.
+func ownFolder(dir string, euid int) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil // whoever needs it says so
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || euid != 0 || owner.Uid == 0 {
+		return nil
+	}
+	name := "#" + strconv.FormatUint(uint64(owner.Uid), 10)
+	if u, err := user.LookupId(name[1:]); err == nil {
+		name = u.Username
+	}
+	return fmt.Errorf("%s belongs to %s, who could not read what root writes there: run it as `sudo -u %s cairn …`", dir, name, name)
 }
 
 func openLock(dir string) (*os.File, error) {

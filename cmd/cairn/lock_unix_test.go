@@ -5,7 +5,10 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -66,4 +69,23 @@ func TestLockInLine(t *testing.T) {
 		t.Fatalf("the folder stays locked: %v", err)
 	}
 	release()
+}
+
+// TestRootKeepsOut: root makes no files in a folder of somebody else.
+func TestRootKeepsOut(t *testing.T) {
+	dir, somebody := t.TempDir(), os.Geteuid()
+	if somebody == 0 { // only root can give a folder away, and anybody else has one
+		somebody = 12345
+		if err := os.Chown(dir, somebody, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ownFolder(dir, 0); err == nil || !strings.Contains(err.Error(), "sudo -u ") {
+		t.Errorf("root in a folder of %d: got %v", somebody, err)
+	}
+	for _, err := range []error{ownFolder(dir, somebody), ownFolder("/", 0), ownFolder(filepath.Join(dir, "none"), 0)} {
+		if err != nil {
+			t.Errorf("refused: %v", err)
+		}
+	}
 }

@@ -126,6 +126,9 @@ func (c *command) openFolder(ctx context.Context) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := ownFolder(cfg.Dir, os.Geteuid()); err != nil {
+		return nil, err
+	}
 	g := &gateway{cfg: cfg, log: slog.New(slog.DiscardHandler)}
 	unlock, err := lockFolder(cfg.Dir)
 	if err != nil {
