@@ -75,9 +75,9 @@ func (c *command) root() *cobra.Command {
 		Short: "Keep sensor readings in full and in private, and let anyone check them later",
 		Long: "cairn is a gateway: it takes in what sensors send, keeps every reading sealed on this\n" +
 			"machine, and anchors their ledger on a public chain, so that a reading can be proven\n" +
-			"unaltered to anyone, years later, without this machine.",
+			"unaltered to anyone, years later, without this machine.\n\n" +
+			"Exit codes: 0 done; 1 checked and false, or the service died; 2 could not be done.",
 		SilenceErrors: true, SilenceUsage: true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	dir := os.Getenv(envDir)
 	if dir == "" {
@@ -95,6 +95,9 @@ func (c *command) root() *cobra.Command {
 		c.doctorCommand(),
 		c.ipfsCommand(),
 		c.keyCommand(), c.bitcoinCommand(), c.contractCommand(), c.fsckCommand(), c.versionCommand())
+	root.InitDefaultCompletionCmd()
+	_ = root.MarkPersistentFlagDirname("dir")
+	c.complete(root)
 	return root
 }
 

@@ -1,3 +1,5 @@
+//go:build !manual
+
 // Command cairn is the gateway: it takes in what sensors send, keeps it, and
 // leaves marks of it on public chains. The same program is the operator's tool;
 // its commands talk to the running service over a socket in its folder, or open
