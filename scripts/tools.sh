@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs into .tools what builds and tests need beside Go: anvil, forge, solc and the readers of other formats,
 # pinned by scripts/tools/package-lock.json; an IPFS node, pinned by scripts/tools/ipfs/package-lock.json; btcd and
-# litewitness, pinned here and by Go's checksum database. Three things come from Debian: Chromium, the Python reader of
-# OpenTimestamps, and Mosquitto. A second run compares one stamp and fetches nothing.
+# litewitness, pinned here and by Go's checksum database. From Debian come Chromium, two Python modules, Mosquitto,
+# systemd's tools, promtool, and for root the disk of a machine that boots. A second run compares one stamp and fetches nothing.
 set -euo pipefail
 
 go_tools=(github.com/btcsuite/btcd@v0.26.2 filippo.io/torchwood/cmd/litewitness@v0.9.0)
-packages=(chromium python3-opentimestamps python3-aiosmtpd mosquitto mosquitto-clients)
+packages=(chromium python3-opentimestamps python3-aiosmtpd mosquitto mosquitto-clients debootstrap systemd systemd-container)
+debian=bookworm # boots in tests of the package
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 pins=$root/scripts/tools
@@ -38,10 +39,15 @@ have_go() {
 	is stamp-go "$want_go" && [ -x "$tools/bin/btcd" ] && [ -x "$tools/bin/litewitness" ]
 }
 have_packages() {
-	[ -x /usr/bin/chromium ] && [ -d /usr/lib/python3/dist-packages/opentimestamps ] && [ -d /usr/lib/python3/dist-packages/aiosmtpd ] && [ -x /usr/sbin/mosquitto ] && [ -x /usr/bin/mosquitto_pub ]
+	[ -x /usr/bin/chromium ] && [ -d /usr/lib/python3/dist-packages/opentimestamps ] && [ -d /usr/lib/python3/dist-packages/aiosmtpd ] && [ -x /usr/sbin/mosquitto ] && [ -x /usr/bin/mosquitto_pub ] &&
+		[ -x /usr/sbin/debootstrap ] && [ -x /usr/bin/systemd-analyze ] && [ -x /usr/bin/systemd-nspawn ]
+}
+have_promtool() { [ -x "$tools/bin/promtool" ]; }
+have_debian() { # only root can boot it
+	[ "$(id -u)" -ne 0 ] || { is stamp-debian "$debian $platform" && [ -x "$tools/debian/usr/bin/dpkg" ]; }
 }
 current() {
-	is stamp "$want" && have_npm && have_ipfs && have_go && have_packages
+	is stamp "$want" && have_npm && have_ipfs && have_go && have_debian && have_promtool && have_packages
 }
 current && exit 0
 
@@ -130,7 +136,28 @@ install_packages() {
 	[ -z "$(trap -p EXIT)" ] || { rm -f $policy && trap - EXIT; }
 }
 
+# The disk of a machine that boots, as debootstrap leaves it.
+install_debian() {
+	rm -rf "$tools/stamp-debian" "$tools/debian"
+	debootstrap --variant=minbase --include=systemd,systemd-sysv "$debian" "$tools/debian" >"$tools/debootstrap.log" 2>&1 ||
+		fail "debootstrap could not make a Debian; $tools/debootstrap.log says why"
+	rm -rf "$tools"/debian/var/cache/apt/archives/*.deb "$tools"/debian/var/lib/apt/lists/*
+	echo "$debian $platform" >"$tools/stamp-debian"
+}
+
+# One program of a package that would bring a service and a web site.
+install_promtool() {
+	local fresh=$tools/prometheus
+	rm -rf "$fresh" && mkdir "$fresh"
+	(cd "$fresh" && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } && dpkg-deb -x prometheus_*.deb . && mv usr/bin/promtool "$tools/bin/") >"$tools/promtool.log" 2>&1 ||
+		fail "apt-get could not fetch Debian's prometheus, for promtool; $tools/promtool.log says why"
+	rm -rf "$fresh"
+	"$tools/bin/promtool" --version >/dev/null 2>&1 || fail "promtool is installed but does not run"
+}
+
 have_packages || install_packages
+have_promtool || install_promtool
+have_debian || install_debian
 have_npm || install_npm
 have_ipfs || install_ipfs
 have_go || install_go
