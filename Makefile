@@ -1,4 +1,4 @@
-# Needs Go, Node.js 20 and npm; the other tools come by scripts/tools.sh: pinned into .tools, and two from Debian.
+# Needs Go, Node.js 20 and npm; the other tools come by scripts/tools.sh: pinned into .tools, and some from Debian.
 
 SHELL := /bin/bash
 export CGO_ENABLED := 0
@@ -8,12 +8,12 @@ TIMEOUT ?= 15m
 FORGE    = .tools/bin/forge
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build page test testnet demo bench lint fuzz generate check
+.PHONY: help tools build page deb test testnet demo bench lint fuzz generate check
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-tools: ## install what tests need: into .tools, and from Debian Chromium, Mosquitto and two Python modules
+tools: ## install what tests need: into .tools, and from Debian Chromium, Mosquitto, two Python modules and systemd
 	@scripts/tools.sh
 
 build: page ## build bin/cairn, bin/cairn-verify, bin/cairn-demo and the page
@@ -24,10 +24,14 @@ page: ## build the page that checks proofs, bin/cairn-verify.html, and what else
 	@scripts/page/chart.sh
 	$(GO) run ./scripts/page -o bin/cairn-verify.html -gzip cmd/cairn/web/dist/verify.html.gz
 
+deb: ## build the Debian packages into bin, for amd64, arm64 and armhf (ARCHITECTURES, VERSION)
+	scripts/package/deb.sh bin
+
 test: tools build ## run every test: the contract's, then the code's and the stories
 	$(FORGE) test --offline --use $(CURDIR)/.tools/bin/solc --root contracts
 	$(GO) vet ./...
 	$(GO) test -timeout $(TIMEOUT) ./...
+	@[ "$$(id -u)" -eq 0 ] || echo "not tested: the package on a Debian that boots, which takes root"
 
 testnet: ## run the anchoring suite on public chains named by CAIRN_TESTNET_… variables; alone it prints them
 	@scripts/testnet.sh
