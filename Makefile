@@ -8,7 +8,7 @@ TIMEOUT ?= 15m
 FORGE    = .tools/bin/forge
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build page deb test testnet demo bench lint fuzz generate check
+.PHONY: help tools build page deb container test testnet demo bench lint fuzz generate check
 
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,11 +27,14 @@ page: ## build the page that checks proofs, bin/cairn-verify.html, and what else
 deb: ## build the Debian packages into bin, for amd64, arm64 and armhf (ARCHITECTURES, VERSION)
 	scripts/package/deb.sh bin
 
+container: ## build the image cairn with podman, buildah or docker
+	scripts/package/container.sh
+
 test: tools build ## run every test: the contract's, then the code's and the stories
 	$(FORGE) test --offline --use $(CURDIR)/.tools/bin/solc --root contracts
 	$(GO) vet ./...
 	$(GO) test -timeout $(TIMEOUT) ./...
-	@[ "$$(id -u)" -eq 0 ] || echo "not tested: the package on a Debian that boots, which takes root"
+	@[ "$$(id -u)" -eq 0 ] || echo "not tested: the package on a Debian that boots, and the image: both take root"
 
 testnet: ## run the anchoring suite on public chains named by CAIRN_TESTNET_… variables; alone it prints them
 	@scripts/testnet.sh

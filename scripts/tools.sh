@@ -2,11 +2,11 @@
 # Installs into .tools what builds and tests need beside Go: anvil, forge, solc and the readers of other formats,
 # pinned by scripts/tools/package-lock.json; an IPFS node, pinned by scripts/tools/ipfs/package-lock.json; btcd and
 # litewitness, pinned here and by Go's checksum database. From Debian come Chromium, two Python modules, Mosquitto,
-# systemd's tools, promtool, and for root the disk of a machine that boots. A second run compares one stamp and fetches nothing.
+# systemd's tools, buildah, promtool, and for root the disk of a machine that boots. A second run compares one stamp and fetches nothing.
 set -euo pipefail
 
 go_tools=(github.com/btcsuite/btcd@v0.26.2 filippo.io/torchwood/cmd/litewitness@v0.9.0)
-packages=(chromium python3-opentimestamps python3-aiosmtpd mosquitto mosquitto-clients debootstrap systemd systemd-container)
+packages=(chromium python3-opentimestamps python3-aiosmtpd mosquitto mosquitto-clients debootstrap systemd systemd-container buildah ca-certificates)
 debian=bookworm # boots in tests of the package
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -40,7 +40,8 @@ have_go() {
 }
 have_packages() {
 	[ -x /usr/bin/chromium ] && [ -d /usr/lib/python3/dist-packages/opentimestamps ] && [ -d /usr/lib/python3/dist-packages/aiosmtpd ] && [ -x /usr/sbin/mosquitto ] && [ -x /usr/bin/mosquitto_pub ] &&
-		[ -x /usr/sbin/debootstrap ] && [ -x /usr/bin/systemd-analyze ] && [ -x /usr/bin/systemd-nspawn ]
+		[ -x /usr/sbin/debootstrap ] && [ -x /usr/bin/systemd-analyze ] && [ -x /usr/bin/systemd-nspawn ] &&
+		[ -x /usr/bin/buildah ] && [ -f /etc/ssl/certs/ca-certificates.crt ]
 }
 have_promtool() { [ -x "$tools/bin/promtool" ]; }
 have_debian() { # only root can boot it

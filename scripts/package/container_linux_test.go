@@ -1,0 +1,104 @@
+package pack
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"cairn/scripts/tool"
+)
+
+// image is what an image says of how it runs.
+type image struct {
+	Docker struct {
+		Config struct {
+			User, StopSignal     string
+			Env, Entrypoint, Cmd []string
+			Volumes              map[string]struct{}
+			Healthcheck          struct{ Test []string }
+		}
+	}
+}
+
+// TestContainer builds the image and runs it as it says, in a chroot: what isolates containers needs more than a
+// test may want. A gateway is made on its volume, runs, and its own health check says how it does.
+func TestContainer(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("building an image without root takes a set-up of the machine")
+	}
+	if _, err := tool.Dir(); err != nil {
+		t.Fatal(err)
+	}
+	storage := t.TempDir()
+	conf := filepath.Join(storage, "storage.conf")
+	text := fmt.Sprintf("[storage]\ndriver = \"vfs\"\nrunroot = %q\ngraphroot = %q\n", filepath.Join(storage, "run"), filepath.Join(storage, "graph"))
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CONTAINERS_STORAGE_CONF", conf)
+	t.Setenv("BUILDAH_ISOLATION", "chroot")
+	t.Setenv("BUILDER", "buildah")
+	run(t, "./container.sh", "cairn")
+
+	var i image
+	if err := json.Unmarshal([]byte(run(t, "buildah", "inspect", "--type", "image", "localhost/cairn")), &i); err != nil {
+		t.Fatal(err)
+	}
+	c := i.Docker.Config
+	const site = "/var/lib/cairn"
+	if _, ok := c.Volumes[site]; !ok || c.User != "65532:65532" || !slices.Equal(c.Entrypoint, []string{"/usr/bin/cairn"}) || !slices.Equal(c.Cmd, []string{"run"}) {
+		t.Errorf("it runs %v %v as %s on %v", c.Entrypoint, c.Cmd, c.User, c.Volumes)
+	}
+	if len(c.Healthcheck.Test) < 2 || c.Healthcheck.Test[0] != "CMD" {
+		t.Fatalf("its health check is %v", c.Healthcheck.Test)
+	}
+
+	volume := t.TempDir()
+	if err := os.Chown(volume, 65532, 65532); err != nil {
+		t.Fatal(err)
+	}
+	box := strings.TrimSpace(run(t, "buildah", "from", "--pull-never", "localhost/cairn"))
+	in := func(command ...string) []string {
+		return append([]string{"run", "--volume", volume + ":" + site, box, "--"}, command...)
+	}
+	if out, err := exec.Command("buildah", in("/bin/sh")...).CombinedOutput(); err == nil {
+		t.Errorf("there is a shell in it: %s", out)
+	}
+	run(t, "buildah", in(append(c.Entrypoint, "init", site)...)...)
+	gateway, err := tool.Start("buildah", in(append(append(c.Entrypoint, c.Cmd...), "--udp-listen", "127.0.0.1:0", "--http-listen", "")...), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := func() { // told to leave, buildah kills what it runs; killed, it would leave it behind
+		_ = gateway.Signal(syscall.SIGTERM)
+		<-gateway.Done
+	}
+	defer stop()
+	health := c.Healthcheck.Test[1:]
+	deadline := time.Now().Add(time.Minute)
+	for {
+		out, err := exec.Command("buildah", in(health...)...).CombinedOutput()
+		if err == nil && strings.Contains(string(out), "running since") {
+			break
+		}
+		select {
+		case <-gateway.Done:
+			t.Fatalf("the gateway ended:\n%s", gateway.Output())
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%v: %v\n%s", health, err, out)
+		}
+	}
+	stop()
+	if out, err := exec.Command("buildah", in(health...)...).CombinedOutput(); err == nil {
+		t.Errorf("its health is good when it does not run:\n%s", out)
+	}
+}
