@@ -72,7 +72,7 @@ type Sender struct {
 // were posted since the start have it among them.
 type HTTP struct {
 	cfg     HTTPConfig
-	senders []*sender
+	senders atomic.Pointer[[]*sender]
 	slots   chan struct{}
 	past    memory
 	sink    atomic.Pointer[Sink] // set while Run runs
@@ -117,18 +117,29 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 		cfg.Now = time.Now
 	}
 	h := &HTTP{cfg: cfg, slots: make(chan struct{}, cfg.Requests)}
-	for _, s := range cfg.Senders {
+	if err := h.SetSenders(cfg.Senders); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// SetSenders says who may post from now on. Requests that have begun end as they would
+// have.
+func (h *HTTP) SetSenders(senders []Sender) error {
+	all := make([]*sender, 0, len(senders))
+	for _, s := range senders {
 		for _, glob := range s.Devices {
 			if _, err := path.Match(glob, ""); err != nil || glob == "" {
-				return nil, fmt.Errorf("sender %s: %.40q is no pattern of addresses", s.Name, glob)
+				return fmt.Errorf("sender %s: %.40q is no pattern of addresses", s.Name, glob)
 			}
 		}
 		if s.Burst <= 0 {
 			s.Burst = max(10*s.Rate, message.MaxMessages)
 		}
-		h.senders = append(h.senders, &sender{Sender: s})
+		all = append(all, &sender{Sender: s})
 	}
-	return h, nil
+	h.senders.Store(&all)
+	return nil
 }
 
 // Name implements [Source].
@@ -326,7 +337,7 @@ func (h *HTTP) receipts(results []result, packets []Packet) {
 // most is how many requests of one sender are worked on at once: half of all, where
 // there are others.
 func (h *HTTP) most() int {
-	if len(h.senders) == 1 {
+	if len(*h.senders.Load()) == 1 {
 		return h.cfg.Requests
 	}
 	return max(h.cfg.Requests/2, 1)
@@ -336,7 +347,7 @@ func (h *HTTP) most() int {
 func (h *HTTP) who(header string) (found *sender) {
 	token, ok := strings.CutPrefix(header, "Bearer ")
 	sum := sha256.Sum256([]byte(token))
-	for _, s := range h.senders {
+	for _, s := range *h.senders.Load() {
 		if subtle.ConstantTimeCompare(sum[:], s.Token[:]) == 1 && ok && s.Token != ([sha256.Size]byte{}) {
 			found = s
 		}
@@ -351,7 +362,7 @@ func (h *HTTP) certified(c *x509.Certificate) *sender {
 		return nil
 	}
 	sum := sha256.Sum256(c.Raw)
-	for _, s := range h.senders {
+	for _, s := range *h.senders.Load() {
 		if slices.Contains(s.Certificates, sum) {
 			return s
 		}

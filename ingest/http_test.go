@@ -309,6 +309,20 @@ func TestHTTPFails(t *testing.T) {
 	if _, err := NewHTTP(HTTPConfig{Senders: []Sender{bad}}); err == nil {
 		t.Error("a glob that is none was taken")
 	}
+	if err := h.SetSenders([]Sender{all("new"), bad}); err == nil {
+		t.Error("a glob that is none was taken later")
+	}
+	if status, _, _ := post(h, "/ingest/senml", "secret", one); status == 401 {
+		t.Error("senders that were refused put out those that were there")
+	}
+	if err := h.SetSenders([]Sender{all("new")}); err != nil {
+		t.Fatal(err)
+	}
+	for token, want := range map[string]bool{"secret": false, "new": true, "": false} {
+		if status, _, _ := post(h, "/ingest/senml", token, one); status == 401 == want {
+			t.Errorf("among other senders, %q gets %d", token, status)
+		}
+	}
 }
 
 // TestHTTPOneSenderBusy: requests of one sender that wait for the store leave half of
@@ -327,7 +341,7 @@ func TestHTTPOneSenderBusy(t *testing.T) {
 	for range 32 { // half of the default
 		go ask("secret")
 	}
-	for h.senders[0].count() < 32 {
+	for (*h.senders.Load())[0].count() < 32 {
 		runtime.Gosched()
 	}
 	status, answer, headers := post(h, "/ingest/senml", "secret", one)
@@ -335,7 +349,7 @@ func TestHTTPOneSenderBusy(t *testing.T) {
 		t.Errorf("one more: %d %s", status, answer)
 	}
 	go ask("another")
-	for h.senders[1].count() < 1 {
+	for (*h.senders.Load())[1].count() < 1 {
 		runtime.Gosched()
 	}
 	close(b.gate)
@@ -344,7 +358,7 @@ func TestHTTPOneSenderBusy(t *testing.T) {
 			t.Errorf("answered %d", status)
 		}
 	}
-	if h.senders[0].count() != 0 || h.senders[1].count() != 0 {
+	if (*h.senders.Load())[0].count() != 0 || (*h.senders.Load())[1].count() != 0 {
 		t.Error("requests are counted that are over")
 	}
 }
