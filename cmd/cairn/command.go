@@ -84,7 +84,7 @@ func (c *command) root() *cobra.Command {
 		dir = "."
 	}
 	root.PersistentFlags().StringVar(&c.dir, "dir", dir, "the gateway's folder ("+envDir+")")
-	root.AddCommand(c.initCommand(), c.runCommand(), c.statusCommand(), c.deviceCommand(), c.ledgerCommand(), c.frameCommand(),
+	root.AddCommand(c.initCommand(), c.runCommand(), c.reloadCommand(), c.statusCommand(), c.deviceCommand(), c.ledgerCommand(), c.frameCommand(),
 		c.grantCommand(), c.compartmentCommand(),
 		c.openCommand(),
 		c.importCommand(),

@@ -126,6 +126,7 @@ type live struct {
 	down     downSources
 	twice    twice
 	alerting *alerting // nil: there is no rule and no receiver
+	reload   func() (reloadAnswer, error)
 }
 
 // operations are what the control socket offers.
@@ -133,6 +134,7 @@ var operations map[string]operation
 
 func init() { // the operations' methods refer to the map through ask
 	operations = map[string]operation{
+		"reload":           asksAll(true, (*gateway).reload),
 		"status":           asksAll(false, (*gateway).status),
 		"devices":          asksAll(false, (*gateway).devices),
 		"device/add":       asksAll(true, (*gateway).addDevice),

@@ -136,7 +136,7 @@ func (c *command) runMirror(ctx context.Context, url string, f *mirrorFlags) err
 		return fmt.Errorf("%s is a gateway's folder: choose another one for the mirror, with --dir", c.dir)
 	}
 	s := &mirrorService{mirrorFlags: f, c: c, dir: c.dir, url: strings.TrimRight(url, "/"), kick: make(chan chan struct{})}
-	s.log = newLogger(c.Err, f.format, f.level)
+	s.log = newLogger(c.Err, f.format, logLevel(f.level))
 	release, err := s.open(ctx)
 	if err != nil {
 		return err

@@ -78,6 +78,22 @@ func TestManagerIsTold(t *testing.T) {
 			t.Errorf("while it runs: %q", got)
 		}
 	}
+	reloaded := make(chan int, 1)
+	go func() {
+		reloaded <- Run(t.Context(), []string{"--dir", dir, "reload"}, Streams{Out: io.Discard, Err: t.Output()})
+	}()
+	for _, want := range []string{"RELOADING=1", "READY=1"} {
+		got := next()
+		for strings.HasPrefix(got, "WATCHDOG=1\n") {
+			got = next()
+		}
+		if got != want {
+			t.Errorf("at a reload: %q, want %s", got, want)
+		}
+	}
+	if code := <-reloaded; code != exitDone {
+		t.Errorf("reload: code %d", code)
+	}
 	leave(errSignal)
 	for got := range told {
 		if strings.HasPrefix(got, "STOPPING=1\n") {

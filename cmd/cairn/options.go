@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"cairn/ingest"
@@ -84,14 +85,15 @@ func (o option) env() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(o.key, ".", "_"))
 }
 
-func isOption(key string) bool {
+func isOption(key string) bool { return slices.Contains(allKeys(), key) }
+
+// allKeys are those of the scalar settings, then those of the lists.
+func allKeys() []string {
+	var all []string
 	for _, o := range options {
-		if o.key == key {
-			return true
-		}
+		all = append(all, o.key)
 	}
-	return key == keyLines || key == keyAnchors || key == keyWitnesses || key == keyLedgers || key == keyCompartments || key == keySenders || key == keyMirrors ||
-		key == keyMQTT || key == keyReceivers || key == keyAlerts
+	return append(all, keyLines, keyAnchors, keyWitnesses, keyLedgers, keyCompartments, keySenders, keyMirrors, keyMQTT, keyReceivers, keyAlerts)
 }
 
 func isEnv(name string) bool {

@@ -38,14 +38,16 @@ func (c *command) runCommand() *cobra.Command {
 			"second one leave at once. Exit code 1 means that it died and should be started again.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(c.dir, cmd.Flags(), os.Environ())
+			again := &reloader{read: func() (*Config, map[string]string, error) { return readAgain(c.dir, cmd.Flags(), os.Environ()) }}
+			cfg, values, err := again.read()
 			if err != nil {
 				return err
 			}
 			if check {
 				return c.check(cmd.Context(), cfg)
 			}
-			return c.run(cmd.Context(), cfg)
+			again.values = values
+			return c.run(cmd.Context(), cfg, again)
 		},
 	}
 	for _, o := range options {
@@ -183,11 +185,13 @@ type service struct {
 	tls     *tls.Config // of the HTTP server; nil: none
 	sources []ingest.Source
 	died    context.CancelCauseFunc
+	again   *reloader
 }
 
 // run runs the service until ctx ends or it dies.
-func (c *command) run(ctx context.Context, cfg *Config) error {
-	s := &service{gateway: &gateway{cfg: cfg, log: newLogger(c.Err, cfg.LogFormat, cfg.LogLevel)}}
+func (c *command) run(ctx context.Context, cfg *Config, again *reloader) error {
+	again.level.Set(logLevel(cfg.LogLevel))
+	s := &service{gateway: &gateway{cfg: cfg, log: newLogger(c.Err, cfg.LogFormat, &again.level)}, again: again}
 	ctx, s.died = context.WithCancelCause(ctx)
 	defer s.died(nil)
 	if err := s.openAll(ctx, c); err != nil {
@@ -297,7 +301,7 @@ func (l *openLedger) seenBlocks() []ledger.Seen {
 // serve runs everything on top of the open store. clean says that nothing uses
 // a store any more.
 func (s *service) serve(ctx context.Context, c *command) (clean bool, err error) {
-	v := &live{started: time.Now(), registry: ingest.NewRegistry()}
+	v := &live{started: time.Now(), registry: ingest.NewRegistry(), reload: s.reload}
 	s.live = v
 	if err := s.makeRoutes(ctx); err != nil {
 		return true, err

@@ -135,7 +135,7 @@ func (s *service) makeSenders() error {
 	}
 	s.live.posted = posted
 	s.sources = append(s.sources, posted)
-	s.live.sources = append(s.live.sources, fmt.Sprintf("http %d %s", len(s.senders), plural(len(s.senders), "sender")))
+	s.live.sources = append(s.live.sources, "http senders")
 	return nil
 }
 

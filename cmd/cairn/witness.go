@@ -191,7 +191,7 @@ func (c *command) witnessRun() *cobra.Command {
 }
 
 func (c *command) runWitness(ctx context.Context, listen string, secure *tlsFlags, logs []string, format, level string) error {
-	log := newLogger(c.Err, format, level)
+	log := newLogger(c.Err, format, logLevel(level))
 	s, err := witness.ReadSigner(c.dir)
 	if err != nil {
 		return fmt.Errorf("%w: make a witness with `cairn witness init`", err)

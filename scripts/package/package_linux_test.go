@@ -147,6 +147,17 @@ func life(t *testing.T, m *debian.Machine, first, second string) {
 	m.Must("systemctl", "restart", "cairn")
 	has("with a credential", show("ActiveState"), "^active$")
 
+	// It takes what has changed in the configuration, and refuses what is wrong there.
+	m.Must("sed", "-i", "s/level: info/level: debug/", site+"/cairn.yaml")
+	pid := show("MainPID")
+	m.Must("systemctl", "reload", "cairn")
+	m.Must("sed", "-i", "s/level: debug/level: loud/", site+"/cairn.yaml")
+	if _, code := m.Run("systemctl", "reload", "cairn"); code == 0 {
+		t.Error("a configuration that is wrong was taken")
+	}
+	m.Must("sed", "-i", "s/level: loud/level: info/", site+"/cairn.yaml")
+	has("after reloading", show("ActiveState")+" "+show("SubState")+" "+show("MainPID"), "^active running "+pid+"$")
+
 	// One that hangs is ended by the watchdog, one that dies is started again.
 	m.Must("cp", "/mnt/files/watchdog.conf", dropIn)
 	m.Must("systemctl", "daemon-reload")
