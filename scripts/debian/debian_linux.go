@@ -33,15 +33,18 @@ type Machine struct {
 }
 
 // Boot boots one in which the files of a folder are in /mnt, and stops it when the test ends. If the test failed,
-// the machine's journal goes to the test's log.
-func Boot(t testing.TB, shared string) *Machine {
+// the machine's journal goes to the test's log. An error says why this machine lets none boot.
+func Boot(t testing.TB, shared string) (*Machine, error) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Fatal("debian: only root can boot a machine: run this test as root")
+		return nil, errors.New("only root can boot one")
 	}
 	dir, err := tool.Dir()
 	if err != nil {
 		t.Fatalf("debian: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "debian")); err != nil {
+		return nil, fmt.Errorf("debootstrap made none: %w", err)
 	}
 	socket := filepath.Join(t.TempDir(), "ready")
 	told, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
@@ -59,9 +62,9 @@ func Boot(t testing.TB, shared string) *Machine {
 	}
 	t.Cleanup(m.stop)
 	if err := m.await(told); err != nil {
-		t.Fatalf("debian: %v; what nspawn said:\n%s", err, m.run.Output())
+		return nil, fmt.Errorf("%w; what nspawn said:\n%s", err, m.run.Output())
 	}
-	return m
+	return m, nil
 }
 
 var leaderLine = regexp.MustCompile(`(?m)^X_NSPAWN_LEADER_PID=(\d+)$`)
@@ -104,6 +107,11 @@ func (m *Machine) stop() {
 	if m.t.Failed() && m.leader != "" {
 		out, _ := m.Run("journalctl", "--no-pager", "-n", "200")
 		m.t.Logf("journal:\n%s", out)
+	}
+	if m.leader == "" { // it never was up
+		m.run.Kill()
+		<-m.run.Done
+		return
 	}
 	_ = m.run.Signal(syscall.SIGTERM)
 	select {

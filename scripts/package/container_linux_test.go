@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -45,7 +46,12 @@ func TestContainer(t *testing.T) {
 	t.Setenv("CONTAINERS_STORAGE_CONF", conf)
 	t.Setenv("BUILDAH_ISOLATION", "chroot")
 	t.Setenv("BUILDER", "buildah")
-	run(t, "./container.sh", "cairn")
+	if out, err := exec.Command("./container.sh", "cairn").CombinedOutput(); err != nil {
+		if regexp.MustCompile(`(?i)operation not permitted|permission denied|unshare|user namespace`).Match(out) {
+			t.Skipf("this machine lets no image be built: %v\n%s", err, out)
+		}
+		t.Fatalf("container.sh: %v\n%s", err, out)
+	}
 
 	var i image
 	if err := json.Unmarshal([]byte(run(t, "buildah", "inspect", "--type", "image", "localhost/cairn")), &i); err != nil {
