@@ -1,0 +1,78 @@
+package web
+
+import (
+	"sync"
+	"time"
+)
+
+// limiter allows each key some tries at once and then one each so often. It
+// remembers a bounded number of keys: where there are more, it forgets the one
+// that has been quiet for longest.
+type limiter struct {
+	burst float64
+	every time.Duration // for one more
+	most  int           // keys
+
+	mu   sync.Mutex // covers what follows
+	keys map[string]*tries
+}
+
+type tries struct {
+	left float64
+	at   time.Time
+}
+
+// take reports whether one more may be tried, and else after how long.
+func (l *limiter) take(key string, now time.Time) (wait time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.of(key, now)
+	if t.left < 1 {
+		return time.Duration((1 - t.left) * float64(l.every)), false
+	}
+	t.left--
+	return 0, true
+}
+
+// give gives back a try that was none: the right password.
+func (l *limiter) give(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.keys[key]; t != nil {
+		t.left = min(l.burst, t.left+1)
+	}
+}
+
+// of finds a key's tries as they are now. l.mu is held.
+func (l *limiter) of(key string, now time.Time) *tries {
+	t := l.keys[key]
+	if t == nil {
+		if l.keys == nil {
+			l.keys = map[string]*tries{}
+		}
+		if len(l.keys) >= l.most {
+			l.forget(now)
+		}
+		t = &tries{l.burst, now}
+		l.keys[key] = t
+		return t
+	}
+	t.left = min(l.burst, t.left+max(0, now.Sub(t.at).Seconds()/l.every.Seconds()))
+	t.at = now
+	return t
+}
+
+// forget makes room: all that have their tries back, or else the quietest one.
+func (l *limiter) forget(now time.Time) {
+	oldest, at := "", now
+	for key, t := range l.keys {
+		if t.left+now.Sub(t.at).Seconds()/l.every.Seconds() >= l.burst {
+			delete(l.keys, key)
+		} else if !t.at.After(at) {
+			oldest, at = key, t.at
+		}
+	}
+	if len(l.keys) >= l.most {
+		delete(l.keys, oldest)
+	}
+}

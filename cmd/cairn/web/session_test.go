@@ -1,0 +1,133 @@
+package web
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestSessions(t *testing.T) {
+	cheap(t)
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	a := testAccounts(t, clock)
+	for _, name := range []string{"ana", "bob"} {
+		if _, err := a.AddUser(User{Name: name, Role: Operator}, hashOf(t, "password of "+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &sessions{accounts: a, now: clock}
+	begin := func(name string) string {
+		t.Helper()
+		secret, ok := s.begin(name)
+		if !ok || len(secret) != 43 {
+			t.Fatalf("%s: %q, %v", name, secret, ok)
+		}
+		return secret
+	}
+	is := func(secret, want string) {
+		t.Helper()
+		if who, ok := s.who(secret, false); ok != (want != "") || who.Name != want {
+			t.Errorf("got %+v, %v; want %q", who, ok, want)
+		}
+	}
+	if _, ok := s.begin("nobody"); ok {
+		t.Error("one who is no user has a session")
+	}
+	ana, bob := begin("ana"), begin("bob")
+	is(ana, "ana")
+	is(ana+"x", "")
+	is("", "")
+	now = now.Add(sessionIdle - time.Second)
+	if _, ok := s.who(ana, true); !ok {
+		t.Error("over before its time")
+	}
+	now = now.Add(time.Second)
+	is(ana, "ana")
+	is(bob, "") // idle
+	for range 20 {
+		now = now.Add(sessionIdle / 2)
+		s.who(ana, true)
+	}
+	is(ana, "ana")
+	now = now.Add(sessionIdle)
+	is(ana, "")
+
+	ana = begin("ana")
+	if err := a.SetPassword("ana", hashOf(t, "another one of ana")); err != nil {
+		t.Fatal(err)
+	}
+	is(ana, "")
+	ana = begin("ana")
+	s.end(ana)
+	is(ana, "")
+	ana = begin("ana")
+	bob = begin("bob")
+	for range maxPerUser {
+		now = now.Add(time.Second)
+		begin("ana")
+	}
+	is(ana, "")
+	is(bob, "bob")
+	if err := a.RemoveUser("bob"); err != nil {
+		t.Fatal(err)
+	}
+	is(bob, "")
+}
+
+// TestSessionsAreBounded: one more ends the quietest.
+func TestSessionsAreBounded(t *testing.T) {
+	cheap(t)
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	a := testAccounts(t, clock)
+	s := &sessions{accounts: a, now: clock}
+	hash := hashOf(t, "four words make one")
+	var first string
+	for i := range maxSessions/maxPerUser + 1 {
+		name := fmt.Sprint("user", i)
+		if _, err := a.AddUser(User{Name: name, Role: Viewer}, hash); err != nil {
+			t.Fatal(err)
+		}
+		for range maxPerUser {
+			now = now.Add(time.Second)
+			secret, _ := s.begin(name)
+			if first == "" {
+				first = secret
+			}
+		}
+	}
+	if _, ok := s.who(first, false); ok || len(s.all) != maxSessions {
+		t.Errorf("%d sessions, the first is there: %v", len(s.all), ok)
+	}
+}
+
+func TestLimiter(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	l := &limiter{burst: 3, every: time.Minute, most: 4}
+	try := func(key string, want bool) {
+		t.Helper()
+		if wait, ok := l.take(key, now); ok != want || ok != (wait == 0) {
+			t.Errorf("%s: %v, %v", key, wait, ok)
+		}
+	}
+	for range 3 {
+		try("a", true)
+	}
+	try("a", false)
+	try("b", true)
+	now = now.Add(time.Minute)
+	try("a", true)
+	try("a", false)
+	l.give("a")
+	try("a", true)
+	for i := range 100 { // many others do not make it forget whom it holds back, unless there are too many of those too
+		now = now.Add(time.Millisecond)
+		l.take(fmt.Sprint(i), now)
+		l.take("a", now)
+	}
+	try("a", false)
+	if len(l.keys) > 4 {
+		t.Errorf("%d keys are remembered", len(l.keys))
+	}
+}
