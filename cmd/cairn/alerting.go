@@ -353,6 +353,7 @@ func (a *alerting) tell(l *openLedger, r *ledger.Raised, to []string, news strin
 	for _, name := range to {
 		a.outbox.Add(name, x)
 	}
+	a.g.alertChanged(l, r, news)
 }
 
 // tellRest queues, after a start, what receivers have not taken of an alert.

@@ -91,7 +91,7 @@ func (c *command) root() *cobra.Command {
 		c.identityCommand(),
 		c.queryCommand(), c.proveCommand(), c.receiptCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(), c.witnessCommand(), c.escrowCommand(), c.shredCommand(), c.dropCommand(),
 		c.mirrorCommand(),
-		c.alertCommand(),
+		c.alertCommand(), c.userCommand(), c.tokenCommand(),
 		c.doctorCommand(),
 		c.ipfsCommand(),
 		c.keyCommand(), c.bitcoinCommand(), c.contractCommand(), c.fsckCommand(), c.versionCommand())

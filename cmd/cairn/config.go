@@ -50,6 +50,7 @@ type Config struct {
 	Alerts           []alert.Rule
 
 	HTTPListen    string // host:port; "": no HTTP
+	Console       bool   // serve it at HTTPListen
 	HTTPTokenFile string // "": no token, loopback only
 	HTTPCertFile  string // with HTTPKeyFile: HTTPS
 	HTTPKeyFile   string
@@ -183,6 +184,7 @@ func (s *settings) config(dir string) *Config {
 		UDPRate:          float64(s.number("udp.rate", 1e6)),
 		UDPReceiveBuffer: int(s.size("udp.receive_buffer", 1<<30)),
 		HTTPListen:       s.address("http.listen"),
+		Console:          s.yes("http.console"),
 		HTTPTokenFile:    within(dir, s.text("http.token_file")),
 		HTTPCertFile:     within(dir, s.text("http.certificate_file")),
 		HTTPKeyFile:      within(dir, s.text("http.key_file")),

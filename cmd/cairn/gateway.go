@@ -25,6 +25,7 @@ type gateway struct {
 	opener  opener // nil in a running service
 	live    *live  // nil unless the service runs
 
+	users   users
 	binding sync.Mutex // held while devices are changed: an ID is open in one ledger only
 	release func()     // the folder's lock
 }
@@ -127,6 +128,7 @@ type live struct {
 	twice    twice
 	alerting *alerting // nil: there is no rule and no receiver
 	reload   func() (reloadAnswer, error)
+	console  *console // nil: none is served
 }
 
 // operations are what the control socket offers.
@@ -179,6 +181,14 @@ func init() { // the operations' methods refer to the map through ask
 		"shred/do":          asks(true, (*openLedger).planShred),
 		"drop":              asksLong((*openLedger).drop),
 		"shreds":            asks(false, (*openLedger).listShreds),
+
+		"users":         asksAll(false, (*gateway).listUsers),
+		"user/add":      asksAll(true, (*gateway).addUser),
+		"user/password": asksAll(true, (*gateway).setPassword),
+		"user/remove":   asksAll(true, (*gateway).removeUser),
+		"tokens":        asksAll(false, (*gateway).listTokens),
+		"token/add":     asksAll(true, (*gateway).addToken),
+		"token/revoke":  asksAll(true, (*gateway).revokeToken),
 
 		"alerts":       asksAll(false, (*gateway).listAlerts),
 		"alert/ack":    asks(true, (*openLedger).acknowledge),

@@ -250,6 +250,7 @@ func (c *command) afterInit(dir string, k *share.Keyring, config map[string]stri
 	p("")
 	p("next:")
 	p("  cairn --dir %s device add --id HEX16 --key-stdin --name fridge", dir)
+	p("  cairn --dir %s user add NAME --role admin", dir)
 	p("  cairn --dir %s run", dir)
 	p("")
 	if route == typeOTS {

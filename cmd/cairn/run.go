@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"cairn/cmd/cairn/web"
 	"cairn/ingest"
 	"cairn/ingest/alert"
 	"cairn/merkle/ledger"
@@ -71,21 +72,7 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 		}
 		routes += len(cfg.Ledgers[i].Anchors)
 	}
-	token, err := readToken(cfg.HTTPTokenFile)
-	if err == nil {
-		_, err = cfg.readSenders(token)
-	}
-	var logins []brokerLogin
-	if err == nil {
-		logins, err = cfg.readBrokers()
-	}
-	if err == nil {
-		_, err = cfg.readReceivers(logins)
-	}
-	if err == nil {
-		_, err = cfg.serverTLS(nil)
-	}
-	if err != nil {
+	if err := cfg.checkFiles(); err != nil {
 		return err
 	}
 	what := "keyring"
@@ -103,6 +90,28 @@ func (c *command) check(ctx context.Context, cfg *Config) error {
 		}
 	}
 	return nil
+}
+
+// checkFiles reads the files that the configuration names, but for keys.
+func (c *Config) checkFiles() error {
+	token, err := readToken(c.HTTPTokenFile)
+	if err == nil {
+		_, err = c.readSenders(token)
+	}
+	var logins []brokerLogin
+	if err == nil {
+		logins, err = c.readBrokers()
+	}
+	if err == nil {
+		_, err = c.readReceivers(logins)
+	}
+	if err == nil {
+		_, err = c.serverTLS(nil)
+	}
+	if err == nil && c.Console {
+		_, err = web.OpenAccounts(c.path(usersFile), time.Now)
+	}
+	return err
 }
 
 func checkLedger(ctx context.Context, cfg *Config, l *LedgerConfig, w share.Wrap, of wallets) error {
@@ -312,10 +321,10 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 	if v.alerting, err = newAlerting(s.gateway, s.told); err != nil {
 		return true, err
 	}
-	cfg := ingest.Config{Registry: v.registry, Committer: newCommitter(s.ledgers), Events: s.intakeEvent}
-	if len(s.cfg.Alerts) > 0 {
-		cfg.Recorded = v.alerting.recorded
+	if v.console, err = newConsole(s.gateway, s.log); err != nil {
+		return true, err
 	}
+	cfg := ingest.Config{Registry: v.registry, Committer: newCommitter(s.ledgers), Events: s.intakeEvent, Recorded: s.recorded()}
 	if v.intake, err = ingest.New(cfg); err != nil {
 		return true, err
 	}
@@ -463,6 +472,20 @@ func (s *service) hubNumber(l *LinesConfig) (uint32, error) {
 	return 0, fmt.Errorf("lines: hub_device: no ledger %s", l.HubLedger)
 }
 
+// recorded returns what is told of each reading; nil if nobody wants to know.
+func (s *service) recorded() func(ingest.Recorded) {
+	rules, c := len(s.cfg.Alerts) > 0, s.live.console
+	switch {
+	case rules && c != nil:
+		return func(r ingest.Recorded) { s.live.alerting.recorded(r); c.recorded(r) }
+	case rules:
+		return s.live.alerting.recorded
+	case c != nil:
+		return c.recorded
+	}
+	return nil
+}
+
 func (s *service) intakeEvent(e ingest.Event) {
 	s.live.down.note(e)
 	if s.live.alerting != nil {
@@ -494,7 +517,7 @@ func (s *service) listen() ([]*listener, error) {
 	if s.cfg.HTTPListen == "" {
 		return all, nil
 	}
-	web := newHTTPServer(s.gateway, s.token)
+	public := newHTTPServer(s.gateway, s.token)
 	if on, err = net.Listen("tcp", s.cfg.HTTPListen); err != nil {
 		all[0].on.Close()
 		return nil, fmt.Errorf("http.listen: %w", err)
@@ -503,7 +526,11 @@ func (s *service) listen() ([]*listener, error) {
 	if s.tls != nil {
 		on = tls.NewListener(on, s.tls)
 	}
-	return append(all, &listener{newServer(web), on, &web.active}), nil
+	server := newServer(public)
+	if c := s.live.console; c != nil {
+		server.RegisterOnShutdown(c.server.Close)
+	}
+	return append(all, &listener{server, on, &public.active}), nil
 }
 
 // run serves until ctx ends.

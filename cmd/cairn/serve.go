@@ -25,7 +25,8 @@ import (
 // below /ledger/ID/ and /ledger/NAME/, where mirrors and audiences get what is
 // sealed (sealed.go), and /ingest/, where senders post messages (senders.go). All else
 // is read only. The page /verify, where anybody checks
-// a proof, tells nothing of this gateway and needs no token.
+// a proof, tells nothing of this gateway and needs no token. The console, at / and
+// below /console/ and /api/, has logins and tokens of its own: see package web.
 
 const (
 	// A tile never changes.
@@ -44,13 +45,19 @@ type httpServer struct {
 	token  [sha256.Size]byte // of the bearer token, so that comparing takes one time
 	locked bool              // a token is needed
 	mux    *http.ServeMux
-	page   http.Handler             // checks proofs
+	page   http.Handler // checks proofs
+
+	console *web.Server // nil: none is served
+
 	sealed map[string]*sealedAccess // by what stands for a ledger in paths
 	active sync.WaitGroup
 }
 
 func newHTTPServer(g *gateway, token string) *httpServer {
 	s := &httpServer{g: g, locked: token != "", token: sha256.Sum256([]byte(token)), mux: http.NewServeMux(), page: web.Handler()}
+	if g.live != nil && g.live.console != nil {
+		s.console = g.live.console.server
+	}
 	s.mux.HandleFunc("GET /healthz", s.serveHealth)
 	s.mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(g), promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
 	s.sealed = map[string]*sealedAccess{}
@@ -77,6 +84,10 @@ func (s *httpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if s.console != nil && s.console.Serves(r.URL.Path) { // it knows by itself who asks
+		s.console.ServeHTTP(w, r)
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, sendersPath) {
 		s.serveIngest(w, r)
 		return

@@ -194,6 +194,15 @@ func (r *Rule) about(d *Subject) bool {
 	return covers(r.Devices, d.ID, d.Name) && covers(r.Places, d.Place, d.Place) && covers(r.Things, d.Thing, d.Thing)
 }
 
+// Watches reports whether a rule is about a device.
+func (r *Rule) Watches(d Subject) bool { return r.about(&d) }
+
+// Beyond reports whether a value of the rule's field is wrong by its level, however
+// long it has been.
+func (r *Rule) Beyond(v reading.Value) bool {
+	return isSet(r.Above) && v.Cmp(r.Above) > 0 || isSet(r.Below) && v.Cmp(r.Below) < 0
+}
+
 // site says whether it is about what no device has.
 func (r *Rule) site() bool { return len(r.Devices)+len(r.Places)+len(r.Things) == 0 }
 

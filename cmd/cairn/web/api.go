@@ -207,6 +207,7 @@ const MaxPage = 500
 type ReadingsPage struct {
 	Readings []ReadingRow `json:"readings"`
 	Next     *uint64      `json:"next,omitempty" doc:"there may be more: ask again with before set to this"`
+	NotThere []string     `json:"notThere,omitempty" doc:"stretches of that time that were shredded or dropped as a whole, in words; in the first page"`
 }
 
 // ReadingRow is a reading as lists show it. Of one that who asks may see a part of,
