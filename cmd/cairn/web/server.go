@@ -143,7 +143,8 @@ func (s *Server) setCookie(w http.ResponseWriter, secret string, age int) {
 	})
 }
 
-// whoAsks finds who asks: by an API token if there is one, else by the cookie.
+// whoAsks finds who asks: by an API token if there is one, else by the cookie. What
+// a page asks by itself says so: it keeps no session from falling idle.
 func (s *Server) whoAsks(r *http.Request, t *Route) (Who, bool) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		secret, ok := strings.CutPrefix(header, "Bearer ")
@@ -156,7 +157,8 @@ func (s *Server) whoAsks(r *http.Request, t *Route) (Who, bool) {
 	if err != nil {
 		return Who{}, false
 	}
-	return s.sessions.who(cookie.Value, t.media != eventsType)
+	atWork := t.media != eventsType && r.Header.Get("Cairn-Background") == ""
+	return s.sessions.who(cookie.Value, atWork)
 }
 
 var errNotIn = errors.New("this name and this password do not go together")

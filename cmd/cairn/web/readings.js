@@ -1,0 +1,213 @@
+// Devices, the readings of a stream, and one reading with its proof.
+
+import { get, post, refresh, query } from "./api.js";
+import { h, section, state, time, agoOf, value, table, row, facts, hash, whole, nothing, plural, say } from "./dom.js";
+
+const LIMIT = 100;
+
+export async function devices(ctx) {
+  const all = await get("/devices");
+  const audience = ctx.me.role === "audience";
+  const several = ctx.me.several;
+  const link = d => h("a", { href: `/console/stream/${d.ledger}/${d.stream}` }, d.name || d.id || `stream ${d.stream}`);
+  const newest = d => d.received ? [(d.values ?? []).map(v => `${v.name} ${value(v)}`).join(", "), " ", agoOf(d.received)] : "";
+  const ledger = several && ["Ledger", d => d.ledger];
+  if (audience) {
+    const columns = [["Device", link], ledger, ["Stream", d => String(d.stream)], ["Open to you", d => d.opens.map(s => h("div", {}, time(s.from), " to ", time(s.to)))], ["Newest reading", newest, "wide"]].filter(Boolean);
+    return {
+      title: "Devices", body: [h("div", { class: "title" }, h("h1", {}, "What is open to you")),
+        h("p", { class: "soft" }, `You see what the grants to ${ctx.me.audience} open, and nothing else.`),
+        all.length ? table(plural(all.length, "stream"), columns, all) : nothing("No grant opens anything to you at this moment.")],
+    };
+  }
+  const used = all.filter(d => !d.until), ended = all.filter(d => d.until);
+  const columns = [["Device", link], ["Place", d => d.place], ["Thing", d => d.thing], ["State", d => d.state && state(d.state)], ["Newest reading", newest, "wide"], ledger,
+    ["Number", d => String(d.number), "number"], ["ID", d => whole(d.id)], ["Kind", d => d.kind], ["Since", d => time(d.from)]].filter(Boolean);
+  return {
+    title: "Devices", body: [h("div", { class: "title" }, h("h1", {}, "Devices")),
+      used.length ? table(plural(used.length, "device") + " in use", columns, used) : nothing("No device is registered yet. On the gateway: cairn device add --name fridge --place kitchen …"),
+      ended.length > 0 && h("details", {}, h("summary", {}, `${plural(ended.length, "binding")} that ended`),
+        table("Ended bindings; their readings are kept", [...columns.filter(([name]) => name !== "State" && name !== "Newest reading"), ["Until", d => time(d.until)]], ended))],
+  };
+}
+
+export async function stream(ctx) {
+  const [ledger, number] = ctx.args;
+  const at = `/streams/${encodeURIComponent(number)}/readings`;
+  const [all, first] = await Promise.all([get("/devices" + query({ ledger })), get(at + query({ ledger, limit: LIMIT }))]);
+  const d = all.find(d => d.streams.includes(Number(number))) ?? { ledger, stream: Number(number), streams: [Number(number)], id: "", values: [] };
+  const name = d.name || d.id || `Stream ${number}`;
+  const names = [...new Set(first.readings.flatMap(r => r.values.map(v => v.name)))];
+  const beyond = v => (d.thresholds ?? []).some(t => t.field === v.name && (t.above && Number(v.value) > Number(t.above) || t.below && Number(v.value) < Number(t.below)));
+  const columns = [
+    ["Received", r => h("a", { href: `/console/reading/${ledger}/${r.stream}/${r.sequence}` }, time(r.received))],
+    ...names.map(n => [n, r => {
+      const v = r.values.find(v => v.name === n);
+      return v && (beyond(v) ? h("strong", { class: "state alarm", title: "beyond a rule's threshold" }, value(v)) : value(v));
+    }, "number"]),
+    ["Origin", r => `${r.transport}, ${r.verdict}${r.clock === "synced" ? "" : ", clock " + r.clock}`],
+    ["Number", r => String(r.sequence), "number"],
+    first.readings.some(r => r.shredded?.length) && ["Shredded", r => (r.shredded ?? []).join(", ")],
+  ].filter(Boolean);
+  const list = table("Newest first", columns, first.readings);
+  const rows = list.querySelector("tbody");
+  const older = h("button", { type: "button", class: "quiet", hidden: first.next === undefined, onclick: async () => {
+    older.disabled = true;
+    try {
+      const page = await get(at + query({ ledger, limit: LIMIT, before: older.dataset.next }));
+      rows.append(...page.readings.map(r => row(columns, r)));
+      older.hidden = page.next === undefined;
+      older.dataset.next = page.next ?? "";
+      say(`${page.readings.length} more readings`);
+    } catch (e) {
+      older.after(h("p", { class: "note bad", role: "alert" }, e.message));
+    }
+    older.disabled = false;
+  } }, "Older readings");
+  older.dataset.next = first.next ?? "";
+  const newest = first.readings[0]?.received;
+  const update = async () => {
+    const page = await refresh(at + query({ ledger, limit: 20 }));
+    const known = new Set([...rows.querySelectorAll("a")].slice(0, 40).map(a => a.pathname));
+    for (const r of page.readings.reverse()) {
+      const e = row(columns, r);
+      if (known.has(e.querySelector("a").pathname)) continue;
+      e.classList.add("fresh");
+      rows.prepend(e);
+    }
+  };
+  const charts = chartsOf(d, number, names, first.readings);
+  let timer;
+  return {
+    title: name,
+    body: [
+      h("div", { class: "title" }, h("h1", {}, name), d.state && state(d.state), h("span", { class: "soft" }, [d.place, d.thing].filter(Boolean).join(" · "))),
+      d.why && h("p", { class: `note ${d.state === "alarm" ? "bad" : "doubt"}` }, d.why),
+      charts.sections,
+      section("Readings", first.readings.length ? [list, h("p", {}, older)] : nothing("No reading is here yet."),
+        (first.notThere ?? []).length > 0 && h("details", { open: true }, h("summary", {}, "What is not there"), h("ul", {}, first.notThere.map(t => h("li", {}, t))))),
+      section("About this stream", h("div", { class: "card" }, facts([
+        ["Device", d.id && whole(d.id)], ["Number", d.number && String(d.number)], ["Kind", d.kind], ["Stream", `${number} of the ledger ${ledger}`], ["Bound since", d.from && time(d.from)], ["Until", d.until && time(d.until)],
+        ["Newest reading", newest && time(newest, true)],
+        ["Thresholds", (d.thresholds ?? []).map(t => h("div", {}, `${t.rule}: ${t.field} ${[t.above && "above " + t.above, t.below && "below " + t.below].filter(Boolean).join(" or ")}`))],
+        ["Open to you", (d.opens ?? []).map(s => h("div", {}, time(s.from), " to ", time(s.to)))],
+      ].filter(([, v]) => !Array.isArray(v) || v.length)))),
+    ],
+    live: event => {
+      if (event.reading?.ledger !== ledger || event.reading.stream !== Number(number)) return;
+      charts.push(event.reading);
+      timer ??= setTimeout(() => { timer = undefined; if (rows.isConnected) update().catch(() => {}); }, 700);
+    },
+  };
+}
+
+// chartsOf makes a section for the chart of each measurement, if this build of the console has what draws them.
+function chartsOf(d, number, names, readings) {
+  const module = document.body.dataset.chart, drawn = [];
+  if (!module || !readings.length) return { sections: null, push() {} };
+  const numbers = names.filter(n => readings.some(r => r.values.some(v => v.name === n && v.value !== "" && !isNaN(v.value))));
+  const to = Date.now();
+  const sections = numbers.map(field => {
+    const e = h("div", { class: "chart card" });
+    const limits = {};
+    for (const t of (d.thresholds ?? []).filter(t => t.field === field)) {
+      if (t.above) limits.high = Number(t.above);
+      if (t.below) limits.low = Number(t.below);
+    }
+    import("./" + module).then(m => m.mountChart(e, { ledger: d.ledger, stream: Number(number), field, title: `${d.name || d.id}, ${field}`, from: to - 86_400_000, to, limits }))
+      .then(chart => drawn.push([field, chart]), error => e.append(h("p", { class: "nothing" }, `The chart cannot be drawn: ${error.message}`)));
+    return h("section", { "aria-label": `Chart of ${field}` }, h("h2", {}, field), e);
+  });
+  return {
+    sections,
+    push: r => {
+      for (const [field, chart] of drawn) {
+        const v = r.values.find(v => v.name === field);
+        if (v && !isNaN(v.value)) chart.push?.({ at: new Date(r.received).getTime(), value: Number(v.value) });
+      }
+    },
+  };
+}
+
+export async function reading(ctx) {
+  const [ledger, number, sequence] = ctx.args;
+  const r = await get(`/streams/${encodeURIComponent(number)}/readings/${encodeURIComponent(sequence)}` + query({ ledger }));
+  const name = `${number}/${sequence}`;
+  const measured = r.values.map(v => [v.name, h("strong", {}, value(v))]);
+  return {
+    title: `Reading ${name}`,
+    body: [
+      h("div", { class: "title" }, h("h1", {}, `Reading ${name}`), state(r.state), h("span", { class: "soft" }, h("a", { href: `/console/stream/${ledger}/${number}` }, r.name || r.device), r.place && ` · ${r.place}`)),
+      h("div", { class: "card" }, facts([...measured, ["Received", time(r.received, true)], ["Measured", r.measured ? time(r.measured) : "the device did not say"], ["Gateway's clock", r.clock], ["Origin", `${r.transport}, ${r.verdict}`],
+        ["Node's counter", r.counter !== undefined && String(r.counter)], ["Shredded", (r.shredded ?? []).join(", ")]])),
+      proofOf(ctx, ledger, name, r),
+      section("Fields", h("p", { class: "soft small" }, "Each can be proven by itself, without showing the others."),
+        table(plural(r.fields.length, "field"), [["Field", f => f.name || "(shredded)"], ["Value", f => f.gone ? h("em", { class: "soft" }, "shredded") : f.value, "wide"], ["Compartment", f => f.class],
+          ["Hashed bytes", f => f.item && h("details", {}, h("summary", {}, plural(f.item.length / 2, "byte")), whole(f.item)), "wide"]], r.fields)),
+      r.frame && section("Frame", h("div", { class: "card" }, h("p", {}, `As it came: ${r.frame.kind}.`), whole(r.frame.hex), facts([["SHA-256", whole(r.frame.sha256)]]))),
+      pathOf(r, ledger),
+    ],
+  };
+}
+
+function siblings(all) {
+  return h("details", {}, h("summary", {}, all.length ? `${plural(all.length, "sibling hash", "sibling hashes")} on the way up` : "nothing beside it"), h("ul", {}, all.map(x => h("li", {}, whole(x)))));
+}
+
+function pathOf(r, ledger) {
+  if (!r.path) return section("The way to the public chains", nothing("Its window is not closed yet: ask again when it is, a minute from now at most by default."));
+  const p = r.path;
+  const steps = [
+    [h("h3", {}, `Run: reading ${r.sequence} of ${p.first} to ${p.next - 1}`), h("p", { class: "soft small" }, "The readings of this stream in the same window."), siblings(p.run)],
+    [h("h3", {}, `Batch: the stream's summary at slot ${p.slot}`), h("p", { class: "soft small" }, "One summary of each stream. The tag stands for this one: ", whole(p.tag)), siblings(p.batch)],
+    [h("h3", {}, h("a", { href: `/console/batch/${ledger}/${p.index}` }, `Log: batch ${p.index}`)), h("p", { class: "soft small" }, "Window from ", time(p.from), " to ", time(p.to)), p.log && siblings(p.log)],
+    [h("h3", {}, p.size ? `Signed head of ${plural(p.size, "batch", "batches")}` : "No signed head yet"), p.size ? h("p", { class: "small" }, "Root ", whole(p.root)) : h("p", { class: "soft small" }, p.unsigned)],
+    [h("h3", {}, r.anchors.length ? "Anchors" : "No anchor yet"), r.anchors.length ? anchorTable(r.anchors) : h("p", { class: "soft small" }, "No block of a public chain holds a head that covers it.")],
+  ];
+  return section("The way to the public chains", h("ol", { class: "steps" }, steps.map(s => h("li", {}, s))));
+}
+
+export const anchorTable = all => table(plural(all.length, "route"), [
+  ["Route", a => a.route], ["State", a => state(a.state)], ["Block", a => a.block && String(a.block), "number"], ["Block's time", a => time(a.time)], ["Transaction", a => hash(a.transaction)], ["Batches under it", a => a.batches.toLocaleString(), "number"]], all);
+
+const STATES = { open: "Its window is not closed yet: the file is made as soon as it is.", logged: "In the log. No anchor covers it yet.", pending: "Its anchor is in a block that is not final yet.", final: "Anchored in a final block." };
+
+// proofOf asks for a proof and waits for it to come as far as it can.
+function proofOf(ctx, ledger, name, r) {
+  const fields = r.fields.filter(f => f.name && !f.gone && !(ctx.me.role === "audience" && f.name === "device"));
+  const boxes = fields.map(f => [f.name, h("input", { type: "checkbox", checked: true, name: "field", value: f.name })]);
+  const status = h("div", { role: "status", "aria-live": "polite" });
+  const button = h("button", { type: "submit" }, "Make a proof");
+  let asked = 0;
+  const show = job => status.replaceChildren(
+    h("p", { class: `note ${job.state === "final" ? "good" : "doubt"}` }, STATES[job.state], job.waits && job.state !== "open" && " A proof that is taken now says so; this page goes on looking."),
+    job.ready && h("p", { class: "actions" },
+      h("a", { class: "button", id: "download", href: `/api/v1/proofs/${job.id}/file`, download: job.name }, `Download ${job.name}`),
+      h("span", { class: "soft small" }, `${job.bytes.toLocaleString()} bytes. Check it with `, h("a", { href: "/verify", target: "_blank", rel: "noopener" }, "the verifier"), " or ", h("code", {}, "cairn-verify"), ".")));
+  const form = h("form", { onsubmit: async e => {
+    e.preventDefault();
+    const mine = ++asked;
+    button.disabled = true;
+    try {
+      const chosen = boxes.filter(([, b]) => b.checked).map(([n]) => n);
+      if (!chosen.length) throw new Error("Choose one field at least.");
+      let job = await post("/proofs", { ledger, readings: [name], ...(chosen.length < boxes.length && { fields: chosen }) });
+      button.disabled = false;
+      for (;;) {
+        if (mine !== asked || !form.isConnected) return;
+        show(job);
+        if (!job.waits) return;
+        await new Promise(done => setTimeout(done, 2000));
+        job = await refresh(`/proofs/${job.id}`);
+      }
+    } catch (e) {
+      status.replaceChildren(h("p", { class: "note bad" }, e.message));
+      button.disabled = false;
+    }
+  } },
+  h("details", {}, h("summary", {}, "Choose what it shows"), h("fieldset", {}, h("legend", { class: "unseen" }, "Fields to show"), h("div", { class: "actions" }, boxes.map(([n, b]) => h("label", { class: "check" }, b, n))))),
+  h("p", { class: "actions" }, button));
+  return section("Proof", h("div", { class: "card" },
+    h("p", {}, "One file that proves this reading to anyone, offline and years later, without this gateway."),
+    ctx.me.role === "audience" && h("p", { class: "soft small" }, "It shows what is open to you, but for the device: with that go statements that name its place."), form, status));
+}
