@@ -1,8 +1,10 @@
 // How the pages ask the gateway.
 
+import { sentence } from "./dom.js";
+
 export class Failed extends Error {
   constructor(status, text) {
-    super(text);
+    super(sentence(text));
     this.status = status;
   }
 }

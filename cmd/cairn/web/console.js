@@ -94,7 +94,7 @@ async function show(moved) {
 
 const failed = e => ({
   title: "It did not work",
-  body: [h("h1", {}, "It did not work"), h("p", { class: "note bad", role: "alert" }, e.message),
+  body: [h("h1", {}, "It did not work"), h("p", {}, e.status >= 500 ? "The gateway answers, and could not do this. Its log may say more." : ""), h("p", { class: "note bad", role: "alert" }, e.message),
     h("p", {}, h("button", { type: "button", onclick: () => show(true) }, "Try again"))],
 });
 

@@ -174,11 +174,11 @@ func TestConsoleLive(t *testing.T) {
 	c := newConsole(t, normal())
 	b := consoleTab(t, c, "vera")
 	b.visit("stream/site/0")
-	if n := len(b.list("tbody tr")); n != 100 {
+	if n := len(b.list("tbody tr")); n != 50 {
 		t.Errorf("%d readings", n)
 	}
 	b.do(chromedp.Evaluate[chromedp.Void](`[...document.querySelectorAll("button")].find(e => e.textContent === "Older readings").click()`))
-	b.poll(`document.querySelectorAll("tbody tr").length === 200`)
+	b.poll(`document.querySelectorAll("tbody tr").length === 100`)
 	b.poll(`document.body.dataset.heard === "yes"`)
 	more := c.fake.readings[0]
 	more.Sequence, more.Values = 1423, []Value{{"T", "Cel", "8.75"}, {"H", "%RH", "60"}}

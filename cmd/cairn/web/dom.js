@@ -26,10 +26,14 @@ function put(e, children) {
 }
 
 const UNITS = { Cel: "°C", "%RH": "% RH", degF: "°F" };
+// sentence begins a text of the gateway as a sentence begins.
+export const sentence = text => text.charAt(0).toUpperCase() + text.slice(1);
+
 export const unit = u => UNITS[u] ?? u ?? "";
 export const value = v => `${v.value} ${unit(v.unit)}`.trim();
 
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const exactly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const short = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
@@ -41,12 +45,12 @@ export function ago(text) {
   return relative.format(seconds, "second");
 }
 
-// time shows a time of the API in the reader's own zone; with how long ago that is.
-export function time(text, withAgo) {
+// time shows a time of the API in the reader's own zone; with how long ago that is, and to the second.
+export function time(text, withAgo, exact) {
   if (!text) return "";
   const at = new Date(text);
   const today = at.toDateString() === new Date().toDateString();
-  const e = h("time", { datetime: text, title: text }, today ? short.format(at) : full.format(at));
+  const e = h("time", { datetime: text, title: text }, (today ? short : exact ? exactly : full).format(at));
   return withAgo ? [e, " ", agoOf(text)] : e;
 }
 
@@ -81,6 +85,7 @@ export function facts(all) {
 }
 
 export const hash = text => text ? h("code", { class: "hash", title: text }, text.length > 20 ? text.slice(0, 10) + "…" + text.slice(-6) : text) : "";
+export const id = text => h("code", { class: "id" }, text);
 export const whole = text => h("code", { class: "hash" }, text);
 
 export const section = (title, ...children) => h("section", {}, h("h2", {}, title), ...children);

@@ -106,7 +106,7 @@ func (f *fake) Acknowledge(_ context.Context, _ string, n uint64, name, note str
 	f.note("ack %d %s %s", n, name, note)
 	for i := range f.alerts.Alerts {
 		if a := &f.alerts.Alerts[i]; a.Number == n {
-			a.State, a.Acks = "acknowledged", append(a.Acks, Ack{name, note, "2026-03-14T09:31:00Z"})
+			a.State, a.Acks = "acknowledged", append(a.Acks, Ack{name, note, time.Now().UTC().Format(time.RFC3339)})
 			return *a, f.err
 		}
 	}
@@ -117,7 +117,7 @@ func ptr[T any](v T) *T { return &v }
 
 // normal is a site where all is well.
 func normal() *fake {
-	at := time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
+	at := time.Now().UTC().Truncate(time.Second).Add(-40 * time.Second)
 	text := func(ago time.Duration) string { return at.Add(-ago).Format(time.RFC3339) }
 	f := &fake{proof: Proof{File: []byte("a proof"), State: AnchorFinal, What: "reading 0/1422 of 80c1a29384b5d6e7"}}
 	names := []struct{ name, place, thing, value string }{
@@ -137,7 +137,7 @@ func normal() *fake {
 		}
 		f.devices = append(f.devices, d)
 	}
-	f.devices[5].State, f.devices[5].Why, f.devices[5].Received = StateSilent, "nothing came since 2026-03-14T07:02:11Z", "2026-03-14T07:02:11Z"
+	f.devices[5].State, f.devices[5].Why, f.devices[5].Received = StateSilent, "nothing came since then", text(140*time.Minute)
 	f.overview = Overview{
 		Version: "v0.9", Now: text(0), Since: "2026-02-28T21:14:03Z", Health: "green", Clock: "synced", Needs: []Need{},
 		Counts: map[string]int{StateOK: 3, StateSilent: 1, StateWarm: 0, StateAlarm: 0},
@@ -156,7 +156,7 @@ func normal() *fake {
 	f.reading = Reading{
 		ReadingRow: f.readings[0], Device: f.devices[0].ID, Name: "fridge", Place: "canteen kitchen", State: AnchorFinal, Anchors: []Covering{final},
 		Fields: []Field{
-			{Index: 0, Name: "reading", Class: "site", Value: "the whole of it"}, {Index: 1, Name: "device", Class: "envelope", Value: f.devices[0].ID, Item: hash("a")},
+			{Index: 1, Name: "device", Class: "envelope", Value: f.devices[0].ID, Item: hash("a")},
 			{Index: 2, Name: "measured", Class: "envelope", Value: "not said", Item: "00"}, {Index: 3, Name: "received", Class: "envelope", Value: text(0) + ", clock synced", Item: "01"},
 			{Index: 4, Name: "sequence", Class: "envelope", Value: "1422", Item: "02"}, {Index: 5, Name: "origin", Class: "envelope", Value: "udp, authenticated, counter 6636631408120", Item: "03"},
 			{Index: 6, Name: "frame", Class: "site", Value: "SHA-256 " + hash("f"), Item: "04"}, {Index: 7, Name: "T", Class: "data", Value: "3.4 Cel", Item: "05"},
@@ -202,22 +202,23 @@ func normal() *fake {
 // alarmed is normal with a fridge that is warm and a freezer that somebody knows of.
 func alarmed() *fake {
 	f := normal()
+	text := func(ago time.Duration) string { return time.Now().UTC().Add(-ago).Format(time.RFC3339) }
 	f.devices[0].State, f.devices[0].Why, f.devices[0].Values[0].Value = StateAlarm, "warm: T is 9.2 Cel, above 8 for 10m0s", "9.2"
 	f.devices[1].State, f.devices[1].Why, f.devices[1].Values[0].Value = StateWarm, "freezer-warm: T is above -15", "-11.2"
 	f.overview.Places = []Place{{"canteen kitchen", StateAlarm, f.devices[:3]}, {"door node", StateSilent, f.devices[5:6]}, {"cellar", StateOK, f.devices[3:4]}, {"plant room", StateOK, f.devices[4:5]}}
 	f.overview.Counts = map[string]int{StateOK: 2, StateSilent: 1, StateWarm: 0, StateAlarm: 1}
 	f.overview.Health = "red"
 	f.overview.Needs = []Need{
-		{What: "fridge at canteen kitchen: warm: T is 9.2 Cel, above 8 for 10m0s", Since: "2026-03-14T09:12:00Z", Ledger: "site", Alert: 97, Stream: ptr(int64(0))},
+		{What: "fridge at canteen kitchen: warm: T is 9.2 Cel, above 8 for 10m0s", Since: text(14 * time.Minute), Ledger: "site", Alert: 97, Stream: ptr(int64(0))},
 		{What: "anchoring on ethereum:1: the balance lasts for 3 days: send 0.05 ether"},
 	}
 	f.alerts.Alerts = []Alert{
-		{Ledger: "site", Number: 97, Rule: "warm", State: "open", Device: "fridge", Stream: ptr(int64(0)), What: "T is 9.2 Cel, above 8 for 10m0s", Raised: "2026-03-14T09:12:00Z", Told: []Told{{"cook", "raised", "2026-03-14T09:12:01Z"}}, Untold: []string{"manager"}},
-		{Ledger: "site", Number: 91, Rule: "freezer-warm", State: "acknowledged", Device: "freezer", Stream: ptr(int64(1)), What: "T is above -15", Raised: "2026-03-14T08:02:00Z", Told: []Told{{"cook", "raised", "2026-03-14T08:02:01Z"}}, Acks: []Ack{{"ana", "defrosting", "2026-03-14T08:10:00Z"}}},
+		{Ledger: "site", Number: 97, Rule: "warm", State: "open", Device: "fridge", Stream: ptr(int64(0)), What: "T is 9.2 Cel, above 8 for 10m0s", Raised: text(14 * time.Minute), Told: []Told{{"cook", "raised", text(839 * time.Second)}}, Untold: []string{"manager"}},
+		{Ledger: "site", Number: 91, Rule: "freezer-warm", State: "acknowledged", Device: "freezer", Stream: ptr(int64(1)), What: "T is above -15", Raised: text(84 * time.Minute), Told: []Told{{"cook", "raised", text(83 * time.Minute)}}, Acks: []Ack{{"ana", "defrosting", text(76 * time.Minute)}}},
 		{Ledger: "site", Number: 80, Rule: "silent", State: "cleared", Device: "cellar", Stream: ptr(int64(3)), What: "nothing for 30m0s", Raised: "2026-03-12T08:02:00Z", Told: []Told{}, Cleared: "2026-03-12T09:00:00Z", Why: "it sent again"},
 	}
-	f.alerts.Maintenance = []Mute{{Ledger: "site", Number: 95, Devices: []string{"cellar"}, From: "2026-03-14T09:00:00Z", Until: "2026-03-14T12:00:00Z", Name: "ana", Reason: "door works"}}
-	f.alerts.Receivers = []Receiver{{Name: "cook"}, {Name: "manager", Waiting: 1, Failing: "2026-03-14T09:12:05Z", Error: "dial tcp: connection refused"}}
+	f.alerts.Maintenance = []Mute{{Ledger: "site", Number: 95, Devices: []string{"cellar"}, From: "2026-03-14T09:00:00Z", Until: text(-2 * time.Hour), Name: "ana", Reason: "door works"}}
+	f.alerts.Receivers = []Receiver{{Name: "cook"}, {Name: "manager", Waiting: 1, Failing: text(13 * time.Minute), Error: "dial tcp: connection refused"}}
 	return f
 }
 

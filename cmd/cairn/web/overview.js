@@ -1,7 +1,7 @@
 // The overview: how the places do, and what needs a person now.
 
 import { get, refresh } from "./api.js";
-import { h, section, state, time, agoOf, value, nothing } from "./dom.js";
+import { h, section, state, time, agoOf, value, nothing, sentence } from "./dom.js";
 
 const LATER = 1500;
 
@@ -29,7 +29,7 @@ function draw(body, o, ctx) {
       h("span", { class: "soft small" }, "as of ", time(o.now))),
     section("What needs a person now",
       o.needs.length ? h("ul", { class: "needs" }, o.needs.map(n => h("li", { class: n.alert && "alarm" },
-        h("span", {}, n.what, n.since && [" ", agoOf(n.since)]),
+        h("span", {}, n.alert ? n.what : sentence(n.what), n.since && [" ", agoOf(n.since)]),
         h("span", { class: "actions" },
           n.stream !== undefined && h("a", { href: `/console/stream/${n.ledger}/${n.stream}` }, "Readings"),
           n.alert && h("a", { class: "button", href: `/console/alerts#alert-${n.ledger}-${n.alert}` }, ctx.is("operator") ? "Acknowledge" : "Alert")))))
@@ -47,11 +47,14 @@ function place(p) {
     h("ul", {}, p.devices.map(d => h("li", {}, device(d)))));
 }
 
+// whyOf says why a device is not well; since when it is silent in the reader's own time.
+export const whyOf = d => d.state === "silent" && d.received ? ["Nothing came since ", time(d.received)] : d.why;
+
 function device(d) {
   const [first, ...rest] = d.values ?? [];
   return h("a", { class: `device ${d.state}`, href: `/console/stream/${d.ledger}/${d.stream}` },
     h("span", { class: "name" }, d.name || d.id),
     h("span", { class: "value" }, first && [value(first), h("small", {}, first.name)]),
-    h("span", { class: "detail" }, [d.thing, rest.map(v => `${v.name} ${value(v)}`).join(", ")].filter(Boolean).join(" · "), d.received ? [" ", agoOf(d.received)] : " no reading yet"),
-    d.why && h("span", { class: "why" }, d.why));
+    h("span", { class: "detail" }, [d.thing, ...rest.map(v => `${v.name} ${value(v)}`)].filter(Boolean).map(t => [t, " · "]), d.received ? agoOf(d.received) : "no reading yet"),
+    d.why && h("span", { class: "why" }, whyOf(d)));
 }

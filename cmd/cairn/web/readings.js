@@ -1,9 +1,10 @@
 // Devices, the readings of a stream, and one reading with its proof.
 
 import { get, post, refresh, query } from "./api.js";
-import { h, section, state, time, agoOf, value, table, row, facts, hash, whole, nothing, plural, say } from "./dom.js";
+import { h, section, state, time, agoOf, value, table, row, facts, id, whole, hash, nothing, plural, say } from "./dom.js";
+import { whyOf } from "./overview.js";
 
-const LIMIT = 100;
+const LIMIT = 50;
 
 export async function devices(ctx) {
   const all = await get("/devices");
@@ -22,7 +23,7 @@ export async function devices(ctx) {
   }
   const used = all.filter(d => !d.until), ended = all.filter(d => d.until);
   const columns = [["Device", link], ["Place", d => d.place], ["Thing", d => d.thing], ["State", d => d.state && state(d.state)], ["Newest reading", newest, "wide"], ledger,
-    ["Number", d => String(d.number), "number"], ["ID", d => whole(d.id)], ["Kind", d => d.kind], ["Since", d => time(d.from)]].filter(Boolean);
+    ["Number", d => String(d.number), "number"], ["ID", d => id(d.id)], ["Kind", d => d.kind], ["Since", d => time(d.from)]].filter(Boolean);
   return {
     title: "Devices", body: [h("div", { class: "title" }, h("h1", {}, "Devices")),
       used.length ? table(plural(used.length, "device") + " in use", columns, used) : nothing("No device is registered yet. On the gateway: cairn device add --name fridge --place kitchen …"),
@@ -40,7 +41,7 @@ export async function stream(ctx) {
   const names = [...new Set(first.readings.flatMap(r => r.values.map(v => v.name)))];
   const beyond = v => (d.thresholds ?? []).some(t => t.field === v.name && (t.above && Number(v.value) > Number(t.above) || t.below && Number(v.value) < Number(t.below)));
   const columns = [
-    ["Received", r => h("a", { href: `/console/reading/${ledger}/${r.stream}/${r.sequence}` }, time(r.received))],
+    ["Received", r => h("a", { href: `/console/reading/${ledger}/${r.stream}/${r.sequence}` }, time(r.received, false, true))],
     ...names.map(n => [n, r => {
       const v = r.values.find(v => v.name === n);
       return v && (beyond(v) ? h("strong", { class: "state alarm", title: "beyond a rule's threshold" }, value(v)) : value(v));
@@ -82,7 +83,7 @@ export async function stream(ctx) {
     title: name,
     body: [
       h("div", { class: "title" }, h("h1", {}, name), d.state && state(d.state), h("span", { class: "soft" }, [d.place, d.thing].filter(Boolean).join(" · "))),
-      d.why && h("p", { class: `note ${d.state === "alarm" ? "bad" : "doubt"}` }, d.why),
+      d.why && h("p", { class: `note ${d.state === "alarm" ? "bad" : "doubt"}` }, whyOf(d)),
       charts.sections,
       section("Readings", first.readings.length ? [list, h("p", {}, older)] : nothing("No reading is here yet."),
         (first.notThere ?? []).length > 0 && h("details", { open: true }, h("summary", {}, "What is not there"), h("ul", {}, first.notThere.map(t => h("li", {}, t))))),
@@ -138,7 +139,7 @@ export async function reading(ctx) {
     title: `Reading ${name}`,
     body: [
       h("div", { class: "title" }, h("h1", {}, `Reading ${name}`), state(r.state), h("span", { class: "soft" }, h("a", { href: `/console/stream/${ledger}/${number}` }, r.name || r.device), r.place && ` · ${r.place}`)),
-      h("div", { class: "card" }, facts([...measured, ["Received", time(r.received, true)], ["Measured", r.measured ? time(r.measured) : "the device did not say"], ["Gateway's clock", r.clock], ["Origin", `${r.transport}, ${r.verdict}`],
+      h("div", { class: "card" }, facts([...measured, ["Received", time(r.received, true, true)], ["Measured", r.measured ? time(r.measured, false, true) : "the device did not say"], ["Gateway's clock", r.clock], ["Origin", `${r.transport}, ${r.verdict}`],
         ["Node's counter", r.counter !== undefined && String(r.counter)], ["Shredded", (r.shredded ?? []).join(", ")]])),
       proofOf(ctx, ledger, name, r),
       section("Fields", h("p", { class: "soft small" }, "Each can be proven by itself, without showing the others."),
