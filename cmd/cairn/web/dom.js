@@ -76,7 +76,10 @@ export function table(caption, columns, rows) {
 }
 
 export function row(columns, r) {
-  return h("tr", { role: "row" }, columns.map(([name, cell, kind]) => h("td", { role: "cell", class: kind, "data-label": name }, cell(r))));
+  return h("tr", { role: "row" }, columns.map(([name, cell, kind]) => {
+    const content = h("div", {}, cell(r)); // one, so that a phone can put the heading beside it
+    return h("td", { role: "cell", class: kind, "data-label": name }, content.hasChildNodes() && content);
+  }));
 }
 
 // facts makes a list of names and what they are; what is not there is left out.
