@@ -135,13 +135,14 @@ func valuesOf(all []reading.Measurement) []web.Value {
 	return values
 }
 
-// streamOf is the newest stream of a binding.
+// streamOf is the newest stream of a binding that its device sends to.
 func (l *openLedger) streamOf(b ledger.Binding) uint64 {
-	all := l.store.Streams(b.Number)
-	if len(all) == 0 {
-		return b.Slot
+	for _, s := range slices.Backward(l.store.Streams(b.Number)) {
+		if !s.Late {
+			return s.Slot
+		}
 	}
-	return all[len(all)-1].Slot
+	return b.Slot
 }
 
 // newestOf finds a device's newest reading: in the store when it is first asked for,
@@ -161,7 +162,11 @@ func (c *console) newestOf(ctx context.Context, index int, l *openLedger, b ledg
 		return last, nil
 	}
 	var found newest
-	err = l.newest(ctx, b, time.Now().UnixMilli(), func(f *store.Found) { found = newest{f.Received, slices.Clone(f.Measurements)} })
+	err = l.newest(ctx, b, time.Now().UnixMilli(), func(f *store.Found) {
+		if !f.Late {
+			found = newest{f.Received, slices.Clone(f.Measurements)}
+		}
+	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {

@@ -232,6 +232,7 @@ func TestAudienceSeesItsGrantsAlone(t *testing.T) {
 	food, stranger, nobody := s.as(t, "food"), s.as(t, "stranger"), s.as(t, "")
 	secrets := s.secrets()
 	granted := 0
+
 	check := func(what string, status int, text string) {
 		t.Helper()
 		for _, secret := range secrets {
@@ -254,7 +255,7 @@ func TestAudienceSeesItsGrantsAlone(t *testing.T) {
 		"stream": {"0", "1", "2", "3"}, "sequence": numbers, "index": numbers, "number": {"0", "1", fmt.Sprint(s.grant), fmt.Sprint(s.grant + 1)},
 		"id": {"0", strings.Repeat("0", 32)}, "name": {"vera", "food"},
 	}
-	queries := []string{"", "?ledger=site", "?ledger=annex", "?ledger=none", "?before=5", "?before=44&limit=500", "?from=0&to=9999999999999", "?limit=1", "?all=true"}
+	queries := []string{"", "?ledger=site", "?ledger=annex", "?ledger=none", "?before=5", "?before=44&limit=500", "?from=0&to=9999999999999", "?limit=1", "?all=true", "?field=T", "?field=T&from=0", "?field=T&from=0&points=1", "?field=T&ledger=annex", "?field=" + hiddenOther}
 	asked := 0
 	for _, route := range s.g.live.console.server.Routes() {
 		if route.Path == "/login" || route.Path == "/logout" || route.Path == "/openapi.json" {

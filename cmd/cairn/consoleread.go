@@ -80,6 +80,29 @@ func (x *lens) bounds(compartment string) (from, to int64, ok bool) {
 	return from, to, ok
 }
 
+// hours are the times in which a grant opens all of some compartments, one after the
+// other, clipped to [from, to) ms.
+func (x *lens) hours(from, to int64, compartments ...string) (all [][2]int64) {
+	for i := range x.grants {
+		g := &x.grants[i]
+		closed := slices.ContainsFunc(compartments, func(c string) bool { return !g.Opens(c) })
+		begin, end := max(from, firstHour(g.From).Start()), min(to, through(g, x.released).Start())
+		if !closed && begin < end {
+			all = append(all, [2]int64{begin, end})
+		}
+	}
+	slices.SortFunc(all, func(a, b [2]int64) int { return cmp.Compare(a[0], b[0]) })
+	var joined [][2]int64
+	for _, span := range all {
+		if n := len(joined); n > 0 && span[0] <= joined[n-1][1] {
+			joined[n-1][1] = max(joined[n-1][1], span[1])
+			continue
+		}
+		joined = append(joined, span)
+	}
+	return joined
+}
+
 // ofStream is a stream with what is needed to show its readings.
 type ofStream struct {
 	store.Stream
@@ -237,6 +260,58 @@ func (c *console) Readings(ctx context.Context, who web.Who, q web.ReadingsQuery
 		page.Next = &page.Readings[q.Limit-1].Sequence
 	}
 	return page, nil
+}
+
+// History implements [web.Readings]. An audience gets the hours that are open to it,
+// each stretch read by itself, so that no point has a part in what is not.
+func (c *console) History(ctx context.Context, who web.Who, q web.HistoryQuery) (h web.History, err error) {
+	l, err := c.one(ctx, q.Ledger)
+	if err != nil {
+		return h, err
+	}
+	s, err := l.streamAt(q.Stream)
+	if err != nil {
+		return h, err
+	}
+	x, err := l.lens(who)
+	if err != nil {
+		return h, err
+	}
+	spans := [][2]int64{{q.From, q.To}}
+	if x != nil {
+		compartment, _ := s.compartmentOf(l, q.Field)
+		if spans = x.hours(q.From, q.To, s.envelope(), compartment); s.Late { // drawn by when they were measured
+			spans = nil
+		}
+		if len(x.hours(0, math.MaxInt64, s.envelope(), compartment)) == 0 || s.Late {
+			return h, web.ErrNotFound
+		}
+	}
+	h = web.History{Field: q.Field, Points: []web.HistoryPoint{}, Gaps: []web.HistorySpan{}, Gone: []web.HistorySpan{}}
+	for i, span := range spans {
+		share := float64(span[1]-span[0]) / float64(q.To-q.From)
+		t, err := l.trend(ctx, trendRequest{q.Stream, q.Field, span[0], span[1], max(1, int(share*float64(q.Points)))})
+		switch {
+		case errors.Is(err, store.ErrRefused):
+			return h, fmt.Errorf("%w: %w", web.ErrBad, err)
+		case err != nil:
+			return h, notThere(err)
+		}
+		if i > 0 {
+			h.Gaps = append(h.Gaps, web.HistorySpan{From: spans[i-1][1], To: span[0]})
+		}
+		h.Unit, h.Width, h.Read = cmp.Or(t.Unit, h.Unit), max(h.Width, t.Width), h.Read+t.Read
+		for _, p := range t.Points {
+			h.Points = append(h.Points, web.HistoryPoint(p))
+		}
+		for _, g := range t.Gaps {
+			h.Gaps = append(h.Gaps, web.HistorySpan(g))
+		}
+		for _, g := range t.Gone {
+			h.Gone = append(h.Gone, web.HistorySpan(g))
+		}
+	}
+	return h, nil
 }
 
 // beginOf is when the first window of a stream began.

@@ -26,6 +26,8 @@ type Places interface {
 type Readings interface {
 	// Readings lists readings of a stream, the newest first.
 	Readings(ctx context.Context, who Who, q ReadingsQuery) (ReadingsPage, error)
+	// History tells how one measurement went, in as many points as can be drawn.
+	History(ctx context.Context, who Who, q HistoryQuery) (History, error)
 	// Reading tells all of one.
 	Reading(ctx context.Context, who Who, ledger string, stream, sequence uint64) (Reading, error)
 	// See returns what of an event who may see; false: nothing. It is asked for
@@ -153,7 +155,7 @@ type Need struct {
 type Device struct {
 	Ledger     string      `json:"ledger"`
 	Stream     uint64      `json:"stream" doc:"the newest stream of it"`
-	Streams    []uint64    `json:"streams" doc:"all of them"`
+	Streams    []uint64    `json:"streams" doc:"all of them, also late ones, of readings that were imported afterwards"`
 	ID         string      `json:"id" doc:"16 hexadecimal digits"`
 	Number     uint32      `json:"number,omitempty"`
 	Name       string      `json:"name,omitempty"`
@@ -202,6 +204,43 @@ type ReadingsQuery struct {
 
 // MaxPage is how many rows one page has at most.
 const MaxPage = 500
+
+// HistoryQuery asks how a measurement of a stream went.
+type HistoryQuery struct {
+	Ledger   string
+	Stream   uint64
+	Field    string
+	From, To int64 // Unix ms: received in [From, To); of a late stream, measured
+	Points   int   // at the most
+}
+
+// History is what a chart draws: numbers to look at, and no evidence. Its times are
+// Unix ms.
+type History struct {
+	Field  string         `json:"field"`
+	Unit   string         `json:"unit"`
+	Width  int64          `json:"width" doc:"ms that a point stands for"`
+	Points []HistoryPoint `json:"points"`
+	Gaps   []HistorySpan  `json:"gaps" doc:"where readings were to be expected and none is, or none is open to who asks"`
+	Gone   []HistorySpan  `json:"gone" doc:"what was shredded or dropped"`
+	Read   int            `json:"read" doc:"readings that had it"`
+}
+
+// HistoryPoint stands for the readings of a span.
+type HistoryPoint struct {
+	From int64   `json:"from"`
+	N    uint64  `json:"n"`
+	Min  float64 `json:"min"`
+	Mean float64 `json:"mean"`
+	Max  float64 `json:"max"`
+}
+
+// HistorySpan is a time without points.
+type HistorySpan struct {
+	From int64  `json:"from"`
+	To   int64  `json:"to"`
+	Why  string `json:"why,omitempty" enum:"shredded,deleted"`
+}
 
 // ReadingsPage is a page of readings, the newest first.
 type ReadingsPage struct {

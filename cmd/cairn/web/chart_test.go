@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -103,6 +104,12 @@ func chartYear(t testing.TB) http.HandlerFunc {
 	}
 }
 
+// serveFile serves a file of the bundle, whatever the path before it.
+func serveFile(w http.ResponseWriter, r *http.Request) {
+	r.URL.Path = consolePath + path.Base(r.URL.Path)
+	(&Server{pages: readPages()}).servePage(w, r)
+}
+
 // TestChart draws a year, zooms and moves by keyboard, takes in a new value, and says the same in words, in a page
 // whose policy allows no inline style or script.
 func TestChart(t *testing.T) {
@@ -122,7 +129,7 @@ func TestChart(t *testing.T) {
 	mux.HandleFunc("GET /page.js", file("text/javascript", chartScript))
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	for _, name := range []string{"chart.js", "chart.css", "uplot.js", "uplot.css"} {
-		mux.HandleFunc("GET /"+name, serveChart)
+		mux.HandleFunc("GET /"+name, serveFile)
 	}
 	mux.HandleFunc("GET /api/v1/streams/7/history", chartYear(t))
 	srv := httptest.NewServer(mux)
@@ -206,7 +213,7 @@ func TestChart(t *testing.T) {
 func TestChartMissing(t *testing.T) {
 	for name, want := range map[string]int{"/x/chart.js": http.StatusOK, "/chart.css": http.StatusOK, "/uplot.map": http.StatusNotFound, "/page.go": http.StatusNotFound} {
 		w := httptest.NewRecorder()
-		serveChart(w, httptest.NewRequest(http.MethodGet, name, nil))
+		serveFile(w, httptest.NewRequest(http.MethodGet, name, nil))
 		if w.Code != want {
 			t.Errorf("%s: %d, want %d", name, w.Code, want)
 		}

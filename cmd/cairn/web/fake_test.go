@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -57,6 +58,15 @@ func (f *fake) Readings(_ context.Context, _ Who, q ReadingsQuery) (p ReadingsPa
 		p.Next = &p.Readings[n-1].Sequence
 	}
 	return p, f.err
+}
+
+func (f *fake) History(_ context.Context, _ Who, q HistoryQuery) (History, error) {
+	h := History{Field: q.Field, Unit: "Cel", Width: (q.To - q.From) / int64(q.Points), Points: []HistoryPoint{}, Gaps: []HistorySpan{}, Gone: []HistorySpan{}}
+	for i := range int64(q.Points) {
+		v := 3.9 + math.Sin(float64(i)/20)
+		h.Points = append(h.Points, HistoryPoint{q.From + i*h.Width, 3, v - 0.3, v, v + 0.4})
+	}
+	return h, f.err
 }
 
 func (f *fake) Reading(_ context.Context, _ Who, _ string, stream, sequence uint64) (Reading, error) {

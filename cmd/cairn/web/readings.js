@@ -77,7 +77,7 @@ export async function stream(ctx) {
       rows.prepend(e);
     }
   };
-  const charts = chartsOf(d, number, names, first.readings);
+  const charts = chartsOf(ctx, d, ledger, Number(number), names, first.readings);
   let timer;
   return {
     title: name,
@@ -103,11 +103,12 @@ export async function stream(ctx) {
 }
 
 // chartsOf makes a section for the chart of each measurement, if this build of the console has what draws them.
-function chartsOf(d, number, names, readings) {
+function chartsOf(ctx, d, ledger, number, names, readings) {
   const module = document.body.dataset.chart, drawn = [];
   if (!module || !readings.length) return { sections: null, push() {} };
   const numbers = names.filter(n => readings.some(r => r.values.some(v => v.name === n && v.value !== "" && !isNaN(v.value))));
   const to = Date.now();
+  const happened = ctx.me.role === "audience" ? Promise.resolve([]) : marksOf(ledger, number);
   const sections = numbers.map(field => {
     const e = h("div", { class: "chart card" });
     const limits = {};
@@ -115,8 +116,18 @@ function chartsOf(d, number, names, readings) {
       if (t.above) limits.high = Number(t.above);
       if (t.below) limits.low = Number(t.below);
     }
-    import("./" + module).then(m => m.mountChart(e, { ledger: d.ledger, stream: Number(number), field, title: `${d.name || d.id}, ${field}`, from: to - 86_400_000, to, limits }))
-      .then(chart => drawn.push([field, chart]), error => e.append(h("p", { class: "nothing" }, `The chart cannot be drawn: ${error.message}`)));
+    const mount = async () => {
+      const [m, marks] = await Promise.all([import("./" + module), happened.catch(() => [])]);
+      let chart;
+      const options = { ledger, stream: number, field, title: `${d.name || d.id}, ${field}`, from: to - DAY, to, limits, marks, onshow: async (from, to) => {
+        if (!chart) return;
+        options.marks = chart.o.marks = to - from > BATCHES ? marks : [...marks, ...await batchesOf(ledger, from, to).catch(() => [])];
+        chart.draw();
+      } };
+      chart = await m.mountChart(e, options);
+      drawn.push([field, chart]);
+    };
+    mount().catch(error => e.append(h("p", { class: "nothing" }, `The chart cannot be drawn: ${error.message}`)));
     return h("section", { "aria-label": `Chart of ${field}` }, h("h2", {}, field), e);
   });
   return {
@@ -128,6 +139,22 @@ function chartsOf(d, number, names, readings) {
       }
     },
   };
+}
+
+const DAY = 86_400e3, BATCHES = 3 * 3600e3; // in a longer time batches would stand too close to be seen
+
+// marksOf are what happened to a stream, for its charts: alerts, and anchors of its ledger.
+async function marksOf(ledger, number) {
+  const [{ alerts }, anchors] = await Promise.all([get("/alerts" + query({ ledger, all: true })), get("/anchors" + query({ ledger }))]);
+  return [
+    ...alerts.filter(a => a.stream === number).map(a => ({ at: Date.parse(a.raised), kind: "alert" })),
+    ...anchors.flatMap(l => l.routes).flatMap(r => r.anchors).filter(a => a.time).map(a => ({ at: Date.parse(a.time), kind: "anchor" })),
+  ];
+}
+
+async function batchesOf(ledger, from, to) {
+  const { batches } = await get("/batches" + query({ ledger, limit: 200 }));
+  return batches.map(b => ({ at: Date.parse(b.to), kind: "batch" })).filter(m => m.at >= from && m.at <= to);
 }
 
 export async function reading(ctx) {

@@ -28,6 +28,8 @@ func (s *Server) table() []Route {
 		gives(Route{Method: get, Path: "/devices", Least: Viewer, Audience: true, Summary: "Devices at their places; for an audience those whose hours it may open"}.with(ofLedger),
 			func(c *call) ([]Device, error) { return c.s.cfg.Places.Devices(c.ctx(), c.who, c.ledger()) }),
 		gives(Route{Method: get, Path: "/streams/{stream}/readings", Least: Viewer, Audience: true, Summary: "Readings of a stream, the newest first"}.with(ofLedger, aFrom, aTo, aBefore, aLimit), serveReadings),
+		gives(Route{Method: get, Path: "/streams/{stream}/history", Least: Viewer, Audience: true, Summary: "How one measurement of a stream went, in as many points as can be drawn"}.with(ofLedger, aFrom, aTo,
+			param{"field", "query", "string", "name of the measurement"}, param{"points", "query", "integer", "at the most, up to 10000; default 500"}), serveHistory),
 		gives(Route{Method: get, Path: "/streams/{stream}/readings/{sequence}", Least: Viewer, Audience: true, Summary: "One reading with its fields, its frame and its path to the log"}.with(ofLedger), serveReading),
 
 		gives(Route{Method: get, Path: "/batches", Least: Viewer, Audience: true, Summary: "A ledger's batches, the newest first"}.with(ofLedger, aBefore, aLimit), serveBatches),
@@ -83,6 +85,25 @@ func serveReadings(c *call) (page ReadingsPage, err error) {
 	}
 	q.Limit = int(limit)
 	return c.s.cfg.Readings.Readings(c.ctx(), c.who, q)
+}
+
+func serveHistory(c *call) (h History, err error) {
+	q := HistoryQuery{Ledger: c.ledger(), Field: c.r.URL.Query().Get("field")}
+	now := c.s.cfg.Now().UnixMilli()
+	var points uint64
+	var errs [4]error
+	q.Stream, errs[0] = c.number("stream", 0, math.MaxInt64)
+	q.To, errs[1] = c.time("to", now)
+	q.From, errs[2] = c.time("from", max(0, q.To-24*60*60*1000))
+	points, errs[3] = c.number("points", 500, 10_000)
+	if err := errors.Join(errs[:]...); err != nil {
+		return h, err
+	}
+	if points == 0 || q.From >= q.To || q.Field == "" {
+		return h, bad("name a field, a from before to, and some points")
+	}
+	q.Points = int(points)
+	return c.s.cfg.Readings.History(c.ctx(), c.who, q)
 }
 
 func serveReading(c *call) (r Reading, err error) {

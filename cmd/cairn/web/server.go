@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"mime"
 	"net"
 	"net/http"
 	"net/netip"
@@ -73,7 +72,7 @@ func NewServer(cfg Config) *Server {
 		byUser: limiter{burst: 10, every: 30 * time.Second, most: 4096},
 		byHost: limiter{burst: 20, every: 10 * time.Second, most: 4096},
 		proofs: proofs{now: cfg.Now, running: make(chan struct{}, maxProving)},
-		pages:  readPages(bundle),
+		pages:  readPages(),
 	}
 	s.routes = s.table()
 	s.document = describe(cfg.Version, s.routes)
@@ -257,30 +256,44 @@ type asset struct {
 // shell is the one document; its program shows what the path names.
 const shell = "console.html"
 
-// readPages reads the bundle, once. The chart's module may be there or not: the
-// document says so.
-func readPages(files embed.FS) map[string]asset {
+// kinds are those of the bundle's files.
+var kinds = map[string]string{
+	".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+	".license": "text/plain; charset=utf-8",
+}
+
+// readPages reads the bundle, once. What draws charts, uPlot, comes from
+// scripts/page/chart.sh. A build without it shows no charts: the document says
+// whether it is there.
+func readPages() map[string]asset {
 	all := map[string]asset{}
-	entries, _ := files.ReadDir(".")
-	for _, e := range entries {
-		body, err := files.ReadFile(e.Name())
-		if err != nil {
-			continue
+	for from, files := range map[string]embed.FS{".": bundle, "dist": dist} {
+		entries, _ := files.ReadDir(from) // it was embedded
+		for _, e := range entries {
+			kind := kinds[path.Ext(e.Name())]
+			body, err := files.ReadFile(path.Join(from, e.Name()))
+			if err != nil || kind == "" {
+				continue
+			}
+			if e.Name() == shell {
+				body = withCharts(body)
+			}
+			digest := sha256.Sum256(body)
+			all[e.Name()] = asset{kind, `"` + hex.EncodeToString(digest[:16]) + `"`, body}
 		}
-		all[e.Name()] = asset{kind: mime.TypeByExtension(path.Ext(e.Name())), body: body}
-	}
-	if _, there := all["chart.js"]; there {
-		p := all[shell]
-		p.body = []byte(strings.Replace(string(p.body), "<body", `<body data-chart="chart.js"`, 1))
-		all[shell] = p
-	}
-	kinds := map[string]string{".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-	for name, p := range all {
-		digest := sha256.Sum256(p.body)
-		p.kind, p.tag = kinds[path.Ext(name)], `"`+hex.EncodeToString(digest[:16])+`"`
-		all[name] = p
 	}
 	return all
+}
+
+// withCharts adds to the document what draws charts, if this build has it.
+func withCharts(document []byte) []byte {
+	if _, err := dist.Open("dist/uplot.js"); err != nil {
+		return document
+	}
+	return []byte(strings.NewReplacer(
+		"<body", `<body data-chart="chart.js"`,
+		"</head>", `<link rel="stylesheet" href="/console/uplot.css"><link rel="stylesheet" href="/console/chart.css">`+"\n</head>",
+	).Replace(string(document)))
 }
 
 // servePage serves a file of the bundle, and the document for every other path.
@@ -297,7 +310,7 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 	}
 	p, there := s.pages[name]
 	if !there {
-		if path.Ext(name) == ".js" || path.Ext(name) == ".css" {
+		if path.Ext(name) != "" {
 			http.NotFound(w, r)
 			return
 		}

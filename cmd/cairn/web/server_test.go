@@ -207,6 +207,7 @@ var requests = map[string]struct{ path, body string }{
 	"POST /login":  {"/login", `{"name":"vera","password":"` + testPassword + `"}`},
 	"POST /logout": {"/logout", ""}, "GET /me": {"/me", ""}, "GET /openapi.json": {"/openapi.json", ""}, "GET /overview": {"/overview", ""},
 	"GET /devices": {"/devices?ledger=site", ""}, "GET /streams/{stream}/readings": {"/streams/0/readings?from=2026-01-01T00:00:00Z&to=1900000000000&limit=20&before=1400", ""},
+	"GET /streams/{stream}/history":             {"/streams/0/history?field=T&from=2026-01-01T00:00:00Z&to=1900000000000&points=50", ""},
 	"GET /streams/{stream}/readings/{sequence}": {"/streams/0/readings/1422", ""}, "GET /batches": {"/batches?limit=2", ""}, "GET /batches/{index}": {"/batches/131079", ""},
 	"GET /anchors": {"/anchors", ""}, "GET /grants": {"/grants", ""}, "GET /mirrors": {"/mirrors", ""}, "GET /alerts": {"/alerts?all=true", ""},
 	"POST /alerts/{number}/ack": {"/alerts/97/ack", `{"note":"x"}`}, "POST /maintenance": {"/maintenance", `{"minutes":60,"reason":"x"}`}, "DELETE /maintenance/{number}": {"/maintenance/95", ""},
