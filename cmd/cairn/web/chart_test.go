@@ -2,6 +2,8 @@ package web
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -24,7 +26,10 @@ var chartLibrary = sync.OnceValue(func() error {
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return &exec.Error{Name: string(out), Err: err}
+		return fmt.Errorf("chart.sh: %w\n%s", err, out)
+	}
+	if _, err := dist.Open("dist/uplot.js"); err != nil {
+		return errors.New("what draws charts is there only now, and this test was built without it: run it again, or make build first")
 	}
 	return nil
 })
