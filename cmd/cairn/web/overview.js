@@ -25,7 +25,7 @@ function draw(body, o, ctx) {
   const tiles = [["alarm", "Alarm"], ["warm", "Warm"], ["silent", "Silent"], ["ok", "OK"]];
   const healthy = o.health === "green";
   body.replaceChildren(
-    h("div", { class: "title" }, h("h1", {}, "Overview"), state(o.health),
+    h("div", { class: "title" }, h("h1", {}, "Overview"), state(o.needs.length ? "red" : o.health),
       h("span", { class: "soft small" }, "as of ", time(o.now))),
     section("What needs a person now",
       o.needs.length ? h("ul", { class: "needs" }, o.needs.map(n => h("li", { class: n.alert && "alarm" },
