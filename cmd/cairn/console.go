@@ -95,6 +95,19 @@ func (c *console) recorded(r ingest.Recorded) {
 	}})
 }
 
+// forgetRead lets go of what was read of the stores, as some of it was shredded: the
+// newest readings, and proofs that wait to be downloaded.
+func (g *gateway) forgetRead() {
+	if g.live == nil || g.live.console == nil {
+		return
+	}
+	c := g.live.console
+	c.mu.Lock()
+	clear(c.newest)
+	c.mu.Unlock()
+	c.server.ForgetProofs()
+}
+
 // alertChanged tells whoever looks at the console of an alert.
 func (g *gateway) alertChanged(l *openLedger, r *ledger.Raised, news string) {
 	if g.live == nil || g.live.console == nil {
@@ -137,7 +150,11 @@ func valuesOf(all []reading.Measurement) []web.Value {
 
 // streamOf is the newest stream of a binding that its device sends to.
 func (l *openLedger) streamOf(b ledger.Binding) uint64 {
-	for _, s := range slices.Backward(l.store.Streams(b.Number)) {
+	return newestStream(b, l.store.Streams(b.Number))
+}
+
+func newestStream(b ledger.Binding, all []store.Stream) uint64 {
+	for _, s := range slices.Backward(all) {
 		if !s.Late {
 			return s.Slot
 		}
@@ -213,12 +230,16 @@ func (c *console) devices(ctx context.Context, l *openLedger) (all []web.Device,
 	if err != nil {
 		return nil, err
 	}
+	streams := map[uint32][]store.Stream{}
+	for _, s := range l.store.AllStreams() {
+		streams[s.Device] = append(streams[s.Device], s)
+	}
 	for _, b := range l.store.Devices() {
 		d := web.Device{
-			Ledger: l.cfg.Name, Stream: l.streamOf(b), Streams: []uint64{}, ID: b.Device(), Number: b.Number, Name: b.Name, Place: b.Place, Thing: b.Thing,
+			Ledger: l.cfg.Name, Stream: newestStream(b, streams[b.Number]), Streams: []uint64{}, ID: b.Device(), Number: b.Number, Name: b.Name, Place: b.Place, Thing: b.Thing,
 			Kind: b.Kind, From: timeText(b.From),
 		}
-		for _, s := range l.store.Streams(b.Number) {
+		for _, s := range streams[b.Number] {
 			d.Streams = append(d.Streams, s.Slot)
 		}
 		if b.Closed {

@@ -585,6 +585,16 @@ func TestConsoleAnswers(t *testing.T) {
 	if check.OK || len(check.Problems) != 1 || !strings.Contains(check.Problems[0], "has no cairn.yaml") {
 		t.Errorf("check: %+v", check)
 	}
+	if len(s.g.live.console.newest) == 0 {
+		t.Error("no newest reading is at hand")
+	}
+	before := endHour(s.from).Start() - hourMillis
+	if _, err := s.g.ledgers[0].planShred(t.Context(), shredRequest{Devices: []string{"freezer"}, Before: before, Do: true}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.g.live.console.newest); n != 0 {
+		t.Errorf("after a shredding %d newest readings are at hand", n)
+	}
 	// The gateway's own token opens the log, and not the console.
 	req, err := http.NewRequest("GET", s.URL+"/api/v1/me", nil)
 	if err != nil {

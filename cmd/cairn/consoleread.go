@@ -112,21 +112,17 @@ type ofStream struct {
 
 func (l *openLedger) streamAt(slot uint64) (s ofStream, err error) {
 	all := l.store.AllStreams()
-	if slot >= uint64(len(all)) || all[slot].Slot != slot {
-		i := slices.IndexFunc(all, func(x store.Stream) bool { return x.Slot == slot })
-		if i < 0 {
-			return s, fmt.Errorf("%w: no stream %d%s", web.ErrNotFound, slot, l.where())
-		}
-		s.Stream = all[i]
-	} else {
-		s.Stream = all[slot]
-	}
-	s.b, _ = l.store.Device(s.Device)
-	s.compartments = l.store.Compartments(slot)
-	if len(s.compartments) == 0 {
+	i := slices.IndexFunc(all, func(x store.Stream) bool { return x.Slot == slot })
+	if i < 0 {
 		return s, fmt.Errorf("%w: no stream %d%s", web.ErrNotFound, slot, l.where())
 	}
-	return s, nil
+	return l.ofStream(all[i]), nil
+}
+
+func (l *openLedger) ofStream(known store.Stream) ofStream {
+	s := ofStream{Stream: known, compartments: l.store.Compartments(known.Slot)}
+	s.b, _ = l.store.Device(known.Device)
+	return s
 }
 
 func (s *ofStream) envelope() string { return s.compartments[0].Name }
@@ -534,10 +530,7 @@ func (c *console) granted(ctx context.Context, l *openLedger, who web.Who) ([]we
 	}
 	all := []web.Device{}
 	for _, known := range l.store.AllStreams() {
-		s, err := l.streamAt(known.Slot)
-		if err != nil {
-			return nil, err
-		}
+		s := l.ofStream(known)
 		spans := x.spans(s.envelope())
 		if len(spans) == 0 {
 			continue

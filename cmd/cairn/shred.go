@@ -84,6 +84,7 @@ func (l *openLedger) planShred(ctx context.Context, q shredRequest) (shredAnswer
 	if o.Holders, err = l.copiesOf(&a, before); err != nil || !q.Do {
 		return a, err
 	}
+	defer l.g.forgetRead()
 	rep, err := l.store.Shred(ctx, o)
 	if err != nil {
 		return a, err

@@ -1,13 +1,3 @@
-// Package web is what the gateway shows to browsers.
-//
-// It has one page so far: /verify, where anybody checks a proof file. The page is cairn-verify itself as a program for
-// browsers, one file of some two megabytes that asks nothing of this gateway or of anybody else once it is there. It is the
-// same for everyone and tells nothing of the site, so it needs no token, beyond this machine neither: what a reader
-// learns by it is that a gateway answers at this address. A reader who does not trust the gateway takes the page, or the
-// command, from elsewhere: the page says how to tell.
-//
-// The page is made by scripts/page, and make build does so before it builds the gateway. It is not checked in. Without
-// it everything compiles as well, and the handler says what is missing.
 package web
 
 import (

@@ -38,6 +38,7 @@ export async function stream(ctx) {
   const [all, first] = await Promise.all([get("/devices" + query({ ledger })), get(at + query({ ledger, limit: LIMIT }))]);
   const d = all.find(d => d.streams.includes(Number(number))) ?? { ledger, stream: Number(number), streams: [Number(number)], id: "", values: [] };
   const name = d.name || d.id || `Stream ${number}`;
+  const others = d.streams.filter(n => n !== Number(number));
   const names = [...new Set(first.readings.flatMap(r => r.values.map(v => v.name)))];
   const beyond = v => (d.thresholds ?? []).some(t => t.field === v.name && (t.above && Number(v.value) > Number(t.above) || t.below && Number(v.value) < Number(t.below)));
   const columns = [
@@ -88,7 +89,7 @@ export async function stream(ctx) {
       section("Readings", first.readings.length ? [list, h("p", {}, older)] : nothing("No reading is here yet."),
         (first.notThere ?? []).length > 0 && h("details", { open: true }, h("summary", {}, "What is not there"), h("ul", {}, first.notThere.map(t => h("li", {}, t))))),
       section("About this stream", h("div", { class: "card" }, facts([
-        ["Device", d.id && whole(d.id)], ["Number", d.number && String(d.number)], ["Kind", d.kind], ["Stream", `${number} of the ledger ${ledger}`], ["Bound since", d.from && time(d.from)], ["Until", d.until && time(d.until)],
+        ["Device", d.id && whole(d.id)], ["Number", d.number && String(d.number)], ["Kind", d.kind], ["Stream", `${number} of the ledger ${ledger}`], ["Other streams", others.length && others.map(n => [h("a", { href: `/console/stream/${ledger}/${n}` }, String(n)), " "])], ["Bound since", d.from && time(d.from)], ["Until", d.until && time(d.until)],
         ["Newest reading", newest && time(newest, true)],
         ["Thresholds", (d.thresholds ?? []).map(t => h("div", {}, `${t.rule}: ${t.field} ${[t.above && "above " + t.above, t.below && "below " + t.below].filter(Boolean).join(" or ")}`))],
         ["Open to you", (d.opens ?? []).map(s => h("div", {}, time(s.from), " to ", time(s.to)))],

@@ -116,9 +116,6 @@ func TestSecureCookie(t *testing.T) {
 	if all := r.Cookies(); len(all) != 1 || !all[0].Secure || all[0].Name != "__Host-cairn" {
 		t.Errorf("cookies %v", all)
 	}
-	if got := r.Header.Get("Strict-Transport-Security"); got == "" {
-		t.Error("HTTPS is not asked for the next time")
-	}
 }
 
 // TestLoginLimits: who tries passwords is slowed down, for one user from many addresses and for many users from one.
