@@ -88,6 +88,7 @@ func (c *command) root() *cobra.Command {
 		c.grantCommand(), c.compartmentCommand(),
 		c.openCommand(),
 		c.importCommand(),
+		c.backupCommand(), c.restoreCommand(),
 		c.identityCommand(),
 		c.queryCommand(), c.proveCommand(), c.receiptCommand(), c.policyCommand(), c.exportCommand(), c.headersCommand(), c.witnessCommand(), c.escrowCommand(), c.shredCommand(), c.dropCommand(),
 		c.mirrorCommand(),

@@ -1,0 +1,385 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// A backup is a folder with a gateway's configuration, users, keyrings as they are (encrypted)
+// and data, and a manifest, which is written last and names every file with its SHA-256.
+// What opens the keyrings, and whatever else is secret in a file of its own, is not in it.
+const (
+	manifestFile    = "cairn-backup.json"
+	manifestVersion = 1
+	maxManifest     = 64 << 20
+)
+
+// manifest says what a backup holds.
+type manifest struct {
+	Version int              `json:"version"`
+	Made    string           `json:"made"`
+	Cairn   string           `json:"cairn"` // version of the program
+	Ledgers []backedUpLedger `json:"ledgers"`
+	Files   []backedUpFile   `json:"files"`
+}
+
+type backedUpLedger struct {
+	Name    string `json:"name"`
+	Ledger  string `json:"ledger"`
+	Batches uint64 `json:"batches"` // at least
+}
+
+type backedUpFile struct {
+	Path   string `json:"path"` // with slashes
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+type backupRequest struct {
+	To string `json:"to"` // absolute
+}
+
+type backupAnswer struct {
+	To      string           `json:"to"`
+	Files   int              `json:"files"`
+	Bytes   int64            `json:"bytes"`
+	Ledgers []backedUpLedger `json:"ledgers"`
+	Left    []string         `json:"left"` // files of the folder that are not in it
+}
+
+// backup writes a backup beside what goes on.
+func (g *gateway) backup(ctx context.Context, _ string, q backupRequest) (a backupAnswer, err error) {
+	if !filepath.IsAbs(q.To) {
+		return a, errors.New("a backup goes to an absolute path")
+	}
+	if err := vacant(q.To); err != nil {
+		return a, err
+	}
+	ledgers, err := g.toBackUp(ctx)
+	if err != nil {
+		return a, err
+	}
+	part := q.To + ".part"
+	if err := os.Mkdir(part, 0o700); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			err = fmt.Errorf("%s is there: an earlier backup was not finished. Remove it, and try again", part)
+		}
+		return a, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(part))
+		}
+	}()
+	m := manifest{Version: manifestVersion, Made: time.Now().UTC().Format(time.RFC3339), Cairn: version().Version}
+	for _, name := range []string{configFile, usersFile} {
+		if err := copyPrivate(g.cfg.path(name), filepath.Join(part, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return a, err
+		}
+	}
+	for _, l := range ledgers {
+		in := part
+		if l.cfg.Dir != g.cfg.Dir {
+			in = filepath.Join(part, ledgersDir, l.cfg.Name)
+		}
+		if err := os.MkdirAll(in, 0o700); err != nil {
+			return a, err
+		}
+		m.Ledgers = append(m.Ledgers, backedUpLedger{l.cfg.Name, l.store.Ledger().String(), l.store.LogSize()})
+		err := l.store.CopyTo(ctx, filepath.Join(in, dataDir), func() error {
+			return copyPrivate(l.cfg.path(keyringFile), filepath.Join(in, keyringFile))
+		})
+		if err != nil {
+			return a, fmt.Errorf("back up%s: %w", l.where(), err)
+		}
+	}
+	if m.Files, err = hashTree(part); err != nil {
+		return a, err
+	}
+	if err := m.write(part); err != nil {
+		return a, err
+	}
+	if err := os.Rename(part, q.To); err != nil {
+		return a, err
+	}
+	if err := syncFolder(filepath.Dir(q.To)); err != nil {
+		return a, err
+	}
+	a = backupAnswer{To: q.To, Files: len(m.Files), Ledgers: m.Ledgers}
+	for _, f := range m.Files {
+		a.Bytes += f.Size
+	}
+	a.Left, err = g.leftOut()
+	return a, err
+}
+
+// toBackUp opens all ledgers that were ever started.
+func (g *gateway) toBackUp(ctx context.Context) (all []*openLedger, err error) {
+	for i := range g.cfg.Ledgers {
+		cfg := &g.cfg.Ledgers[i]
+		if cfg.unborn() && g.opened(cfg) == nil {
+			continue
+		}
+		l, err := g.on(ctx, cfg.Name, true)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	if len(all) == 0 {
+		return nil, noData(g.cfg.Dir)
+	}
+	return all, nil
+}
+
+// leftOut are the files of the gateway's folder that no backup has.
+func (g *gateway) leftOut() ([]string, error) {
+	left := []string{}
+	entries, err := os.ReadDir(g.cfg.Dir)
+	for _, e := range entries {
+		if in := []string{configFile, usersFile, keyringFile, dataDir, ledgersDir, socketFile, lockFile}; !slices.Contains(in, e.Name()) {
+			left = append(left, e.Name())
+		}
+	}
+	return left, err
+}
+
+// vacant refuses a path that something is at.
+func vacant(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = fmt.Errorf("%s is there already, and is not overwritten: give another name", path)
+		}
+		return err
+	}
+	return nil
+}
+
+func (m *manifest) write(dir string) error {
+	b, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := writeNew(filepath.Join(dir, manifestFile), append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return syncFolder(dir)
+}
+
+// hashTree syncs the files of a folder and gives their hashes, in order of their names.
+func hashTree(dir string) (all []backedUpFile, err error) {
+	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			return syncFolder(path)
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		f, err := hashed(path)
+		f.Path = filepath.ToSlash(name)
+		all = append(all, f)
+		return err
+	})
+	return all, err
+}
+
+func hashed(path string) (f backedUpFile, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return f, err
+	}
+	defer file.Close()
+	h := sha256.New()
+	if f.Size, err = io.Copy(h, file); err == nil {
+		err = file.Sync()
+	}
+	f.SHA256 = hex.EncodeToString(h.Sum(nil))
+	return f, err
+}
+
+// copyPrivate copies a file for its owner alone. It is written through.
+func copyPrivate(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err == nil {
+		err = out.Sync()
+	}
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func (c *command) backupCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "backup DIR", Short: "Copy the gateway, as it is at this moment, while it runs",
+		Long: "Writes a folder that must not exist, with the configuration, the users of the console, the\n" +
+			"keyrings as they are, encrypted, and the data, all of one moment, and a list of their hashes.\n" +
+			"Not in it: what opens the keyrings (an identity, a passphrase), tokens, passwords and keys of\n" +
+			"wallets: keep those apart, and know where. It is complete when it has its name: while it is\n" +
+			"being written that ends with .part.\n\n" +
+			"A backup keeps what is shredded later: whoever has it, and opens its keyrings, reads what was\n" +
+			"there. Shredding reaches no backup: remove old ones.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			to, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			a, err := ask[backupAnswer](cmd.Context(), c, "backup", backupRequest{to})
+			if err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(a)
+			}
+			fmt.Fprintf(c.Out, "%s: %d files, %d bytes, of %d %s\n", a.To, a.Files, a.Bytes, len(a.Ledgers), plural(len(a.Ledgers), "ledger"))
+			if len(a.Left) > 0 {
+				fmt.Fprintf(c.Err, "not in it, so keep them apart if you need them: %s\n", strings.Join(a.Left, ", "))
+			}
+			return nil
+		},
+	}
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+func (c *command) restoreCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "restore BACKUP DIR", Short: "Make a gateway's folder of a backup",
+		Long: "Checks every file of a backup against its hash and makes a gateway's folder of it, which must\n" +
+			"not be there or be empty. What is restored is an old state: with a route that keeps a head, or\n" +
+			"a witness, it signs nothing until its log holds the newest head that they know, and where\n" +
+			"readings came after the backup, it never will: begin a successor ledger then. Never run it\n" +
+			"beside the one that it is a copy of.",
+		Args: cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			m, err := c.restore(args[0], args[1])
+			if err != nil {
+				return err
+			}
+			if c.json {
+				return c.printJSON(m)
+			}
+			fmt.Fprintf(c.Out, "%s: %d files of %s restored, each with the hash that it had\n", args[1], len(m.Files), m.Made)
+			fmt.Fprintf(c.Err, "put what opens the keyring there, and then: cairn --dir %s doctor\n", args[1])
+			return nil
+		},
+	}
+	c.jsonFlag(cmd)
+	return cmd
+}
+
+// restore copies a backup whose hashes are right.
+func (c *command) restore(from, to string) (*manifest, error) {
+	m, err := readManifest(from)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(to)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if len(entries) > 0 {
+		return nil, fmt.Errorf("%s is not empty: restore into another folder", to)
+	}
+	for i, f := range m.Files {
+		got, err := hashed(filepath.Join(from, filepath.FromSlash(f.Path)))
+		if err == nil && (got.SHA256 != f.SHA256 || got.Size != f.Size) {
+			err = falseError{fmt.Errorf("%s is not what was backed up: its hash is another one", f.Path)}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w; nothing was restored", from, err)
+		}
+		c.progress(fmt.Sprintf("%d of %d files checked", i+1, len(m.Files)))
+	}
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return nil, err
+	}
+	for i, f := range m.Files {
+		path := filepath.Join(to, filepath.FromSlash(f.Path))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
+		if err := copyPrivate(filepath.Join(from, filepath.FromSlash(f.Path)), path); err != nil {
+			return nil, fmt.Errorf("%s is not whole, remove it: %w", to, err)
+		}
+		c.progress(fmt.Sprintf("%d of %d files restored", i+1, len(m.Files)))
+	}
+	c.progress("")
+	_, err = hashTree(to) // which syncs the folders
+	return m, err
+}
+
+// readManifest reads the list of a backup's files, none of which may lie outside of it.
+func readManifest(dir string) (*manifest, error) {
+	f, err := os.Open(filepath.Join(dir, manifestFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s has no %s: it is no backup, or one that was not finished", dir, manifestFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
+	if err != nil {
+		return nil, err
+	}
+	return parseManifest(b)
+}
+
+func parseManifest(b []byte) (*manifest, error) {
+	m := new(manifest)
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(m); err != nil || len(b) > maxManifest {
+		return nil, fmt.Errorf("%s is malformed: %w", manifestFile, cmpError(err))
+	}
+	if m.Version != manifestVersion {
+		return nil, fmt.Errorf("%s is of version %d, this program knows %d", manifestFile, m.Version, manifestVersion)
+	}
+	seen := map[string]bool{}
+	for _, f := range m.Files {
+		if !filepath.IsLocal(filepath.FromSlash(f.Path)) || strings.Contains(f.Path, `\`) || seen[f.Path] || f.Path == manifestFile {
+			return nil, fmt.Errorf("%s names %.80q, which is no file of a backup, or stands there twice", manifestFile, f.Path)
+		}
+		seen[f.Path] = true
+	}
+	if !seen[configFile] || !seen[keyringFile] {
+		return nil, fmt.Errorf("%s names no %s or no %s", manifestFile, configFile, keyringFile)
+	}
+	return m, nil
+}
+
+func cmpError(err error) error {
+	if err == nil {
+		return errors.New("it is too long")
+	}
+	return err
+}
