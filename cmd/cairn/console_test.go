@@ -585,6 +585,25 @@ func TestConsoleAnswers(t *testing.T) {
 	if check.OK || len(check.Problems) != 1 || !strings.Contains(check.Problems[0], "has no cairn.yaml") {
 		t.Errorf("check: %+v", check)
 	}
+	for q, what := range map[string]string{
+		fmt.Sprintf(`{"device":"2","from":%d,"to":%d,"complete":true}`, s.from, s.from+5*60_000): "readings of ",
+		fmt.Sprintf(`{"device":"freezer","from":%d,"to":%d}`, s.from, s.from+5*60_000):           "readings",
+		`{"readings":["0/3","1/3"],"fields":["received","T"]}`:                                   "2 readings",
+	} {
+		var job web.ProofJob
+		status, text := otto("POST", "/api/v1/proofs", q)
+		if err := json.Unmarshal([]byte(text), &job); err != nil || status != http.StatusOK || !job.Ready || job.State != web.AnchorLogged || job.Waits || !strings.Contains(job.What, what) {
+			t.Errorf("%s: %d %s", q, status, text)
+		}
+	}
+	if status, text := otto("POST", "/api/v1/proofs", fmt.Sprintf(`{"alerts":[%d]}`, number)); status != http.StatusOK || !strings.Contains(text, `"state":"open"`) {
+		t.Errorf("a proof of an alert in an open window: %d %s", status, text)
+	}
+	for _, q := range []string{`{"device":"none"}`, `{"readings":["0/3"],"fields":["none"]}`, `{"alerts":[1]}`} {
+		if status, text := otto("POST", "/api/v1/proofs", q); status != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", q, status, text)
+		}
+	}
 	if len(s.g.live.console.newest) == 0 {
 		t.Error("no newest reading is at hand")
 	}

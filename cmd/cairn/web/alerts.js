@@ -3,6 +3,8 @@
 import { get, post, del, query } from "./api.js";
 import { h, section, state, time, agoOf, field, nothing, say } from "./dom.js";
 
+import { proofOfAlert } from "./proofs.js";
+
 let every = false; // those too that were cleared
 
 export async function alerts(ctx) {
@@ -36,7 +38,8 @@ function one(ctx, a, may) {
     h("p", {}, a.what),
     h("ul", { class: "log soft" }, log.map(([at, what]) => h("li", {}, time(at), " ", what)), a.untold?.length > 0 && h("li", {}, `not told yet: ${a.untold.join(", ")}`)),
     a.stream !== undefined && h("p", {}, h("a", { href: `/console/stream/${a.ledger}/${a.stream}` }, "Readings of ", a.device)),
-    may && a.state !== "cleared" && ackForm(ctx, a));
+    may && a.state !== "cleared" && ackForm(ctx, a),
+    proofOfAlert(a));
 }
 
 function ackForm(ctx, a) {

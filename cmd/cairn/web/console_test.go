@@ -191,6 +191,26 @@ func TestConsoleLive(t *testing.T) {
 	b.noFaults(c, "status of 401")
 }
 
+// TestConsoleProofOfTime: a proof of a day is asked for with its times, and the name of its file is fit for one.
+func TestConsoleProofOfTime(t *testing.T) {
+	c := newConsole(t, normal())
+	c.fake.proof.State, c.fake.proof.Waits = AnchorPending, true
+	b := consoleTab(t, c, "vera")
+	b.visit("stream/site/0?until=2026-01-01T00:00:00Z")
+	b.do(chromedp.Evaluate[chromedp.Void](`[...document.querySelectorAll("main form")].find(f => f.elements.from).requestSubmit()`))
+	b.poll(`document.getElementById("download") !== null`)
+	if got := b.text(`document.getElementById("download").textContent`); got != "Download cairn-1.proof" {
+		t.Errorf("offered: %s", got)
+	}
+	// It goes on looking until the anchor is final.
+	c.mu.Lock()
+	c.fake.proof.State, c.fake.proof.Waits = AnchorFinal, false
+	c.mu.Unlock()
+	b.poll(`document.querySelector("[role=status] .note.good")?.textContent.startsWith("Anchored")`)
+	b.healthy("a proof of a time", "1280")
+	b.noFaults(c, "status of 401")
+}
+
 // TestConsoleYear: a stream's charts show a year when asked to, and take in what comes.
 func TestConsoleYear(t *testing.T) {
 	if err := chartLibrary(); err != nil {

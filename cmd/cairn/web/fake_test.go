@@ -82,6 +82,8 @@ func (f *fake) See(who Who, e Event) (Event, bool) {
 
 func (f *fake) Prove(_ context.Context, _ Who, q ProofRequest) (Proof, error) {
 	f.note("prove %v", q.Readings)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return f.proof, f.err
 }
 

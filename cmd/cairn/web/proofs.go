@@ -178,6 +178,9 @@ func (j *proofJob) row() ProofJob {
 	}
 }
 
+// notInNames are characters that have no place in a file's name.
+var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
 // name is what the file is called.
 func (j *proofJob) name() string {
 	switch {
@@ -186,7 +189,9 @@ func (j *proofJob) name() string {
 	case len(j.q.Readings) > 0:
 		return fmt.Sprintf("cairn-%d-readings.proof", len(j.q.Readings))
 	case j.q.Device != "":
-		return "cairn-device.proof"
+		return "cairn-" + notInNames.ReplaceAllString(j.q.Device, "-") + ".proof"
+	case len(j.q.Alerts) == 1:
+		return fmt.Sprintf("cairn-alert-%d.proof", j.q.Alerts[0])
 	}
 	return "cairn-alerts.proof"
 }

@@ -1,8 +1,9 @@
 // Devices, the readings of a stream, and one reading with its proof.
 
-import { get, post, refresh, query } from "./api.js";
-import { h, section, state, time, agoOf, value, table, row, facts, id, whole, hash, nothing, plural, say } from "./dom.js";
+import { get, refresh, query } from "./api.js";
+import { h, section, state, time, agoOf, value, table, row, facts, field, id, whole, hash, nothing, plural, say } from "./dom.js";
 import { whyOf } from "./overview.js";
+import { proofOfReading, proofOfTime, local } from "./proofs.js";
 
 const LIMIT = 50;
 
@@ -34,8 +35,9 @@ export async function devices(ctx) {
 
 export async function stream(ctx) {
   const [ledger, number] = ctx.args;
+  const until = ctx.query.get("until"); // an earlier time to look at
   const at = `/streams/${encodeURIComponent(number)}/readings`;
-  const [all, first] = await Promise.all([get("/devices" + query({ ledger })), get(at + query({ ledger, limit: LIMIT }))]);
+  const [all, first] = await Promise.all([get("/devices" + query({ ledger })), get(at + query({ ledger, limit: LIMIT, to: until }))]);
   const d = all.find(d => d.streams.includes(Number(number))) ?? { ledger, stream: Number(number), streams: [Number(number)], id: "", values: [] };
   const name = d.name || d.id || `Stream ${number}`;
   const others = d.streams.filter(n => n !== Number(number));
@@ -67,7 +69,12 @@ export async function stream(ctx) {
     older.disabled = false;
   } }, "Older readings");
   older.dataset.next = first.next ?? "";
-  const newest = first.readings[0]?.received;
+  const newest = until ? d.received : first.readings[0]?.received;
+  const jump = h("form", { class: "line", onsubmit: e => {
+    e.preventDefault();
+    const time = jump.elements.until.value;
+    ctx.go(`stream/${ledger}/${number}` + query({ until: time && new Date(time).toISOString() }));
+  } }, field("Readings until", { name: "until", type: "datetime-local", value: until ? local(new Date(until)) : "" }, "empty: now"), h("button", { type: "submit", class: "quiet" }, "Show"));
   const update = async () => {
     const page = await refresh(at + query({ ledger, limit: 20 }));
     const known = new Set([...rows.querySelectorAll("a")].slice(0, 40).map(a => a.pathname));
@@ -86,10 +93,11 @@ export async function stream(ctx) {
       h("div", { class: "title" }, h("h1", {}, name), d.state && state(d.state), h("span", { class: "soft" }, [d.place, d.thing].filter(Boolean).join(" · "))),
       d.why && h("p", { class: `note ${d.state === "alarm" ? "bad" : "doubt"}` }, whyOf(d)),
       charts.sections,
-      section("Readings", first.readings.length ? [list, h("p", {}, older)] : nothing("No reading is here yet."),
+      section("Readings", first.readings.length ? [list, h("p", {}, older)] : nothing(until ? "No reading had come by then." : "No reading is here yet."), jump,
         (first.notThere ?? []).length > 0 && h("details", { open: true }, h("summary", {}, "What is not there"), h("ul", {}, first.notThere.map(t => h("li", {}, t))))),
+      d.number !== undefined && proofOfTime(d),
       section("About this stream", h("div", { class: "card" }, facts([
-        ["Device", d.id && whole(d.id)], ["Number", d.number && String(d.number)], ["Kind", d.kind], ["Stream", `${number} of the ledger ${ledger}`], ["Other streams", others.length && others.map(n => [h("a", { href: `/console/stream/${ledger}/${n}` }, String(n)), " "])], ["Bound since", d.from && time(d.from)], ["Until", d.until && time(d.until)],
+        ["Device", d.id && whole(d.id)], ["Number", d.number && String(d.number)], ["Kind", d.kind], ["Stream", `${number} of the ledger ${ledger}`], ["Other streams", others.length > 0 && others.map(n => [h("a", { href: `/console/stream/${ledger}/${n}` }, String(n)), " "])], ["Bound since", d.from && time(d.from)], ["Until", d.until && time(d.until)],
         ["Newest reading", newest && time(newest, true)],
         ["Thresholds", (d.thresholds ?? []).map(t => h("div", {}, `${t.rule}: ${t.field} ${[t.above && "above " + t.above, t.below && "below " + t.below].filter(Boolean).join(" or ")}`))],
         ["Open to you", (d.opens ?? []).map(s => h("div", {}, time(s.from), " to ", time(s.to)))],
@@ -98,6 +106,7 @@ export async function stream(ctx) {
     live: event => {
       if (event.reading?.ledger !== ledger || event.reading.stream !== Number(number)) return;
       charts.push(event.reading);
+      if (until) return;
       timer ??= setTimeout(() => { timer = undefined; if (rows.isConnected) update().catch(() => {}); }, 700);
     },
   };
@@ -169,7 +178,7 @@ export async function reading(ctx) {
       h("div", { class: "title" }, h("h1", {}, `Reading ${name}`), state(r.state), h("span", { class: "soft" }, h("a", { href: `/console/stream/${ledger}/${number}` }, r.name || r.device), r.place && ` · ${r.place}`)),
       h("div", { class: "card" }, facts([...measured, ["Received", time(r.received, true, true)], ["Measured", r.measured ? time(r.measured, false, true) : "the device did not say"], ["Gateway's clock", r.clock], ["Origin", `${r.transport}, ${r.verdict}`],
         ["Node's counter", r.counter !== undefined && String(r.counter)], ["Shredded", (r.shredded ?? []).join(", ")]])),
-      proofOf(ctx, ledger, name, r),
+      proofOfReading(ctx, ledger, name, r),
       section("Fields", h("p", { class: "soft small" }, "Each can be proven by itself, without showing the others."),
         table(plural(r.fields.length, "field"), [["Field", f => f.name || "(shredded)"], ["Value", f => f.gone ? h("em", { class: "soft" }, "shredded") : f.value, "wide"], ["Compartment", f => f.class],
           ["Hashed bytes", f => f.item && h("details", {}, h("summary", {}, plural(f.item.length / 2, "byte")), whole(f.item)), "wide"]], r.fields)),
@@ -198,45 +207,3 @@ function pathOf(r, ledger) {
 
 export const anchorTable = all => table(plural(all.length, "route"), [
   ["Route", a => a.route], ["State", a => state(a.state)], ["Block", a => a.block && String(a.block), "number"], ["Block's time", a => time(a.time)], ["Transaction", a => hash(a.transaction)], ["Batches under it", a => a.batches.toLocaleString(), "number"]], all);
-
-const STATES = { open: "Its window is not closed yet: the file is made as soon as it is.", logged: "In the log. No anchor covers it yet.", pending: "Its anchor is in a block that is not final yet.", final: "Anchored in a final block." };
-
-// proofOf asks for a proof and waits for it to come as far as it can.
-function proofOf(ctx, ledger, name, r) {
-  const fields = r.fields.filter(f => f.name && !f.gone && !(ctx.me.role === "audience" && f.name === "device"));
-  const boxes = fields.map(f => [f.name, h("input", { type: "checkbox", checked: true, name: "field", value: f.name })]);
-  const status = h("div", { role: "status", "aria-live": "polite" });
-  const button = h("button", { type: "submit" }, "Make a proof");
-  let asked = 0;
-  const show = job => status.replaceChildren(
-    h("p", { class: `note ${job.state === "final" ? "good" : "doubt"}` }, STATES[job.state], job.waits && job.state !== "open" && " A proof that is taken now says so; this page goes on looking."),
-    job.ready && h("p", { class: "actions" },
-      h("a", { class: "button", id: "download", href: `/api/v1/proofs/${job.id}/file`, download: job.name }, `Download ${job.name}`),
-      h("span", { class: "soft small" }, `${job.bytes.toLocaleString()} bytes. Check it with `, h("a", { href: "/verify", target: "_blank", rel: "noopener" }, "the verifier"), " or ", h("code", {}, "cairn-verify"), ".")));
-  const form = h("form", { onsubmit: async e => {
-    e.preventDefault();
-    const mine = ++asked;
-    button.disabled = true;
-    try {
-      const chosen = boxes.filter(([, b]) => b.checked).map(([n]) => n);
-      if (!chosen.length) throw new Error("Choose one field at least.");
-      let job = await post("/proofs", { ledger, readings: [name], ...(chosen.length < boxes.length && { fields: chosen }) });
-      button.disabled = false;
-      for (;;) {
-        if (mine !== asked || !form.isConnected) return;
-        show(job);
-        if (!job.waits) return;
-        await new Promise(done => setTimeout(done, 2000));
-        job = await refresh(`/proofs/${job.id}`);
-      }
-    } catch (e) {
-      status.replaceChildren(h("p", { class: "note bad" }, e.message));
-      button.disabled = false;
-    }
-  } },
-  h("details", {}, h("summary", {}, "Choose what it shows"), h("fieldset", {}, h("legend", { class: "unseen" }, "Fields to show"), h("div", { class: "actions" }, boxes.map(([n, b]) => h("label", { class: "check" }, b, n))))),
-  h("p", { class: "actions" }, button));
-  return section("Proof", h("div", { class: "card" },
-    h("p", {}, "One file that proves this reading to anyone, offline and years later, without this gateway."),
-    ctx.me.role === "audience" && h("p", { class: "soft small" }, "It shows what is open to you, but for the device: with that go statements that name its place."), form, status));
-}
