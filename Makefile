@@ -39,7 +39,7 @@ test: tools build ## run every test: the contract's, then the code's and the sto
 testnet: ## run the anchoring suite on public chains named by CAIRN_TESTNET_… variables; alone it prints them
 	@scripts/testnet.sh
 
-demo: build ## a gateway, a chain and a few radio nodes: from a frame to a verified proof
+demo: build ## a gateway, a chain and a few radio nodes: from a frame to a verified proof (KEEP=1: the console stays open)
 	bin/cairn-demo
 
 bench: ## measure speed, memory and disk beside their targets (COUNT=3)

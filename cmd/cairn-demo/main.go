@@ -4,6 +4,9 @@
 // the proof in a fresh process, and shows that a changed proof is refused. It
 // needs cairn and cairn-verify beside itself, touches nothing but a temporary
 // folder and the loopback network, and leaves neither files nor processes.
+//
+// With KEEP=1 in the environment it does not stop there: the gateway and its console go on,
+// with a freezer that stays warm, until it is interrupted.
 package main
 
 import (
@@ -24,9 +27,13 @@ const limit = 3 * time.Minute
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done after %v", limit))
-	defer cancel()
-	if err := run(ctx, os.Stdout); err != nil {
+	keep := os.Getenv("KEEP") == "1"
+	if !keep {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done after %v", limit))
+		defer cancel()
+	}
+	if err := run(ctx, os.Stdout, keep); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = fmt.Errorf("%w (%w)", err, cause)
 		}
@@ -36,7 +43,7 @@ func main() {
 }
 
 // run sets the stage, plays, and clears away.
-func run(ctx context.Context, out io.Writer) (err error) {
+func run(ctx context.Context, out io.Writer, keep bool) (err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find the programs: %w", err)
@@ -46,7 +53,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	d := &demo{out: out, bin: filepath.Dir(self), dir: dir, site: filepath.Join(dir, "site")}
+	d := &demo{out: out, keep: keep, bin: filepath.Dir(self), dir: dir, site: filepath.Join(dir, "site")}
 	for _, name := range []string{"cairn", "cairn-verify"} {
 		if _, err := os.Stat(filepath.Join(d.bin, name)); err != nil {
 			return fmt.Errorf("%s must stand beside this program: `make demo` builds both (%w)", name, err)

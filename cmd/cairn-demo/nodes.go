@@ -14,6 +14,7 @@ import (
 type sensor struct {
 	name  string
 	note  string // what the audience is told
+	thing string // what it is about
 	id    frame.ID
 	key   frame.Key // the node's own
 	known frame.Key // what the gateway is told; another one for a node with a wrong key
@@ -34,9 +35,10 @@ func makeSensors() (map[string]*sensor, []string, error) {
 		"fridge": "a fridge, steady", "freezer": "a freezer that warms up", "valve": "a radiator valve",
 		"echo": "a node whose frames someone records and plays back", "stranger": "a node with a wrong key",
 	}
+	things := map[string]string{"fridge": "walk-in fridge", "freezer": "chest freezer", "valve": "radiator", "echo": "dairy display", "stranger": "cellar"}
 	all := map[string]*sensor{}
 	for i, name := range order {
-		s := &sensor{name: name, note: notes[name], id: frame.ID{0x80 + byte(i), 0xc1, 0xa2, 0x93, 0x84, 0xb5, 0xd6, 0xe7}}
+		s := &sensor{name: name, note: notes[name], thing: things[name], id: frame.ID{0x80 + byte(i), 0xc1, 0xa2, 0x93, 0x84, 0xb5, 0xd6, 0xe7}}
 		if _, err := rand.Read(s.key[:]); err != nil {
 			return nil, nil, fmt.Errorf("draw key: %w", err)
 		}

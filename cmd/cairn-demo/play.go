@@ -22,6 +22,7 @@ import (
 // demo is the play and its stage.
 type demo struct {
 	out  io.Writer
+	keep bool   // the console stays open in the end
 	bin  string // folder of the programs
 	dir  string // temporary
 	site string // the gateway's folder
@@ -32,6 +33,10 @@ type demo struct {
 	logs    safeBuffer
 	step    int
 	since   time.Time
+
+	sensors map[string]*sensor
+	order   []string // of the sensors
+	radio   string   // where they send to
 
 	proof, policy string // files
 	hurried       bool   // the audience knows why blocks come fast
@@ -79,6 +84,10 @@ func (d *demo) play(ctx context.Context) error {
 	}
 	if err := d.whole(ctx); err != nil {
 		return err
+	}
+	if d.keep {
+		fmt.Fprintf(d.out, "\nVERIFIED %s\n", verdict)
+		return d.stay(ctx)
 	}
 	d.head("The gateway is told to stop")
 	if err := d.stopGateway(); err != nil {
@@ -144,6 +153,9 @@ func (d *demo) configure(contract string) error {
 	if bytes.Equal(changed, text) {
 		return errors.New("configure: the written configuration has no empty list of anchors")
 	}
+	if d.keep {
+		changed = bytes.Replace(changed, []byte("alerts: []"), []byte("alerts:\n  - name: freezer warm\n    devices: [freezer]\n    field: T\n    above: -15\n    clear: -16\n    for: 2s"), 1)
+	}
 	if err := os.WriteFile(path, changed, 0o600); err != nil {
 		return fmt.Errorf("configure: %w", err)
 	}
@@ -169,10 +181,11 @@ func (d *demo) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.sensors, d.order = sensors, order
 	d.head("Five radio nodes are registered: cairn device add --key-stdin")
 	for _, name := range order {
 		s := sensors[name]
-		if _, err := d.cairn(ctx, keyText(s.known)+"\n", "device", "add", "--id", s.id.String(), "--name", name, "--key-stdin"); err != nil {
+		if _, err := d.cairn(ctx, keyText(s.known)+"\n", "device", "add", "--id", s.id.String(), "--name", name, "--key-stdin", "--place", "canteen kitchen", "--thing", s.thing); err != nil {
 			return err
 		}
 		d.say("%-9s %s  %s", name, s.id, s.note)
@@ -182,8 +195,8 @@ func (d *demo) listen(ctx context.Context) error {
 		return err
 	}
 	d.head("They send secure frames (AES-128-GCM) over UDP")
-	_, address, _ := strings.Cut(st.Sources[0], " ")
-	conn, err := net.Dial("udp", address)
+	_, d.radio, _ = strings.Cut(st.Sources[0], " ")
+	conn, err := net.Dial("udp", d.radio)
 	if err != nil {
 		return fmt.Errorf("reach the gateway: %w", err)
 	}
