@@ -42,6 +42,7 @@ func (g *gateway) accounts() (*web.Accounts, error) {
 type console struct {
 	g      *gateway
 	server *web.Server
+	came   chan ingest.Recorded // what run tells of
 
 	mu     sync.Mutex        // covers what follows
 	newest map[uint32]newest // by intake's number
@@ -62,7 +63,7 @@ func newConsole(g *gateway, log *slog.Logger) (*console, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &console{g: g, newest: map[uint32]newest{}}
+	c := &console{g: g, came: make(chan ingest.Recorded, cameMost), newest: map[uint32]newest{}}
 	c.server = web.NewServer(web.Config{
 		Accounts: accounts, Places: c, Readings: c, Prover: c, Log: c, Sharing: c, Alerts: c, Settings: c,
 		Version: version().Version, Several: g.several(), Secure: g.cfg.HTTPCertFile != "" || g.cfg.HTTPProxy, Proxy: g.cfg.HTTPProxy,
@@ -71,16 +72,38 @@ func newConsole(g *gateway, log *slog.Logger) (*console, error) {
 	return c, nil
 }
 
-// recorded is told of each reading, on the committer's goroutine.
+// cameMost is how many readings may wait to be told. What comes beyond that is not:
+// pages look again with the next one.
+const cameMost = 1024
+
+// recorded is told of each reading, on the committer's goroutine, and never waits.
 func (c *console) recorded(r ingest.Recorded) {
 	c.mu.Lock()
 	if last, known := c.newest[r.Device]; known && last.received <= r.Received {
 		c.newest[r.Device] = newest{r.Received, r.Measurements}
 	}
 	c.mu.Unlock()
-	if !c.server.Listens() {
-		return
+	if c.server.Listens() {
+		select {
+		case c.came <- r:
+		default:
+		}
 	}
+}
+
+// run tells whoever looks at the console of new readings, until ctx ends.
+func (c *console) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-c.came:
+			c.tell(r)
+		}
+	}
+}
+
+func (c *console) tell(r ingest.Recorded) {
 	index, number := splitNumber(r.Device)
 	if index >= len(c.g.ledgers) {
 		return

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -75,6 +76,10 @@ func newConsoleSite(t *testing.T) *consoleSite {
 		t.Fatal(err)
 	}
 	g.live.console = c
+	ctx, stop := context.WithCancel(context.Background())
+	told := make(chan struct{})
+	go func() { c.run(ctx); close(told) }()
+	t.Cleanup(func() { stop(); <-told })
 	accounts, err := g.accounts()
 	if err != nil {
 		t.Fatal(err)
@@ -464,7 +469,7 @@ func TestAudienceEvents(t *testing.T) {
 	if _, err := s.g.ledgers[0].endGrant(t.Context(), changeRequest{Grant: fmt.Sprint(s.grant), Until: &until, Access: &until}); err != nil {
 		t.Fatal(err)
 	}
-	say(0, 1, now, 46)
+	c.tell(ingest.Recorded{Device: 1, Received: now.UnixMilli(), Measurements: []reading.Measurement{{Name: "T", Value: reading.Decimal(46, -1)}}})
 	c.server.Close()
 	if got, more := <-lines; more {
 		t.Errorf("after the grant was closed: %s", got)

@@ -351,6 +351,9 @@ func (s *service) serve(ctx context.Context, c *command) (clean bool, err error)
 	if v.alerting != nil {
 		group.Go(func() error { v.alerting.run(ctx); return nil })
 	}
+	if v.console != nil {
+		group.Go(func() error { v.console.run(ctx); return nil })
+	}
 	for _, l := range s.ledgers {
 		for _, r := range l.routes {
 			group.Go(func() error { return r.Run(ctx) })

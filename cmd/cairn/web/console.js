@@ -43,7 +43,11 @@ function menu() {
 }
 
 function parts() {
-  return location.pathname.slice(ROOT.length).split("/").map(decodeURIComponent);
+  try {
+    return location.pathname.slice(ROOT.length).split("/").map(decodeURIComponent);
+  } catch {
+    return ["?"]; // no page is called that
+  }
 }
 
 export function go(path) {

@@ -7,15 +7,23 @@ import { anchorTable } from "./readings.js";
 const LIMIT = 50;
 
 // chooser lets a reader of a gateway with several ledgers choose one.
-async function chooser(ctx, page, chosen) {
-  if (!ctx.me.several || ctx.me.role === "audience") return null;
-  const all = await get("/anchors");
-  return h("nav", { "aria-label": "Ledgers", class: "actions" }, all.map(l => h("a", { href: `/console/${page}/${l.ledger}`, "aria-current": l.ledger === chosen && "page", class: `button small ${l.ledger === chosen ? "" : "quiet"}` }, l.ledger)));
+function chooser(ledgers, page, chosen) {
+  if (ledgers.length < 2) return null;
+  return h("nav", { "aria-label": "Ledgers", class: "actions" }, ledgers.map(l => h("a", { href: `/console/${page}/${l}`, "aria-current": l === chosen && "page", class: `button small ${l === chosen ? "" : "quiet"}` }, l)));
+}
+
+// ledgersOf are those that a reader may look at: of an audience those of its streams.
+async function ledgersOf(ctx) {
+  if (!ctx.me.several) return ["site"];
+  const all = await get(ctx.me.role === "audience" ? "/devices" : "/anchors");
+  return [...new Set(all.map(l => l.ledger))];
 }
 
 export async function batches(ctx) {
-  const ledger = ctx.args[0] || "site";
-  const [first, ledgers] = await Promise.all([get("/batches" + query({ ledger, limit: LIMIT })), chooser(ctx, "batches", ledger)]);
+  const ledgers = await ledgersOf(ctx);
+  const ledger = ctx.args[0] || ledgers[0];
+  if (!ledger) return { title: "Batches", body: [h("h1", {}, "Batches"), nothing("No grant opens any ledger to you at this moment.")] };
+  const first = await get("/batches" + query({ ledger, limit: LIMIT }));
   const counted = first.batches.some(b => b.readings !== undefined);
   const columns = [
     ["Batch", b => h("a", { href: `/console/batch/${ledger}/${b.index}` }, String(b.index))], ["Window from", b => time(b.from)], ["to", b => time(b.to)],
@@ -38,7 +46,7 @@ export async function batches(ctx) {
   } }, "Older batches");
   older.dataset.next = first.next ?? "";
   return {
-    title: "Batches", body: [h("div", { class: "title" }, h("h1", {}, "Batches"), ctx.me.several && h("span", { class: "soft" }, `of the ledger ${ledger}`)), ledgers,
+    title: "Batches", body: [h("div", { class: "title" }, h("h1", {}, "Batches"), ctx.me.several && h("span", { class: "soft" }, `of the ledger ${ledger}`)), chooser(ledgers, "batches", ledger),
       h("p", { class: "soft" }, "Each window gives one batch, also when nothing came. A batch is one entry of the ledger's log."),
       first.batches.length ? [list, h("p", {}, older)] : nothing("No window is closed yet.")],
   };
