@@ -202,10 +202,22 @@ func (c *console) newestOf(ctx context.Context, index int, l *openLedger, b ledg
 		return last, nil
 	}
 	var found newest
-	err = l.newest(ctx, b, time.Now().UnixMilli(), func(f *store.Found) {
-		if !f.Late {
-			found = newest{f.Received, slices.Clone(f.Measurements)}
+	begin := b.From
+	for _, s := range l.store.Streams(b.Number) { // of a clock that was set back
+		at, err := l.beginOf(s)
+		if err != nil {
+			return newest{}, err
 		}
+		begin = min(begin, at)
+	}
+	err = backwards(begin, time.Now().UnixMilli()+1, func(from, to int64) (bool, error) {
+		err := l.store.Query(ctx, b.Number, from, to, func(f *store.Found) (bool, error) {
+			if !f.Late && f.Received >= found.received {
+				found = newest{f.Received, slices.Clone(f.Measurements)}
+			}
+			return true, nil
+		})
+		return found.received == 0, err
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()

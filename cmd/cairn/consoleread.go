@@ -179,12 +179,25 @@ func (s *ofStream) shows(l *openLedger, x *lens, measurement string, at int64) b
 }
 
 const (
-	firstSpan = 15 * 60 * 1000           // ms that are looked through first
-	mostSpan  = 16 * 24 * 60 * 60 * 1000 // … and at most at once
+	firstSpan = 15 * 60 * 1000          // ms that are looked through first
+	mostSpan  = 8 * 24 * 60 * 60 * 1000 // … and at most at once
 )
 
-// Readings implements [web.Readings]: the newest first, looked for in spans that
-// grow, back from the end.
+// backwards gives fn the time [from, to) ms in spans that grow, the last one first,
+// until it wants no more: what is recent is found without reading what is not, and
+// what is not without reading much at once.
+func backwards(from, to int64, fn func(from, to int64) (more bool, err error)) error {
+	for span := int64(firstSpan); from < to; span = min(2*span, mostSpan) {
+		low := max(from, to-span)
+		if more, err := fn(low, to); err != nil || !more {
+			return err
+		}
+		to = low
+	}
+	return nil
+}
+
+// Readings implements [web.Readings].
 func (c *console) Readings(ctx context.Context, who web.Who, q web.ReadingsQuery) (page web.ReadingsPage, err error) {
 	page.Readings = []web.ReadingRow{}
 	l, err := c.one(ctx, q.Ledger)
@@ -229,10 +242,9 @@ func (c *console) Readings(ctx context.Context, who web.Who, q web.ReadingsQuery
 			}
 		}
 	}
-	for span := int64(firstSpan); from < to && len(page.Readings) <= q.Limit; span = min(2*span, mostSpan) {
-		low := max(from, to-span)
+	err = backwards(from, to, func(from, to int64) (bool, error) {
 		var some []web.ReadingRow
-		err := l.store.Query(ctx, s.Device, low, to, func(f *store.Found) (bool, error) {
+		err := l.store.Query(ctx, s.Device, from, to, func(f *store.Found) (bool, error) {
 			if f.Slot != s.Slot || f.Sequence >= before {
 				return true, nil
 			}
@@ -244,12 +256,12 @@ func (c *console) Readings(ctx context.Context, who web.Who, q web.ReadingsQuery
 			}
 			return true, nil
 		})
-		if err != nil {
-			return page, err
-		}
 		slices.Reverse(some)
 		page.Readings = append(page.Readings, some...)
-		to = low
+		return len(page.Readings) <= q.Limit, err
+	})
+	if err != nil {
+		return page, err
 	}
 	if len(page.Readings) > q.Limit {
 		page.Readings = page.Readings[:q.Limit]
