@@ -69,7 +69,7 @@ func (g *gateway) backup(ctx context.Context, _ string, q backupRequest) (a back
 	if err := vacant(q.To); err != nil {
 		return a, err
 	}
-	ledgers, err := g.toBackUp(ctx)
+	ledgers, err := g.every(ctx, true) // what is read alone cannot be copied as of one moment
 	if err != nil {
 		return a, err
 	}
@@ -125,25 +125,6 @@ func (g *gateway) backup(ctx context.Context, _ string, q backupRequest) (a back
 	}
 	a.Left, err = g.leftOut()
 	return a, err
-}
-
-// toBackUp opens all ledgers that were ever started.
-func (g *gateway) toBackUp(ctx context.Context) (all []*openLedger, err error) {
-	for i := range g.cfg.Ledgers {
-		cfg := &g.cfg.Ledgers[i]
-		if cfg.unborn() && g.opened(cfg) == nil {
-			continue
-		}
-		l, err := g.on(ctx, cfg.Name, true)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, l)
-	}
-	if len(all) == 0 {
-		return nil, noData(g.cfg.Dir)
-	}
-	return all, nil
 }
 
 // leftOut are the files of the gateway's folder that no backup has.

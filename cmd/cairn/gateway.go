@@ -72,7 +72,10 @@ func noData(dir string) error {
 
 // all returns all ledgers that were ever started, in the order of the
 // configuration.
-func (g *gateway) all(ctx context.Context) ([]*openLedger, error) {
+func (g *gateway) all(ctx context.Context) ([]*openLedger, error) { return g.every(ctx, false) }
+
+// every is all, for changing them or for reading alone.
+func (g *gateway) every(ctx context.Context, writes bool) ([]*openLedger, error) {
 	if g.opener == nil {
 		return g.ledgers, nil
 	}
@@ -82,7 +85,7 @@ func (g *gateway) all(ctx context.Context) ([]*openLedger, error) {
 		if cfg.unborn() && g.opened(cfg) == nil {
 			continue
 		}
-		l, err := g.on(ctx, cfg.Name, false)
+		l, err := g.on(ctx, cfg.Name, writes)
 		if err != nil {
 			return nil, err
 		}
