@@ -420,6 +420,12 @@ func (s *service) tellRunning() {
 	site, v := s.ledgers[0], s.live
 	s.log.Info("running", "ledger", site.store.Ledger().String(), "window", s.cfg.Window.String(), "sources", v.sources, "http", v.http,
 		"devices", v.registry.Len(), "routes", len(site.routes))
+	if v.console == nil {
+		return
+	}
+	if a, err := s.accounts(); err == nil && len(a.Users()) == 0 {
+		s.log.Info("nobody may log in to the console yet: cairn user add NAME --role admin")
+	}
 }
 
 // makeSources opens the sockets, so that a start fails while someone looks.
