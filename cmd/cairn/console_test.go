@@ -548,7 +548,7 @@ func TestConsoleAnswers(t *testing.T) {
 	}
 	var r web.Reading
 	get("/streams/0/readings/3", &r)
-	if r.State != web.AnchorLogged || r.Path == nil || r.Path.Size == 0 || len(r.Fields) != 8 || r.Fields[7].Class != "climate" || r.Frame == nil || r.Frame.Hex != hex.EncodeToString([]byte("a frame that is kept as it came")) || r.Place != hiddenPlace {
+	if r.State != web.AnchorLogged || r.Path == nil || r.Path.Size == 0 || len(r.Fields) != 8 || r.Fields[7].Class != "climate" || r.Frame == nil || r.Frame.Text != "a frame that is kept as it came" || r.Frame.Hex != hex.EncodeToString([]byte("a frame that is kept as it came")) || r.Place != hiddenPlace {
 		t.Errorf("a reading: %+v", r)
 	}
 	if status, _ := otto("GET", "/api/v1/streams/0/readings/40", ""); status != http.StatusNotFound {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/hex"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"cairn/anchor"
 	"cairn/cmd/cairn/web"
@@ -466,6 +469,8 @@ func frameOf(e *store.Evidence) *web.Frame {
 		f.Kind = fmt.Sprintf("a secure frame, counter %d, of %d bytes", w.Counter(), len(e.Frame))
 	} else if err == nil {
 		f.Kind = "a frame that is not secure"
+	} else if utf8.Valid(e.Frame) && !bytes.ContainsFunc(e.Frame, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' }) {
+		f.Text = string(e.Frame)
 	}
 	return f
 }

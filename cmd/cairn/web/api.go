@@ -292,6 +292,7 @@ type Field struct {
 type Frame struct {
 	Hex    string `json:"hex"`
 	Kind   string `json:"kind" doc:"what it is, in words"`
+	Text   string `json:"text,omitempty" doc:"the same as text, if it is text"`
 	SHA256 string `json:"sha256"`
 }
 

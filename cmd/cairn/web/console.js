@@ -37,7 +37,7 @@ function menu() {
     h("nav", { id: "menu", "aria-label": "Pages" }, h("ul", {},
       items.map(([at, , name]) => h("li", {}, h("a", { href: ROOT + at, "aria-current": at === first && "page" }, name,
         at === "alerts" && open > 0 && h("span", { class: "count", "aria-label": `${open} not acknowledged` }, String(open))))),
-      h("li", {}, h("a", { href: "/verify" }, "Verify a proof")))),
+      h("li", {}, h("a", { href: "/verify" }, "Verify")))),
     h("div", { class: "who" }, h("span", {}, me.name, ", ", me.role === "audience" ? me.audience : me.role), h("button", { type: "button", class: "quiet small", onclick: logout }, "Log out")));
   top.replaceChildren(bar);
 }

@@ -238,7 +238,7 @@ func TestConsoleAudience(t *testing.T) {
 	c := newConsole(t, normal())
 	b := consoleTab(t, c, "food")
 	b.poll(`document.body.dataset.ready === "/console/devices"`)
-	if got := b.list("#menu a"); !slices.Equal(got, []string{"Devices", "Batches", "Sharing", "Verify a proof"}) {
+	if got := b.list("#menu a"); !slices.Equal(got, []string{"Devices", "Batches", "Sharing", "Verify"}) {
 		t.Errorf("the menu has %q", got)
 	}
 	b.picture("console-audience")

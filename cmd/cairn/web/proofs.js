@@ -14,7 +14,7 @@ function asker() {
   const status = h("div", { role: "status", "aria-live": "polite" });
   let asked = 0;
   const show = job => status.replaceChildren(
-    h("p", { class: `note ${job.state === "final" ? "good" : "doubt"}` }, STATES[job.state], job.waits && job.state !== "open" && " A proof that is taken now says so; this page goes on looking."),
+    h("p", { class: `note ${job.state === "final" ? "good" : "doubt"}` }, STATES[job.state], job.state === "logged" && !job.waits && " No route to a chain is configured.", job.waits && job.state !== "open" && " A proof that is taken now says so; this page goes on looking."),
     h("p", { class: "soft small" }, job.what),
     job.ready && h("p", { class: "actions" },
       h("a", { class: "button", id: "download", href: `/api/v1/proofs/${job.id}/file`, download: job.name }, `Download ${job.name}`),

@@ -182,14 +182,15 @@ export async function reading(ctx) {
       section("Fields", h("p", { class: "soft small" }, "Each can be proven by itself, without showing the others."),
         table(plural(r.fields.length, "field"), [["Field", f => f.name || "(shredded)"], ["Value", f => f.gone ? h("em", { class: "soft" }, "shredded") : f.value, "wide"], ["Compartment", f => f.class],
           ["Hashed bytes", f => f.item && h("details", {}, h("summary", {}, plural(f.item.length / 2, "byte")), whole(f.item)), "wide"]], r.fields)),
-      r.frame && section("Frame", h("div", { class: "card" }, h("p", {}, `As it came: ${r.frame.kind}.`), whole(r.frame.hex), facts([["SHA-256", whole(r.frame.sha256)]]))),
+      r.frame && section("Frame", h("div", { class: "card" }, h("p", {}, `As it came: ${r.frame.kind}.`), r.frame.text ? h("pre", { class: "frame" }, r.frame.text) : whole(r.frame.hex), facts([["SHA-256", whole(r.frame.sha256)]]))),
       pathOf(r, ledger),
     ],
   };
 }
 
 function siblings(all) {
-  return h("details", {}, h("summary", {}, all.length ? `${plural(all.length, "sibling hash", "sibling hashes")} on the way up` : "nothing beside it"), h("ul", {}, all.map(x => h("li", {}, whole(x)))));
+  if (!all.length) return h("p", { class: "soft small" }, "Nothing stands beside it there.");
+  return h("details", {}, h("summary", {}, `${plural(all.length, "sibling hash", "sibling hashes")} on the way up`), h("ul", {}, all.map(x => h("li", {}, whole(x)))));
 }
 
 function pathOf(r, ledger) {
