@@ -38,6 +38,7 @@ const (
 	hiddenPlace   = "Kitchen behind the hall"
 	hiddenFreezer = "-77.2"
 	hiddenAnnex   = "66.6"
+	hiddenLate    = "-40.1"
 	hiddenGrant   = "a matter of others"
 	hiddenMuch    = "Other Office"
 
@@ -97,6 +98,7 @@ func newConsoleSite(t *testing.T) *consoleSite {
 		}
 	}
 	s.grants(t)
+	s.late(t)
 	s.Server = httptest.NewServer(newHTTPServer(g, "the token of the log and the metrics"))
 	t.Cleanup(s.Close)
 	t.Cleanup(c.server.Close)
@@ -175,6 +177,27 @@ func (s *consoleSite) grants(t *testing.T) {
 	}
 }
 
+// late gives the fridge a stream of what its logger had kept, which began after the
+// grants were made.
+func (s *consoleSite) late(t *testing.T) {
+	t.Helper()
+	l := s.g.ledgers[0]
+	b := l.store.Devices()[0]
+	if _, err := l.store.OpenLate(t.Context(), b.Number, func(ledger.Binding) []ledger.Statement { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	a := arrivalOf(b, 0, -401)
+	a.Late, a.Verdict, a.Transport, a.Measured, a.HasMeasured = true, reading.Vouched, reading.TransportCSV, s.from+1, true
+	done := make(chan error, 1)
+	a.Done = func(_ reading.Verdict, _, _ uint64, _ int64, _ bool, err error) { done <- err }
+	if err := l.store.Submit(t.Context(), []store.Arrival{a}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // as is a client of somebody who has logged in; "" for nobody.
 func (s *consoleSite) as(t *testing.T, name string) func(method, path, body string) (int, string) {
 	t.Helper()
@@ -218,7 +241,7 @@ func (s *consoleSite) as(t *testing.T, name string) func(method, path, body stri
 
 // secrets are what must not be told to the audience.
 func (s *consoleSite) secrets() []string {
-	all := []string{hiddenEarly, hiddenOther, hiddenName, hiddenPlace, hiddenFreezer, hiddenAnnex, hiddenGrant, hiddenMuch, "climate", "55.1"}
+	all := []string{hiddenEarly, hiddenOther, hiddenName, hiddenPlace, hiddenFreezer, hiddenAnnex, hiddenLate, hiddenGrant, hiddenMuch, "climate", "55.1"}
 	for i, l := range s.g.ledgers {
 		for _, b := range l.store.Devices() {
 			if i > 0 || b.Number > 1 {
@@ -505,7 +528,7 @@ func TestConsoleAnswers(t *testing.T) {
 	if d := o.Places[0].Devices[2]; d.Ledger != "annex" || d.State != web.StateWarm || d.Why != "warm: T is 66.6 Cel" {
 		t.Errorf("the annex's device: %+v", d)
 	}
-	if d := o.Places[0].Devices[0]; d.Values[0].Value != grantedNow || d.State != web.StateOK || len(d.Thresholds) != 1 || d.Thresholds[0].Above != "40" {
+	if d := o.Places[0].Devices[0]; d.Values[0].Value != grantedNow || d.State != web.StateOK || d.Stream != 0 || len(d.Streams) != 2 || len(d.Thresholds) != 1 || d.Thresholds[0].Above != "40" {
 		t.Errorf("the fridge: %+v", d)
 	}
 	number, err := s.g.ledgers[0].store.AddStatement(t.Context(), ledger.Alert{Rule: "warm", Device: 1, What: "T is 41 Cel", Receivers: []string{"cook"}}.Statement(0))
@@ -545,6 +568,10 @@ func TestConsoleAnswers(t *testing.T) {
 	get(fmt.Sprintf("/streams/0/readings?from=%d&to=%d", s.from, s.from+180_000), &page)
 	if n := len(page.Readings); n < 2 || n > 4 {
 		t.Errorf("in three minutes: %+v", page)
+	}
+	get("/streams/2/readings", &page)
+	if len(page.Readings) != 1 || page.Readings[0].Values[0].Value != hiddenLate || page.Readings[0].Measured == "" {
+		t.Errorf("what came late: %+v", page)
 	}
 	var r web.Reading
 	get("/streams/0/readings/3", &r)

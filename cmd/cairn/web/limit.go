@@ -76,3 +76,39 @@ func (l *limiter) forget(now time.Time) {
 		delete(l.keys, oldest)
 	}
 }
+
+const (
+	maxAtOnce      = 32 // questions that are being answered
+	maxAtOnceOfOne = 8  // of one who asks
+)
+
+// gate lets in so many at one time, and so many of one who asks, so that no login
+// takes up the whole of a small board.
+type gate struct {
+	mu  sync.Mutex // covers what follows
+	all int
+	of  map[Who]int
+}
+
+func (g *gate) enter(who Who) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.all >= maxAtOnce || g.of[who] >= maxAtOnceOfOne {
+		return false
+	}
+	if g.of == nil {
+		g.of = map[Who]int{}
+	}
+	g.all++
+	g.of[who]++
+	return true
+}
+
+func (g *gate) leave(who Who) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all--
+	if g.of[who]--; g.of[who] == 0 {
+		delete(g.of, who)
+	}
+}

@@ -198,6 +198,13 @@ func (s *Server) serveRoute(t *Route, w http.ResponseWriter, r *http.Request) {
 		fail(w, status, why)
 		return
 	}
+	if !t.Anyone && t.media != eventsType { // those are counted by themselves
+		if !s.gate.enter(who) {
+			s.failed(w, who, t, ErrBusy)
+			return
+		}
+		defer s.gate.leave(who)
+	}
 	c := &call{s: s, w: w, r: r, who: who}
 	if err := c.checkQuery(t); err != nil {
 		fail(w, http.StatusBadRequest, err.Error())

@@ -47,6 +47,7 @@ type Server struct {
 	sessions sessions
 	byUser   limiter
 	byHost   limiter
+	gate     gate
 	hub      hub
 	proofs   proofs
 	pages    map[string]asset

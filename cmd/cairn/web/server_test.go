@@ -606,6 +606,26 @@ func TestProofs(t *testing.T) {
 	}
 }
 
+// TestBusy: who asks too much at once is told so, and others are answered.
+func TestBusy(t *testing.T) {
+	c := newConsole(t, normal())
+	vera := c.client(t, "vera")
+	who := Who{Name: "vera", Role: Viewer}
+	for range maxAtOnceOfOne {
+		c.api.gate.enter(who)
+	}
+	if r := c.get(t, vera, "/api/v1/overview"); r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
+		t.Errorf("one more: %s", r.Status)
+	}
+	if r := c.get(t, c.client(t, "ada"), "/api/v1/overview"); r.StatusCode != http.StatusOK {
+		t.Errorf("another: %s", r.Status)
+	}
+	c.api.gate.leave(who)
+	if r := c.get(t, vera, "/api/v1/overview"); r.StatusCode != http.StatusOK {
+		t.Errorf("after one was answered: %s", r.Status)
+	}
+}
+
 // TestUsersEnd: an admin ends logins, not their own.
 func TestUsersEnd(t *testing.T) {
 	c := newConsole(t, normal())

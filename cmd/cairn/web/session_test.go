@@ -102,6 +102,36 @@ func TestSessionsAreBounded(t *testing.T) {
 	}
 }
 
+// TestGate: no more than so many at once, and of one who asks.
+func TestGate(t *testing.T) {
+	var g gate
+	for range maxAtOnceOfOne {
+		if !g.enter(Who{Name: "vera"}) {
+			t.Fatal("not let in")
+		}
+	}
+	if g.enter(Who{Name: "vera"}) {
+		t.Error("one more of one user")
+	}
+	n := maxAtOnceOfOne
+	for i := 0; g.enter(Who{Name: fmt.Sprint(i)}); i++ {
+		n++
+	}
+	if n != maxAtOnce {
+		t.Errorf("%d are let in", n)
+	}
+	g.leave(Who{Name: "vera"})
+	if !g.enter(Who{Name: "ada"}) {
+		t.Error("no room after one left")
+	}
+	for i := range maxAtOnce - maxAtOnceOfOne {
+		g.leave(Who{Name: fmt.Sprint(i)})
+	}
+	if len(g.of) != 2 || g.all != maxAtOnceOfOne {
+		t.Errorf("left are %v", g.of)
+	}
+}
+
 func TestLimiter(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	l := &limiter{burst: 3, every: time.Minute, most: 4}
