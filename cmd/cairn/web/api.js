@@ -9,7 +9,9 @@ export class Failed extends Error {
   }
 }
 
-async function ask(method, path, body, background) {
+const BUSY = 1000, TRIES = 3; // a gateway that has too much to do is asked again
+
+async function ask(method, path, body, background, tries = TRIES) {
   let r;
   try {
     r = await fetch("/api/v1" + path, {
@@ -19,6 +21,10 @@ async function ask(method, path, body, background) {
     });
   } catch {
     throw new Failed(0, "The gateway does not answer.");
+  }
+  if (r.status === 503 && method === "GET" && tries > 1) {
+    await new Promise(done => setTimeout(done, BUSY));
+    return ask(method, path, body, background, tries - 1);
   }
   let answer;
   try {

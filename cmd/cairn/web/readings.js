@@ -118,6 +118,7 @@ function chartsOf(ctx, d, ledger, number, names, readings) {
   if (!module || !readings.length) return { sections: null, push() {} };
   const numbers = names.filter(n => readings.some(r => r.values.some(v => v.name === n && v.value !== "" && !isNaN(v.value))));
   const to = Date.now();
+  let before = Promise.resolve(); // one chart is drawn after the other
   const happened = ctx.me.role === "audience" ? Promise.resolve([]) : marksOf(ledger, number);
   const sections = numbers.map(field => {
     const e = h("div", { class: "chart card" });
@@ -137,7 +138,7 @@ function chartsOf(ctx, d, ledger, number, names, readings) {
       chart = await m.mountChart(e, options);
       drawn.push([field, chart]);
     };
-    mount().catch(error => e.append(h("p", { class: "nothing" }, `The chart cannot be drawn: ${error.message}`)));
+    before = before.then(mount).catch(error => e.append(h("p", { class: "nothing" }, `The chart cannot be drawn: ${error.message}`)));
     return h("section", { "aria-label": `Chart of ${field}` }, h("h2", {}, field), e);
   });
   return {
