@@ -119,7 +119,7 @@ function chartsOf(ctx, d, ledger, number, names, readings) {
   const numbers = names.filter(n => readings.some(r => r.values.some(v => v.name === n && v.value !== "" && !isNaN(v.value))));
   const to = Date.now();
   let before = Promise.resolve(); // one chart is drawn after the other
-  const happened = ctx.me.role === "audience" ? Promise.resolve([]) : marksOf(ledger, number);
+  const happened = ctx.me.role === "audience" ? Promise.resolve([]) : marksOf(ledger, number).catch(() => []);
   const sections = numbers.map(field => {
     const e = h("div", { class: "chart card" });
     const limits = {};
@@ -128,7 +128,7 @@ function chartsOf(ctx, d, ledger, number, names, readings) {
       if (t.below) limits.low = Number(t.below);
     }
     const mount = async () => {
-      const [m, marks] = await Promise.all([import("./" + module), happened.catch(() => [])]);
+      const [m, marks] = await Promise.all([import("./" + module), happened]);
       let chart;
       const options = { ledger, stream: number, field, title: `${d.name || d.id}, ${field}`, from: to - DAY, to, limits, marks, onshow: async (from, to) => {
         if (!chart) return;
