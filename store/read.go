@@ -62,6 +62,7 @@ func (r *reader) close() { r.snap.Close() }
 type Found struct {
 	reading.Reading
 	Slot     uint64
+	Batch    uint64   // by Query: the batch that holds it, or will when its window closes
 	Late     bool     // of a late stream
 	Shredded []string // the compartments whose part of it was shredded
 }
@@ -70,14 +71,36 @@ type Found struct {
 // stream, in order of received within each, until fn says that it wants no more.
 // Readings that were shredded as a whole are passed over: Shredded names them.
 func (s *Store) Query(ctx context.Context, device uint32, from, to int64, fn func(*Found) (more bool, err error)) error {
+	return s.QueryAfter(ctx, device, nil, from, to, fn)
+}
+
+// After is a reading after which a query goes on.
+type After struct {
+	Slot, Sequence uint64
+	Received       int64 // Unix ms
+}
+
+// QueryAfter is Query for what it visits after a reading, from the beginning for nil.
+// What came before that one is not read again.
+func (s *Store) QueryAfter(ctx context.Context, device uint32, after *After, from, to int64, fn func(*Found) (more bool, err error)) error {
 	r := s.reader()
 	defer r.close()
 	for i := range r.v.streams {
 		in := &r.v.streams[i]
-		if in.device != device {
+		if in.device != device || after != nil && in.slot < after.Slot {
 			continue
 		}
-		more, err := r.query(ctx, in, from, to, fn)
+		first, next := from, fn
+		if after != nil && in.slot == after.Slot {
+			first = max(from, after.Received)
+			next = func(f *Found) (bool, error) {
+				if f.Sequence <= after.Sequence {
+					return true, nil
+				}
+				return fn(f)
+			}
+		}
+		more, err := r.query(ctx, in, first, to, next)
 		if err != nil || !more {
 			return err
 		}
@@ -138,7 +161,9 @@ func (r *reader) query(ctx context.Context, in *streamInfo, from, to int64, fn f
 				if err := r.complete(&all[i]); err != nil {
 					return false, err
 				}
-				if more, err := fn(r.found(in, &all[i])); err != nil || !more {
+				f := r.found(in, &all[i])
+				f.Batch = run.batch
+				if more, err := fn(f); err != nil || !more {
 					return false, err
 				}
 			}

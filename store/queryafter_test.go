@@ -1,0 +1,60 @@
+package store
+
+import (
+	"context"
+	"math"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestQueryAfter: a query in pages, of any size, gives what one query gives, with a
+// second stream that begins before the first one ends, and names the batches.
+func TestQueryAfter(t *testing.T) {
+	x := newSite(t, 2)
+	n := x.nodes[0]
+	for range 5 {
+		x.send(n, n)
+		x.pass(time.Minute)
+	}
+	if _, err := x.s.OpenLate(context.Background(), n.binding.Number, nothingWith); err != nil {
+		t.Fatal(err)
+	}
+	x.send(n)
+	for i := range int64(3) {
+		x.submit(lateRow(n.binding.Number, x.clock.ms()-3_600_000+i, i))
+		x.send(n)
+	}
+	type place struct{ slot, seq, batch uint64 }
+	pages := func(size int) (all []place) {
+		for after := (*After)(nil); ; {
+			page := 0
+			if err := x.s.QueryAfter(context.Background(), n.binding.Number, after, 0, math.MaxInt64, func(f *Found) (bool, error) {
+				all = append(all, place{f.Slot, f.Sequence, f.Batch})
+				after = &After{f.Slot, f.Sequence, f.Received}
+				page++
+				return page < size, nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			if page < size {
+				return all
+			}
+		}
+	}
+	want := pages(1000)
+	if len(want) < 14 {
+		t.Fatalf("%d readings: %v", len(want), want)
+	}
+	for size := 1; size < 16; size++ {
+		if got := pages(size); !slices.Equal(got, want) {
+			t.Errorf("in pages of %d: %v, want %v", size, got, want)
+		}
+	}
+	x.pass(time.Minute)
+	for _, p := range want {
+		if batch, _, _, err := x.s.RunOf(p.slot, p.seq); err != nil || batch != p.batch {
+			t.Errorf("reading %d/%d is said to be in batch %d, and is in %d, %v", p.slot, p.seq, p.batch, batch, err)
+		}
+	}
+}
