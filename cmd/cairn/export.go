@@ -61,7 +61,7 @@ func (c *command) exportCommand() *cobra.Command {
 			"or, with --update, the receipts and extensions that a proof lacks which was made before its anchors\n" +
 			"were final; its holder joins the two by `cairn-verify upgrade`.\n\n" +
 			"What a single reading shows is written in these formats, and as a Chainpoint proof, by\n" +
-			"`cairn-verify export`, out of a proof file.",
+			"`cairn-verify export`, out of a proof file. Readings as such are what `cairn export readings` writes.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if yes, err := u.asked(); yes || err != nil {
@@ -83,6 +83,7 @@ func (c *command) exportCommand() *cobra.Command {
 	cmd.Flags().Uint64Var(&batch, "batch", 0, "tlog-proof, cose: the batch with this index in the log (default: the head's last)")
 	cmd.Flags().StringVar(&shown, "shown", "", "tlog-proof, cose: where the batch header goes, which the proof is of (default: --out with .header)")
 	u.flags(cmd)
+	cmd.AddCommand(c.exportReadingsCommand())
 	_ = cmd.MarkFlagRequired("out")
 	c.ledgerFlag(cmd, theDefaultLedger)
 	c.jsonFlag(cmd)

@@ -160,6 +160,7 @@ func init() { // the operations' methods refer to the map through ask
 		"trend":            asks(false, (*openLedger).trend),
 		"receipt":          asks(false, (*openLedger).receipt),
 		"query":            asks(false, (*openLedger).query),
+		"readings":         asks(false, (*openLedger).readings),
 		"policy":           asks(false, (*openLedger).policy),
 		"export":           asks(false, (*openLedger).export),
 		"export/update":    asks(false, (*openLedger).update),
