@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,8 +20,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A backup is a folder with a gateway's configuration, users, keyrings as they are (encrypted)
-// and data, and a manifest, which is written last and names every file with its SHA-256.
+// A backup is a folder with a gateway's configuration, users, keyrings as they are (encrypted),
+// escrow files and data, and a manifest, which is written last and names every file with its SHA-256.
 // What opens the keyrings, and whatever else is secret in a file of its own, is not in it.
 const (
 	manifestFile    = "cairn-backup.json"
@@ -103,6 +104,9 @@ func (g *gateway) backup(ctx context.Context, _ string, q backupRequest) (a back
 		err := l.store.CopyTo(ctx, filepath.Join(in, dataDir), func() error {
 			return copyPrivate(l.cfg.path(keyringFile), filepath.Join(in, keyringFile))
 		})
+		if err == nil {
+			err = copyEscrow(l.cfg.path(escrowDir), filepath.Join(in, escrowDir))
+		}
 		if err != nil {
 			return a, fmt.Errorf("back up%s: %w", l.where(), err)
 		}
@@ -127,12 +131,34 @@ func (g *gateway) backup(ctx context.Context, _ string, q backupRequest) (a back
 	return a, err
 }
 
+// copyEscrow copies a ledger's escrow files, if there are any. One that goes meanwhile is
+// destroyed by a shredding.
+func copyEscrow(from, to string) error {
+	entries, err := os.ReadDir(from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.Mkdir(to, 0o700)
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		err := copyPrivate(filepath.Join(from, e.Name()), filepath.Join(to, e.Name()))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
 // leftOut are the files of the gateway's folder that no backup has.
 func (g *gateway) leftOut() ([]string, error) {
 	left := []string{}
 	entries, err := os.ReadDir(g.cfg.Dir)
 	for _, e := range entries {
-		if in := []string{configFile, usersFile, keyringFile, dataDir, ledgersDir, socketFile, lockFile}; !slices.Contains(in, e.Name()) {
+		if in := []string{configFile, usersFile, keyringFile, dataDir, escrowDir, ledgersDir, socketFile, lockFile}; !slices.Contains(in, e.Name()) {
 			left = append(left, e.Name())
 		}
 	}
@@ -221,7 +247,7 @@ func (c *command) backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "backup DIR", Short: "Copy the gateway, as it is at this moment, while it runs",
 		Long: "Writes a folder that must not exist, with the configuration, the users of the console, the\n" +
-			"keyrings as they are, encrypted, and the data, all of one moment, and a list of their hashes.\n" +
+			"keyrings as they are, encrypted, escrow files and the data, all of one moment, and a list of their hashes.\n" +
 			"Not in it: what opens the keyrings (an identity, a passphrase), tokens, passwords and keys of\n" +
 			"wallets: keep those apart, and know where. It is complete when it has its name: while it is\n" +
 			"being written that ends with .part.\n\n" +
@@ -303,6 +329,7 @@ func (c *command) restore(from, to string) (*manifest, error) {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return nil, err
 	}
+	m.sort()
 	for i, f := range m.Files {
 		path := filepath.Join(to, filepath.FromSlash(f.Path))
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -316,6 +343,18 @@ func (c *command) restore(from, to string) (*manifest, error) {
 	c.progress("")
 	_, err = hashTree(to) // which syncs the folders
 	return m, err
+}
+
+// sort puts the configuration last: a folder without it is no gateway's, so one that was
+// restored in part is not taken for one.
+func (m *manifest) sort() {
+	last := func(f backedUpFile) int {
+		if f.Path == configFile {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(m.Files, func(a, b backedUpFile) int { return cmp.Compare(last(a), last(b)) })
 }
 
 // readManifest reads the list of a backup's files, none of which may lie outside of it.

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,6 +32,42 @@ func TestManifest(t *testing.T) {
 		if _, err := parseManifest([]byte(text)); err == nil {
 			t.Errorf("%s was taken", name)
 		}
+	}
+}
+
+// The configuration is restored last, and nothing else changes its place.
+func TestManifestSort(t *testing.T) {
+	m := manifest{Files: []backedUpFile{{Path: "a"}, {Path: configFile}, {Path: "z"}, {Path: "b"}}}
+	m.sort()
+	var got []string
+	for _, f := range m.Files {
+		got = append(got, f.Path)
+	}
+	if want := []string{"a", "z", "b", configFile}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// Escrow files are copied for their owner alone, and where there are none no folder is made.
+func TestCopyEscrow(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	if err := copyEscrow(from, to); err != nil || exists(to) {
+		t.Fatalf("of none: %v, a folder: %v", err, exists(to))
+	}
+	if err := os.Mkdir(from, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(from, "2026-10-7"), []byte("shares"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyEscrow(from, to); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(to, "2026-10-7"))
+	info, serr := os.Stat(filepath.Join(to, "2026-10-7"))
+	if err != nil || serr != nil || string(b) != "shares" || info.Mode().Perm() != 0o600 {
+		t.Errorf("%q, %v, %v, %v", b, info, err, serr)
 	}
 }
 
