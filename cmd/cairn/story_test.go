@@ -299,7 +299,7 @@ func (s *stage) chain(ts *testscript.TestScript, neg bool, args []string) {
 	var err error
 	switch {
 	case neg || len(args) == 0:
-		ts.Fatalf("usage: chain stop|resume|pause|go|sent N [ACCOUNT]|balance WEI")
+		ts.Fatalf("usage: chain stop|resume|pause|go|sent N [ACCOUNT]|count NAME|balance WEI")
 	case args[0] == "stop":
 		s.node.Stop()
 	case args[0] == "resume":
@@ -317,6 +317,10 @@ func (s *stage) chain(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s is no number of wei", args[1])
 		}
 		err = s.node.Call(nil, "anvil_setBalance", s.account(0).Hex(), "0x"+wei.Text(16))
+	case args[0] == "count" && len(args) == 2: // transactions that were sent, in blocks or not, into an environment variable
+		var n string
+		err = s.node.Call(&n, "eth_getTransactionCount", s.account(0).Hex(), "pending")
+		ts.Setenv(args[1], n)
 	case args[0] == "sent" && len(args) > 1:
 		account := 0
 		if len(args) > 2 {
