@@ -283,8 +283,14 @@ func TestPublish(t *testing.T) {
 			t.Errorf("the source was told %q", c.told)
 		}
 		c.mu.Unlock()
+		if err := Check(t.Context(), as); err != nil {
+			t.Errorf("a login that the broker takes: %v", err)
+		}
 		wrong := as
 		wrong.Password = []byte("wrong")
+		if err := Check(t.Context(), wrong); err == nil || strings.Contains(err.Error(), "wrong") {
+			t.Errorf("a login with another password: %v", err)
+		}
 		if err := Publish(t.Context(), wrong, "cold/room", nil); err == nil || strings.Contains(err.Error(), "wrong") {
 			t.Errorf("with another password: %v", err)
 		}

@@ -20,6 +20,21 @@ import (
 // acknowledged it. Its client identifier is nobody else's, not the [Source]'s of that
 // broker either: the broker would end the other's connection. Without one it draws one.
 func Publish(ctx context.Context, cfg Config, topic string, payload []byte) error {
+	return visit(ctx, cfg, &letter{topic, payload})
+}
+
+// Check logs in at the broker of cfg as [Publish] does, and leaves again. It says nothing
+// about which topics the login may read.
+func Check(ctx context.Context, cfg Config) error { return visit(ctx, cfg, nil) }
+
+// letter is what is published.
+type letter struct {
+	topic   string
+	payload []byte
+}
+
+// visit logs in, publishes m unless it is nil, and leaves.
+func visit(ctx context.Context, cfg Config, m *letter) error {
 	broker, err := ParseBroker(cfg.Broker)
 	if err != nil {
 		return err
@@ -32,12 +47,12 @@ func Publish(ctx context.Context, cfg Config, topic string, payload []byte) erro
 	ctx, cancel := context.WithTimeout(ctx, 2*connectTimeout)
 	defer cancel()
 	if cfg.Version == Version311 {
-		return publish311(ctx, &cfg, broker, topic, payload)
+		return visit311(ctx, &cfg, broker, m)
 	}
-	return publish5(ctx, &cfg, broker, topic, payload)
+	return visit5(ctx, &cfg, broker, m)
 }
 
-func publish5(ctx context.Context, cfg *Config, broker *url.URL, topic string, payload []byte) error {
+func visit5(ctx context.Context, cfg *Config, broker *url.URL, m *letter) error {
 	conn, err := dial(ctx, cfg, broker)
 	if err != nil {
 		return fmt.Errorf("mqtt: the broker cannot be reached: %w", err)
@@ -51,11 +66,13 @@ func publish5(ctx context.Context, cfg *Config, broker *url.URL, topic string, p
 		conn.Close()
 		return fmt.Errorf("mqtt: the broker cannot be reached: %w", err)
 	}
-	_, err = c.Publish(ctx, &paho5.Publish{QoS: qos, Topic: topic, Payload: payload})
+	if m != nil {
+		_, err = c.Publish(ctx, &paho5.Publish{QoS: qos, Topic: m.topic, Payload: m.payload})
+	}
 	_ = c.Disconnect(&paho5.Disconnect{}) // it has the message, or has it not
 	<-c.Done()
 	if err != nil {
-		return fmt.Errorf("mqtt: publish at %s: %w", topic, err)
+		return fmt.Errorf("mqtt: publish at %s: %w", m.topic, err)
 	}
 	return nil
 }
@@ -71,7 +88,7 @@ func dial(ctx context.Context, cfg *Config, broker *url.URL) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", broker.Host)
 }
 
-func publish311(ctx context.Context, cfg *Config, broker *url.URL, topic string, payload []byte) error {
+func visit311(ctx context.Context, cfg *Config, broker *url.URL, m *letter) error {
 	server := *broker
 	if server.Scheme == "mqtts" {
 		server.Scheme = "tls"
@@ -89,8 +106,11 @@ func publish311(ctx context.Context, cfg *Config, broker *url.URL, topic string,
 	if err := wait(ctx, c.Connect()); err != nil {
 		return fmt.Errorf("mqtt: the broker cannot be reached: %w", err)
 	}
-	if err := wait(ctx, c.Publish(topic, qos, false, payload)); err != nil {
-		return fmt.Errorf("mqtt: publish at %s: %w", topic, err)
+	if m == nil {
+		return nil
+	}
+	if err := wait(ctx, c.Publish(m.topic, qos, false, m.payload)); err != nil {
+		return fmt.Errorf("mqtt: publish at %s: %w", m.topic, err)
 	}
 	return nil
 }
