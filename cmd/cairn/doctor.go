@@ -19,6 +19,7 @@ import (
 
 	"cairn/anchor"
 	"cairn/anchor/ethereum"
+	"cairn/ingest/mqtt"
 	"cairn/ingest/reading"
 	"cairn/store/share"
 )
@@ -77,7 +78,7 @@ func (c *command) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look at everything that can be wrong, and say what to do",
 		Long: "Looks at the configuration, the folder, keys and who may read them, the clock, the disk, the\n" +
-			"routes' nodes, contracts and wallets, brokers, witnesses and certificates: with the service\n" +
+			"routes' nodes, contracts and wallets, brokers, witnesses, mirrors and certificates: with the service\n" +
 			"running by what it says, else by asking each of them once. It changes nothing, and ends within\n" +
 			"20 seconds. Exit code 1: something is bad.",
 		Args: cobra.NoArgs,
@@ -166,6 +167,9 @@ func (d *doctor) keys(ctx context.Context) {
 		return
 	}
 	w, err := d.c.wrap(ctx, d.cfg)
+	if err == nil && d.cfg.IdentityFile != "" {
+		_, err = os.Stat(d.cfg.IdentityFile)
+	}
 	if !d.tell("keyring", "what opens it is there", "put the file back, readable by its owner alone: without it nothing opens the data", err) {
 		return
 	}
@@ -276,7 +280,10 @@ func (d *doctor) route(r *routeStatus) {
 	switch m := r.Money; {
 	case m != nil && m.TopUp != nil:
 		d.say("wallet", wellWarn, fmt.Sprintf("%s: the money runs out", r.Route), fmt.Sprintf("send %s to %s", m.TopUp.Text, m.TopUp.Address))
-	case r.Healthy:
+	case m != nil && m.RunwayDays != nil:
+		d.say("wallet", wellOK, fmt.Sprintf("%s: the money lasts about %.0f days", r.Route, *m.RunwayDays), "")
+	}
+	if r.Healthy {
 		d.say("route", wellOK, r.Route+" anchors", "")
 	}
 }
@@ -309,12 +316,14 @@ func (d *doctor) network(ctx context.Context) {
 				return askAddress(ctx, "witness", w.URL, "is the address right, and does the witness run?")
 			})
 		}
+		for _, m := range l.Mirrors {
+			asks = append(asks, func() finding {
+				return askAddress(ctx, "mirror", m.URL, "is the address right, and does the mirror run? Nothing is dropped without it")
+			})
+		}
 	}
 	for i := range d.cfg.Brokers {
-		b := &d.cfg.Brokers[i]
-		asks = append(asks, func() finding {
-			return askAddress(ctx, "broker", b.URL, "does it run, and may this machine reach it? Its login is tried by the service")
-		})
+		asks = append(asks, func() finding { return askBroker(ctx, &d.cfg.Brokers[i]) })
 	}
 	out := make([]finding, len(asks))
 	var waiting sync.WaitGroup
@@ -348,6 +357,27 @@ func askRoute(ctx context.Context, a *AnchorConfig) finding {
 	if err != nil {
 		f.State, f.Detail, f.Do = wellBad, fmt.Sprintf("%s: %v", a.Route(), err), routeHelp(err)
 	}
+	return f
+}
+
+// askBroker logs in at a broker, and leaves.
+func askBroker(ctx context.Context, b *BrokerConfig) finding {
+	f := askAddress(ctx, "broker", b.URL, "does it run, and may this machine reach it?")
+	if f.State != wellOK {
+		return f
+	}
+	login, err := b.login()
+	if err != nil {
+		return f // which the secrets tell
+	}
+	c := mqtt.Config(b.source(""))
+	c.ClientID, c.Password, c.TLS = "", login.password, login.tls // another identifier: what waits for the service's own stays
+	ctx, cancel := context.WithTimeout(ctx, doctorDial)
+	defer cancel()
+	if err := mqtt.Check(ctx, c); err != nil {
+		return finding{"broker", wellBad, fmt.Sprintf("%s: %v", f.Detail, err), "do username, password_file and the certificates fit the broker's?"}
+	}
+	f.Detail += ", and takes the login"
 	return f
 }
 
