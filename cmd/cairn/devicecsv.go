@@ -224,10 +224,10 @@ func parseDevices(in io.Reader, key func(file string) (string, error)) (all []im
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		line, _ := r.FieldPos(0)
 		if err != nil {
 			return nil, err
 		}
+		line, _ := r.FieldPos(0)
 		get := func(column string) string {
 			if i := slices.Index(columns, column); i >= 0 {
 				return strings.TrimSpace(record[i])

@@ -41,6 +41,7 @@ func TestParseDevices(t *testing.T) {
 }
 
 func FuzzParseDevices(f *testing.F) {
+	f.Add("labels\n\"")
 	f.Add("id,name,labels\n80c1a29384b5d6e7,\"a\nb\",x=y z\n")
 	f.Add("\ufeffaddress,kind\nfridge,vouched\n")
 	f.Fuzz(func(t *testing.T, text string) {
