@@ -147,6 +147,76 @@ func TestBundle(t *testing.T) {
 	}
 }
 
+// A bundle tells of its own streams alone, and of nothing that was said of them once the
+// last hour of its grant had ended.
+func TestBundleEnds(t *testing.T) {
+	l := grantLedger(t)
+	ctx := t.Context()
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, place := range []string{"kitchen", "vault"} {
+		if _, err := l.store.AddDevice(ctx, store.NewDevice{ID: frame.ID{9, byte(i)}, Name: place, Kind: "text", Place: place, Thing: "of " + place}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	note := func(device, name string) {
+		t.Helper()
+		if _, err := l.attachToDevice(ctx, noteRequest{Device: device, What: ledger.AttachPhoto, Name: name, Digest: strings.Repeat("ab", 32)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.calibrateDevice(ctx, noteRequest{Device: device, By: name, Calibrated: 1, Field: "T", Offset: "1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	note("kitchen", "early")
+	note("vault", "of others")
+	past := (endHour(time.Now().UnixMilli()) - 100).Start()
+	open, err := l.addGrant(ctx, grantRequest{Audience: "north", Compartments: []string{"stream/2/*"}, From: past}.to(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Within the hour that the end lies in nothing is granted any more.
+	until := time.Now().UnixMilli() + 1
+	ended, err := l.addGrant(ctx, grantRequest{Audience: "south", Compartments: []string{"stream/2/*"}, From: past, Until: &until}.to(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced, err := l.store.ReplaceDevice(ctx, 3, store.NewDevice{ID: frame.ID{9, 9}, Kind: "text"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	note(strconv.FormatUint(uint64(replaced.Number), 10), "the next one")
+
+	for grant, want := range map[uint64][]string{
+		open.Number:  {ledger.KindBind, ledger.KindPlace, ledger.KindAttach, ledger.KindCalibrate, ledger.KindUnbind},
+		ended.Number: {ledger.KindBind, ledger.KindPlace},
+	} {
+		file, err := l.bundle(ctx, grant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range openBundle(t, file, id).Statements {
+			st, err := ledger.ParseStatement(s.Item)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slot, ok := st.Uint("slot")
+			if ok {
+				got = append(got, st.Kind)
+			}
+			if ok && slot != 2 || bytes.Contains(s.Item, []byte("vault")) || bytes.Contains(s.Item, []byte("next one")) {
+				t.Errorf("grant %d: a %s of another stream: %q", grant, st.Kind, s.Item)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("grant %d: %v of its stream, want %v", grant, got, want)
+		}
+	}
+}
+
 // What is shredded is in no bundle any more, though the grant goes on.
 func TestBundleAfterShredding(t *testing.T) {
 	l := grantLedger(t)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,13 +137,22 @@ func (l *openLedger) makeBundle(g *ledger.Grant, all []share.Compartment, end sh
 }
 
 // statementsFor reads what a grant's audience is shown of the ledger's statements:
-// its keys and routes, whose the granted streams are, the grant itself, and what was
-// shredded or dropped of it, also after its end. The caller holds l.shared.mu.
+// its keys and routes, whose the granted streams are and where, what was said of them
+// before the grant's last hour ended, the grant itself, and what was shredded or dropped
+// of it, also after its end. The caller holds l.shared.mu.
 func (l *openLedger) statementsFor(g *ledger.Grant) ([]share.BundleStatement, error) {
 	numbers := slices.Concat(l.shared.public, l.shared.own[g.Number])
+	end := int64(math.MaxInt64)
+	if g.Until != nil {
+		end = endHour(*g.Until).Start()
+	}
 	for _, name := range g.Compartments {
 		if slot, ok := slotOf(name); ok {
-			numbers = append(numbers, l.shared.streams[slot]...)
+			for _, s := range l.shared.streams[slot] {
+				if s.at == 0 || s.at < end {
+					numbers = append(numbers, s.number)
+				}
+			}
 		}
 	}
 	for i := range l.shared.shreds {

@@ -16,18 +16,24 @@ type sharing struct {
 	mu      sync.Mutex // covers what follows
 	next    uint64     // statement to read
 	grants  ledger.Grants
-	public  []uint64            // statements that each audience needs: the ledger's keys and routes
-	streams map[uint64][]uint64 // those that say whose stream it is, by slot
-	own     map[uint64][]uint64 // those about a grant, by its number
+	public  []uint64                // statements that each audience needs: the ledger's keys and routes
+	streams map[uint64][]streamSaid // those about a stream, by slot
+	own     map[uint64][]uint64     // those about a grant, by its number
 	shreds  []statedShred
 	bundles map[uint64]*madeBundle
+}
+
+// streamSaid is a statement about a stream.
+type streamSaid struct {
+	number uint64
+	at     int64 // Unix ms; 0: it says whose the stream is, and where, since it began
 }
 
 // read takes in the statements that came since the last time. The caller holds
 // s.mu.
 func (s *sharing) read(l *openLedger) error {
 	if s.streams == nil {
-		s.streams, s.own, s.bundles = map[uint64][]uint64{}, map[uint64][]uint64{}, map[uint64]*madeBundle{}
+		s.streams, s.own, s.bundles = map[uint64][]streamSaid{}, map[uint64][]uint64{}, map[uint64]*madeBundle{}
 	}
 	size := l.store.Statements()
 	for ; s.next < size; s.next++ {
@@ -53,10 +59,12 @@ func (s *sharing) sort(n uint64, st ledger.Statement) {
 	switch st.Kind {
 	case ledger.KindGenesis, ledger.KindRoute, ledger.KindRouteBitcoin, ledger.KindRouteOTS, ledger.KindLogKey:
 		s.public = append(s.public, n)
-	case ledger.KindBind, ledger.KindRotate, ledger.KindUnbind, ledger.KindPlace, ledger.KindCalibrate, ledger.KindAttach,
-		ledger.KindRetire: // a replacement tells of another stream
+	case ledger.KindBind, ledger.KindPlace:
 		slot, _ := st.Uint("slot")
-		s.streams[slot] = append(s.streams[slot], n)
+		s.streams[slot] = append(s.streams[slot], streamSaid{number: n})
+	case ledger.KindRotate, ledger.KindUnbind, ledger.KindCalibrate, ledger.KindAttach, ledger.KindRetire: // a replacement tells of another stream
+		slot, _ := st.Uint("slot")
+		s.streams[slot] = append(s.streams[slot], streamSaid{n, st.At})
 	case ledger.KindGrant:
 		s.own[n] = append(s.own[n], n)
 	case ledger.KindGrantEnd, ledger.KindGrantRenew:
