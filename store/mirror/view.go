@@ -288,6 +288,10 @@ func (v *View) bind() error {
 			if x.bound {
 				x.binding, err = x.binding.Apply(s)
 			}
+		case ledger.KindPlace:
+			var p ledger.Placed
+			p, err = ledger.PlacedFrom(s)
+			x.binding.Place, x.binding.Thing = p.Place, p.Thing
 		}
 		if err != nil {
 			return fmt.Errorf("the bundle: statement %d: %w", n, err)
@@ -310,6 +314,7 @@ func (v *View) numbers() []uint64 {
 type Stream struct {
 	Slot         uint64
 	Device, Name string // "" if no statement names them
+	Place, Thing string // "" likewise
 	Number       uint32 // the device's at its site; counts only with a Device
 	Compartments []string
 }
@@ -325,6 +330,7 @@ func (v *View) Streams() []Stream {
 		}
 		if s.bound {
 			all[i].Device, all[i].Name, all[i].Number = s.binding.Device(), s.binding.Name, s.binding.Number
+			all[i].Place, all[i].Thing = s.binding.Place, s.binding.Thing
 		}
 	}
 	return all

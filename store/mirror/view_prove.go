@@ -96,9 +96,10 @@ type viewProver struct {
 	sizes      map[uint64]int // heads in the file: position by size
 	batches    map[uint64]*viewBatch
 	covered    map[uint64]bool
-	shown      map[uint64]bool // statements
-	used       []string        // routes
-	newest     uint64          // size of the newest head that covers a batch
+	shown      map[uint64]bool     // statements
+	installed  map[uint64][]uint64 // by slot, the statements about its installation
+	used       []string            // routes
+	newest     uint64              // size of the newest head that covers a batch
 	unanchored bool
 	bound      map[uint64][]*viewBatch // by slot: the batches that show readings of it one by one, ascending
 	spans      []viewSpan
@@ -116,7 +117,7 @@ func (v *View) newProver(ctx context.Context, q ProofQuery) (*viewProver, error)
 	p := &viewProver{
 		v: v, q: q, b: proof.NewBuilder(v.bundle.LogKey, v.bundle.Nonce), out: &ViewProof{},
 		ranges: make(map[uint64]*viewRange), sizes: make(map[uint64]int), batches: make(map[uint64]*viewBatch),
-		covered: make(map[uint64]bool), shown: make(map[uint64]bool), bound: make(map[uint64][]*viewBatch),
+		covered: make(map[uint64]bool), shown: make(map[uint64]bool), installed: make(map[uint64][]uint64), bound: make(map[uint64][]*viewBatch),
 	}
 	for _, text := range q.Readings {
 		id, err := parseReading(text)
@@ -153,9 +154,13 @@ func (v *View) newProver(ctx context.Context, q ProofQuery) (*viewProver, error)
 	slices.Sort(p.routes)
 	p.last = cmp.Or(newest, v.log.head.Size) - 1
 	for _, n := range v.numbers() {
-		if s := v.stated[n].said; s.Kind == ledger.KindGenesis {
+		switch s := v.stated[n].said; s.Kind {
+		case ledger.KindGenesis:
 			w, _ := s.Uint("window")
 			p.window = int64(min(w, math.MaxInt64))
+		case ledger.KindPlace, ledger.KindCalibrate, ledger.KindAttach:
+			slot, _ := s.Uint("slot")
+			p.installed[slot] = append(p.installed[slot], n)
 		}
 	}
 	return p, nil

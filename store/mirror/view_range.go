@@ -74,6 +74,9 @@ func (r *viewRange) add(p *viewProver, w *viewWindow) error {
 	if prev := r.previous(); prev != nil && p.window > 0 && (w.sum.From != prev.sum.To || w.sum.To-w.sum.From > p.window) {
 		r.missing[w.batch] = w
 	}
+	if prev := r.previous(); prev != nil && p.installs(r.slot, prev.statements(), w.statements()) {
+		r.choose(w, false) // which readings it was there for is shown so
+	}
 	r.days(p, w)
 	r.last = w
 	r.done = w.sum.To >= r.to || w.sum.Closed
@@ -227,10 +230,19 @@ func (r *viewRange) finish(ctx context.Context, p *viewProver) error {
 	return nil
 }
 
+// statements is how many of the ledger's the window's batch has.
+func (w *viewWindow) statements() uint64 { return w.group.g.Batches[w.at].Statements.Size }
+
+// installs reports whether one of the statements from first to next-1 tells of the
+// installation of a stream's device.
+func (p *viewProver) installs(slot, first, next uint64) bool {
+	return slices.ContainsFunc(p.installed[slot], func(n uint64) bool { return n >= first && n < next })
+}
+
 // declares says whether a statement that the last window's batch has declares the
 // time of a window.
 func (p *viewProver) declares(w, last *viewWindow) bool {
-	size := last.group.g.Batches[last.at].Statements.Size
+	size := last.statements()
 	for n, s := range p.v.stated {
 		from, to, ok := declared(&s.said)
 		if !ok || n >= size || s.said.Kind == ledger.KindClock && wentBack(&s.said) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"cairn/ingest/reading"
+	"cairn/merkle/ledger"
 	"cairn/store"
 	"cairn/store/share"
 )
@@ -43,6 +44,8 @@ func (q *Query) wants(slot uint64) bool { return q.Streams == nil || slices.Cont
 type Opened struct {
 	Slot, Batch uint64
 	Name        string // of the device; "" if no statement names it
+	// Where the device is, and what it is about; "" if no statement says so.
+	Place, Thing string
 	// Reading has the measurements that were opened, and no others.
 	reading.Reading
 	Shown  []int // the items that were opened, ascending; measurements begin at 7
@@ -91,10 +94,10 @@ func (v *View) Readings(ctx context.Context, q Query, fn func(*Opened) error) (*
 // give shows the readings of one window.
 func (v *View) give(w *viewWindow, q *Query, report *ViewReport, fn func(*Opened) error) error {
 	slot := w.sum.Slot
-	name := ""
+	var bound ledger.Binding
 	for i := range v.streams {
 		if s := &v.streams[i]; s.slot == slot && s.bound {
-			name = s.binding.Name
+			bound = s.binding
 		}
 	}
 	for i := range w.readings {
@@ -102,7 +105,7 @@ func (v *View) give(w *viewWindow, q *Query, report *ViewReport, fn func(*Opened
 		if r.r.Received < q.From || r.r.Received >= q.until() || q.Seen != nil && r.r.Sequence < q.Seen.next[slot] {
 			continue
 		}
-		o := &Opened{Slot: slot, Batch: w.batch, Name: name, Reading: r.r, Shown: r.shown}
+		o := &Opened{Slot: slot, Batch: w.batch, Name: bound.Name, Place: bound.Place, Thing: bound.Thing, Reading: r.r, Shown: r.shown}
 		o.Measurements = nil
 		for _, index := range r.shown[reading.IndexOrigin:] {
 			o.Measurements = append(o.Measurements, r.r.Measurements[index-reading.IndexData])
