@@ -12,6 +12,7 @@ import (
 
 	"cairn/ingest/reading"
 	"cairn/merkle"
+	"cairn/merkle/ledger"
 	"cairn/store"
 	"cairn/store/mirror"
 )
@@ -42,8 +43,10 @@ type exportedReading struct {
 	Shredded []string `json:",omitempty"` // compartments whose part of it is gone
 }
 
-func exportedOf(f *store.Found, name string) exportedReading {
-	r := exportedReading{Opened: mirror.Opened{Slot: f.Slot, Batch: f.Batch, Name: name, Reading: f.Reading}, Shredded: f.Shredded}
+func exportedOf(f *store.Found, of ledger.Binding) exportedReading {
+	r := exportedReading{Shredded: f.Shredded, Opened: mirror.Opened{
+		Slot: f.Slot, Batch: f.Batch, Name: of.Name, Place: of.Place, Thing: of.Thing, Reading: f.Reading,
+	}}
 	r.Measurements = slices.Clone(f.Measurements)
 	for i := range r.Measurements {
 		r.Values = append(r.Values, reading.AppendValue(nil, r.Measurements[i].Value))
@@ -83,7 +86,7 @@ func (l *openLedger) readings(ctx context.Context, q readingsRequest) (a reading
 		if a.More = len(a.Readings) == exportPage; a.More {
 			return false, nil
 		}
-		a.Readings = append(a.Readings, exportedOf(f, d.Name))
+		a.Readings = append(a.Readings, exportedOf(f, d))
 		return true, nil
 	})
 	return a, err

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"cairn/merkle/ledger"
 	"cairn/store"
 )
 
@@ -14,7 +15,7 @@ func TestExportedReading(t *testing.T) {
 	for _, want := range openedForTest() {
 		want.Hidden = 0
 		f := &store.Found{Reading: want.Reading, Slot: want.Slot, Batch: want.Batch, Shredded: []string{"occupancy"}}
-		b, err := json.Marshal(exportedOf(f, want.Name))
+		b, err := json.Marshal(exportedOf(f, ledger.Binding{Name: want.Name, Place: want.Place, Thing: want.Thing}))
 		if err != nil {
 			t.Fatal(err)
 		}

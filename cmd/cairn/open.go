@@ -59,8 +59,9 @@ func (c *command) openCommand() *cobra.Command {
 			"is the file that came with the grant; with --grant the source is asked for it.\n\n" +
 			"Everything is verified before it is written: each reading is rehashed, up to a checkpoint that\n" +
 			"the ledger's key signed. What could not be opened, and why, is told on standard error.\n\n" +
-			"  csv    a line for each measurement, safe to open in a spreadsheet\n" +
-			"  json   a line for each reading\n" +
+			"  csv    a line for each measurement, safe to open in a spreadsheet, with the device's\n" +
+			"         place and thing where the ledger names them\n" +
+			"  json   a line for each reading, with these too\n" +
 			"  senml  RFC 8428, one record for each measurement\n" +
 			"  proof  one file that proves to anyone, by cairn-verify, that the readings of the streams in\n" +
 			"         that time are all there were; with --reading it proves those alone\n\n" +

@@ -58,6 +58,8 @@ type openedRow struct {
 	Batch    uint64     `json:"batch"`
 	Device   string     `json:"device"`
 	Name     string     `json:"name,omitempty"`
+	Place    string     `json:"place,omitempty"`
+	Thing    string     `json:"thing,omitempty"`
 	Received string     `json:"received"`
 	Measured string     `json:"measured,omitempty"`
 	Clock    string     `json:"clock"`
@@ -75,7 +77,7 @@ type jsonLines struct {
 
 func (j jsonLines) write(o *mirror.Opened) error {
 	row := openedRow{
-		ID: o.ID(), Batch: o.Batch, Device: o.Device, Name: o.Name, Received: millisText(o.Received), Clock: o.Clock.String(),
+		ID: o.ID(), Batch: o.Batch, Device: o.Device, Name: o.Name, Place: o.Place, Thing: o.Thing, Received: millisText(o.Received), Clock: o.Clock.String(),
 		Origin: o.Origin.Transport, Verdict: o.Origin.Verdict.String(), Values: []valueRow{}, Hidden: o.Hidden,
 	}
 	if o.HasMeasured {
@@ -101,26 +103,26 @@ type csvWriter struct {
 	begun bool
 }
 
-var csvHead = []string{"reading", "device", "name", "received", "measured", "clock", "transport", "verdict", "counter", "measurement", "value", "unit"}
+var csvHead = []string{"reading", "device", "name", "place", "thing", "received", "measured", "clock", "transport", "verdict", "counter", "measurement", "value", "unit"}
 
 func (c *csvWriter) write(o *mirror.Opened) error {
 	if err := c.begin(); err != nil {
 		return err
 	}
-	row := []string{o.ID(), o.Device, cell(o.Name), millisText(o.Received), "", o.Clock.String(), o.Origin.Transport, o.Origin.Verdict.String(), "", "", "", ""}
+	row := []string{o.ID(), o.Device, cell(o.Name), cell(o.Place), cell(o.Thing), millisText(o.Received), "", o.Clock.String(), o.Origin.Transport, o.Origin.Verdict.String(), "", "", "", ""}
 	if o.HasMeasured {
-		row[4] = millisText(o.Measured)
+		row[6] = millisText(o.Measured)
 	}
 	if o.Origin.HasCounter {
-		row[8] = strconv.FormatUint(o.Origin.Counter, 10)
+		row[10] = strconv.FormatUint(o.Origin.Counter, 10)
 	}
 	if len(o.Measurements) == 0 {
 		return wrote(c.w.Write(row))
 	}
 	for _, m := range o.Measurements {
-		row[9], row[10], row[11] = cell(m.Name), m.Value.String(), cell(m.Unit)
+		row[11], row[12], row[13] = cell(m.Name), m.Value.String(), cell(m.Unit)
 		if !m.Value.IsNumber() {
-			row[10] = cell(row[10])
+			row[12] = cell(row[12])
 		}
 		if err := c.w.Write(row); err != nil {
 			return wrote(err)

@@ -15,7 +15,7 @@ import (
 // openedForTest are readings with every kind of value, and texts that a
 // spreadsheet would calculate.
 func openedForTest() []*mirror.Opened {
-	one := &mirror.Opened{Slot: 3, Batch: 7, Name: `=HYPERLINK("http://192.0.2.1")`, Hidden: 1, Reading: reading.Reading{
+	one := &mirror.Opened{Slot: 3, Batch: 7, Name: `=HYPERLINK("http://192.0.2.1")`, Place: "canteen kitchen", Thing: "@fridge", Hidden: 1, Reading: reading.Reading{
 		Device: "80c1a29384b5d6e7", Received: 1_773_480_667_089, Clock: reading.Synced, Sequence: 17,
 		Origin: reading.Origin{Transport: "udp", Verdict: reading.Authenticated, Counter: 5, HasCounter: true},
 		Measurements: []reading.Measurement{
@@ -51,18 +51,18 @@ func TestOpenCSV(t *testing.T) {
 	if err != nil || len(rows) != 1+5+1+1 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
-	if got, want := strings.Join(rows[1], "|"), `3/17|80c1a29384b5d6e7|'=HYPERLINK("http://192.0.2.1")|2026-03-14T09:31:07.089Z||synced|udp|authenticated|5|temperature|-1.25|Cel`; got != want {
+	if got, want := strings.Join(rows[1], "|"), `3/17|80c1a29384b5d6e7|'=HYPERLINK("http://192.0.2.1")|canteen kitchen|'@fridge|2026-03-14T09:31:07.089Z||synced|udp|authenticated|5|temperature|-1.25|Cel`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	for i, row := range rows[1:] {
 		for j, cell := range row {
-			if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) && j != 10 {
+			if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) && j != 12 {
 				t.Errorf("row %d: a spreadsheet takes %q for a formula", i, cell)
 			}
 		}
 	}
-	if rows[3][10] != "'+1,\"x\"\nÜ" || rows[5][11] != "%RH" {
-		t.Errorf("got %q, %q", rows[3][10], rows[5][11])
+	if rows[3][12] != "'+1,\"x\"\nÜ" || rows[5][13] != "%RH" {
+		t.Errorf("got %q, %q", rows[3][12], rows[5][13])
 	}
 }
 
@@ -120,7 +120,7 @@ func TestOpenJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(lines[0]), &row); err != nil {
 		t.Fatal(err)
 	}
-	if row.ID != "3/17" || row.Hidden != 1 || len(row.Values) != 5 || row.Values[0].Value != "-1.25" || *row.Counter != 5 {
+	if row.ID != "3/17" || row.Hidden != 1 || len(row.Values) != 5 || row.Place != "canteen kitchen" || row.Thing != "@fridge" || row.Values[0].Value != "-1.25" || *row.Counter != 5 {
 		t.Errorf("got %s", lines[0])
 	}
 }

@@ -29,8 +29,10 @@ import (
 //
 //	begin TIME                         the clock shows this (RFC 3339)
 //	begin SPAN ago                     that long ago, at a quarter hour's begin
-//	bind NAME KEY=VALUE…               a device with these labels begins a stream
+//	bind NAME KEY=VALUE…               a device with these labels begins a stream; place and thing say where it is
 //	unbind NAME
+//	calibrate NAME WHO FIELD=NUMBER    WHO calibrated it just now
+//	attach NAME FILE                   a photo of it, which there is not, has this name
 //	send SPAN STEP NAME:FIELD=V,…      every STEP for SPAN each device named sends its fields; V|V|… take turns
 //	away SPAN                          the gateway is off
 //	until TIME                         the same until then
@@ -107,6 +109,17 @@ func (h *historian) line(words []string) error {
 			return err
 		}
 		return h.st.RemoveDevice(ctx, h.devices[words[0]].Number)
+	case verb == "calibrate" && len(words) == 3 && h.devices[words[0]] != nil:
+		field, offset, _ := strings.Cut(words[2], "=")
+		return h.note(ctx, words[0], func(b ledger.Binding) ledger.Statement {
+			return ledger.Calibration{
+				Number: b.Number, Slot: b.Slot, By: words[1], Calibrated: h.clock.until.UnixMilli(), Field: field, Offset: offset,
+			}.Statement(0)
+		})
+	case verb == "attach" && len(words) == 2 && h.devices[words[0]] != nil:
+		return h.note(ctx, words[0], func(b ledger.Binding) ledger.Statement {
+			return ledger.Attachment{Number: b.Number, Slot: b.Slot, What: ledger.AttachPhoto, Name: words[1]}.Statement(0)
+		})
 	case verb == "send" && len(words) > 2:
 		return h.send(ctx, words[0], words[1], words[2:])
 	case verb == "away" && len(words) == 1:
@@ -203,11 +216,29 @@ func (h *historian) bind(ctx context.Context, name string, labels []string) erro
 	if err != nil {
 		return err
 	}
-	b, err := h.st.AddDevice(ctx, store.NewDevice{
+	n := store.NewDevice{
 		ID: d.id, Name: name, Kind: ledger.BindSecure, Key: &frame.Key{d.id[7], byte(d.Number + 1)},
 		Rules: storeRules(h.cfg.rulesFor(kv, name, d.id.String())),
-	})
+	}
+	for _, l := range kv {
+		switch l.Key {
+		case labelPlace:
+			n.Place = l.Value
+		case labelThing:
+			n.Thing = l.Value
+		}
+	}
+	b, err := h.st.AddDevice(ctx, n)
 	d.Binding = b
+	return err
+}
+
+// note records a statement about a device's binding.
+func (h *historian) note(ctx context.Context, name string, say func(ledger.Binding) ledger.Statement) error {
+	if err := h.start(); err != nil {
+		return err
+	}
+	_, err := h.st.AddStatement(ctx, say(h.devices[name].Binding))
 	return err
 }
 
