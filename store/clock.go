@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -253,10 +254,14 @@ func (c *committer) recut(now int64) error {
 	if now < 0 {
 		return errors.New("the clock is before 1970")
 	}
+	if _, err := c.found.read(c.s, math.MaxInt64); err != nil {
+		return err
+	}
 	var open []*device
 	var rules [][]Rule
 	for _, number := range slices.Sorted(maps.Keys(c.devices)) {
 		if d := c.devices[number]; !d.binding.Closed {
+			d.found = c.found.of(number)
 			open, rules = append(open, d), append(rules, d.stream.classes.rules)
 		}
 	}

@@ -28,6 +28,7 @@ type committer struct {
 	streams []*stream // by slot; nil or closed ones stay for their slot's sake
 	active  []*stream // open during the current window, by slot
 	devices map[uint32]*device
+	found   calibrated
 
 	incarnation [16]byte
 	nextCommit  uint64

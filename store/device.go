@@ -61,7 +61,7 @@ func keyName(number, epoch uint32) string { return fmt.Sprintf("device/%d/%d", n
 // somebody else, and the next holder reads this statement.
 func (s *Store) AddDevice(ctx context.Context, n NewDevice) (ledger.Binding, error) {
 	var out ledger.Binding
-	err := s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
+	err := s.begin(ctx, s.had(n.ID), func(c *committer, b *pebble.Batch, now int64) error {
 		d, err := c.prepare(&n, now, nil)
 		if err != nil {
 			return err
@@ -115,6 +115,7 @@ func (c *committer) prepare(n *NewDevice, now int64, gone *device) (*device, err
 			d.epoch, d.counter = d.binding.Epoch, used
 		}
 	}
+	d.found = c.found.of(c.numbersOf(n.ID)...)
 	_, err := classNames(n.Rules)
 	return d, err
 }
@@ -237,9 +238,13 @@ func (c *committer) bind(b *pebble.Batch, d *device, now int64, p compartments) 
 		return err
 	}
 	if p, is := d.binding.Placed(); is {
-		return c.appendStatement(b, p.Statement(now))
+		if err := c.appendStatement(b, p.Statement(now)); err != nil {
+			return err
+		}
 	}
-	return nil
+	found := d.found
+	d.found = nil
+	return c.recalibrate(b, d.binding.Number, slot, now, found)
 }
 
 // newStream makes a stream of these compartments, which the keyring has.
@@ -360,6 +365,33 @@ func (s *Store) AddStatements(ctx context.Context, all []ledger.Statement) (firs
 		return nil
 	})
 	return first, err
+}
+
+// foundAtOnce is how many statements are read before intake goes on, some ms.
+const foundAtOnce = 500
+
+// begin is change for what begins a stream, of a device that was bound before if again
+// is set. What is to be said again of it is read first. One that is damaged changes
+// nothing; a disk that cannot be read stops the store.
+func (s *Store) begin(ctx context.Context, again bool, fn func(c *committer, b *pebble.Batch, now int64) error) error {
+	for all := !again; !all; {
+		err := s.do(ctx, func() (err error) {
+			if all, err = s.com.found.read(s, foundAtOnce); err != nil && !errors.Is(err, ErrDamaged) {
+				s.die(err)
+				err = s.Dead()
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return s.change(ctx, fn)
+}
+
+// had reports whether a device was ever bound.
+func (s *Store) had(id frame.ID) bool {
+	return slices.ContainsFunc(s.view.Load().devices, func(b ledger.Binding) bool { return b.ID == id })
 }
 
 // change runs fn in the committer, writes what it put into the batch together

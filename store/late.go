@@ -32,7 +32,7 @@ func (d *device) takes(a *Arrival) (*stream, error) {
 // stays; its slot is returned either way. What is stated with it is recorded in the
 // same commit, with the stream's slot. ErrUnknown: there is no such device.
 func (s *Store) OpenLate(ctx context.Context, number uint32, with func(b ledger.Binding) []ledger.Statement) (slot uint64, err error) {
-	err = s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
+	err = s.begin(ctx, true, func(c *committer, b *pebble.Batch, now int64) error {
 		d := c.devices[number]
 		if d == nil {
 			return fmt.Errorf("device %d: %w", number, ErrUnknown)
@@ -79,9 +79,11 @@ func (c *committer) openLate(b *pebble.Batch, d *device, said *ledger.Binding, n
 		return err
 	}
 	if p, is := said.Placed(); is {
-		return c.appendStatement(b, p.Statement(now))
+		if err := c.appendStatement(b, p.Statement(now)); err != nil {
+			return err
+		}
 	}
-	return nil
+	return c.recalibrate(b, d.binding.Number, said.Slot, now, c.found.of(d.binding.Number))
 }
 
 // CloseLate ends a device's late stream: its next summary says that it is closed. What

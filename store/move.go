@@ -39,7 +39,7 @@ type Move struct {
 // counters of the old binding, and messages that were taken under it stay known.
 func (s *Store) MoveDevice(ctx context.Context, number uint32, m Move) (ledger.Binding, error) {
 	var out ledger.Binding
-	err := s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
+	err := s.begin(ctx, true, func(c *committer, b *pebble.Batch, now int64) error {
 		old, err := c.open(number)
 		if err != nil {
 			return err
@@ -73,7 +73,7 @@ func (s *Store) MoveDevice(ctx context.Context, number uint32, m Move) (ledger.B
 // are those of the old one.
 func (s *Store) ReplaceDevice(ctx context.Context, number uint32, n NewDevice) (ledger.Binding, error) {
 	var out ledger.Binding
-	err := s.change(ctx, func(c *committer, b *pebble.Batch, now int64) error {
+	err := s.begin(ctx, s.had(n.ID), func(c *committer, b *pebble.Batch, now int64) error {
 		old, err := c.open(number)
 		if err != nil {
 			return err

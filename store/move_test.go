@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -203,5 +204,104 @@ func TestPlaceAgain(t *testing.T) {
 	if placed != 1 {
 		t.Errorf("%d places stated anew, want 1: %q", placed, kinds)
 	}
+	x.check()
+}
+
+// TestCalibratedAgain: a calibration belongs to the device. Each stream of it that begins
+// says the newest of each field, by whom and when it was, wherever the device goes; that
+// of another device in its place does not.
+func TestCalibratedAgain(t *testing.T) {
+	x := newSite(t, 0)
+	ctx := context.Background()
+	id := frame.ID{0x90, 1}
+	b, err := x.s.AddDevice(ctx, NewDevice{ID: id, Name: "probe", Kind: ledger.BindText, Place: "canteen"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := x.s.AddDevice(ctx, NewDevice{ID: frame.ID{0x90, 2}, Kind: ledger.BindText})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := func(all ...ledger.Calibration) {
+		t.Helper()
+		for _, k := range all {
+			if _, err := x.s.AddStatement(ctx, k.Statement(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	paper := ledger.Calibration{Number: 1, Slot: 0, By: "Amt", Calibrated: 1, Certificate: &[32]byte{9}}
+	humidity := ledger.Calibration{Number: 1, Slot: 0, By: "Eich AG", Calibrated: 2, Field: "H", Offset: "1"}
+	newer := ledger.Calibration{Number: 1, Slot: 0, By: "Eich AG", Calibrated: 3, Field: "T", Offset: "-0.25", Certificate: &[32]byte{8}}
+	older := ledger.Calibration{Number: 1, Slot: 0, By: "Klein", Calibrated: 2, Field: "T", Offset: "1"}
+	state(paper, humidity, newer, older, ledger.Calibration{Number: other.Number, Slot: other.Slot, By: "of others", Calibrated: 9, Field: "T", Offset: "4"})
+	// again is what a step says again, of the stream that it begins.
+	again := func(what string, number uint32, want []ledger.Calibration, step func() error) {
+		t.Helper()
+		first, slot := x.s.Statements(), x.s.view.Load().state.Slots
+		if err := step(); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		var got []ledger.Calibration
+		_, all := x.told(first)
+		for _, st := range all {
+			if k, err := ledger.CalibrationFrom(st); err == nil && k.By != "of others" {
+				got = append(got, k)
+			}
+		}
+		for i := range want {
+			want[i].Number, want[i].Slot = number, slot
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: said again: %+v\nwant %+v", what, got, want)
+		}
+	}
+	again("a move", 3, []ledger.Calibration{paper, humidity, newer}, func() error {
+		b, err = x.s.MoveDevice(ctx, b.Number, Move{Place: "cellar"})
+		return err
+	})
+	last := ledger.Calibration{Number: b.Number, Slot: b.Slot, By: "Eich AG", Calibrated: 4, Field: "H", Offset: "2"}
+	state(last)
+	x.restart()
+	again("a late stream", 3, []ledger.Calibration{paper, last, newer}, func() error {
+		_, err := x.s.OpenLate(ctx, b.Number, nothingWith)
+		return err
+	})
+	again("a late stream of before", 1, []ledger.Calibration{paper, humidity, newer}, func() error {
+		_, err := x.s.OpenLate(ctx, 1, nothingWith)
+		return err
+	})
+	again("the same late stream", 1, nil, func() error {
+		_, err := x.s.OpenLate(ctx, 1, nothingWith)
+		return err
+	})
+	again("a device that comes back", 4, []ledger.Calibration{paper, last, newer}, func() error {
+		if err := x.s.RemoveDevice(ctx, b.Number); err != nil {
+			return err
+		}
+		b, err = x.s.AddDevice(ctx, NewDevice{ID: id, Name: "again", Kind: ledger.BindText})
+		return err
+	})
+	x.pass(time.Minute)
+	x.restart()
+	first := x.s.Statements()
+	x.step(-10 * 24 * time.Hour)
+	x.pass(time.Minute)
+	found := map[uint64]int{}
+	_, all := x.told(first)
+	for _, st := range all {
+		if k, err := ledger.CalibrationFrom(st); err == nil {
+			found[k.Slot]++
+		}
+	}
+	b, _ = x.s.Device(b.Number)
+	other, _ = x.s.Device(other.Number)
+	if len(found) != 2 || found[b.Slot] != 3 || found[other.Slot] != 1 {
+		t.Errorf("streams that begin anew say calibrations %v, want 3 of stream %d and 1 of %d", found, b.Slot, other.Slot)
+	}
+	again("another device in its place", 0, nil, func() error {
+		_, err := x.s.ReplaceDevice(ctx, b.Number, NewDevice{ID: frame.ID{0x90, 3}, Kind: ledger.BindText})
+		return err
+	})
 	x.check()
 }

@@ -191,7 +191,9 @@ type device struct {
 	recent  []seenFrame // newest last, at most recentFrames
 	labels  []string    // as it was added with
 	retired bool        // never bound again
-	dirty   bool
+	// found is said again when its next stream begins.
+	found []ledger.Calibration
+	dirty bool
 }
 
 type seenFrame struct {

@@ -139,8 +139,9 @@ func (c *command) deviceCalibrate() *cobra.Command {
 		Short: "Record that a device was calibrated",
 		Long: "Records in the ledger who calibrated a device and when: what is to be added to one of its\n" +
 			"measurements, the SHA-256 of the certificate, or both. Readings stay as the device sent\n" +
-			"them; a proof of one that came later shows the calibration beside it. The certificate\n" +
-			"itself is not kept here.",
+			"them; a proof of one that came later shows the calibration beside it. It goes with the\n" +
+			"device: where a stream of it begins, the newest of each field is said again. The\n" +
+			"certificate itself is not kept here.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.Device = args[0]

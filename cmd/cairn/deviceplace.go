@@ -225,10 +225,17 @@ func (l *openLedger) calibrateDevice(ctx context.Context, q noteRequest) (noteRo
 		}
 		certificate = &d
 	}
-	return l.note(ctx, q, func(b ledger.Binding) ledger.Statement {
-		return ledger.Calibration{
+	return l.note(ctx, q, func(b ledger.Binding) []ledger.Statement {
+		c := ledger.Calibration{
 			Number: b.Number, Slot: b.Slot, By: q.By, Calibrated: q.Calibrated, Field: q.Field, Offset: q.Offset, Certificate: certificate,
-		}.Statement(0)
+		}
+		all := []ledger.Statement{c.Statement(0)}
+		for _, s := range l.store.Streams(b.Number) { // what comes late is of the same device
+			if c.Slot = s.Slot; s.Late && !s.Closed {
+				all = append(all, c.Statement(0))
+			}
+		}
+		return all
 	})
 }
 
@@ -240,21 +247,22 @@ func (l *openLedger) attachToDevice(ctx context.Context, q noteRequest) (noteRow
 	if q.What == ledger.AttachData || !ledger.ValidAttachment(q.What) {
 		return noteRow{}, fmt.Errorf("%.40q: what is attached is a photo, certificate or document; a logger's file goes with its readings: `cairn import`", q.What)
 	}
-	return l.note(ctx, q, func(b ledger.Binding) ledger.Statement {
-		return ledger.Attachment{Number: b.Number, Slot: b.Slot, What: q.What, Name: q.Name, Digest: digest}.Statement(0)
+	return l.note(ctx, q, func(b ledger.Binding) []ledger.Statement {
+		return []ledger.Statement{ledger.Attachment{Number: b.Number, Slot: b.Slot, What: q.What, Name: q.Name, Digest: digest}.Statement(0)}
 	})
 }
 
-// note records a statement about a device's open binding.
-func (l *openLedger) note(ctx context.Context, q noteRequest, say func(ledger.Binding) ledger.Statement) (noteRow, error) {
+// note records what is said about a device's open binding; its row has the first
+// statement.
+func (l *openLedger) note(ctx context.Context, q noteRequest, say func(ledger.Binding) []ledger.Statement) (noteRow, error) {
 	l.g.binding.Lock()
 	defer l.g.binding.Unlock()
 	b, err := l.findDevice(q.Device, false)
 	if err != nil {
 		return noteRow{}, err
 	}
-	st := say(b)
-	if err := st.Validate(); err != nil {
+	all := say(b)
+	if err := all[0].Validate(); err != nil { // the others differ in their slot alone
 		return noteRow{}, fmt.Errorf("device %d%s: %w", b.Number, l.where(), err)
 	}
 	notes := 0
@@ -269,7 +277,7 @@ func (l *openLedger) note(ctx context.Context, q noteRequest, say func(ledger.Bi
 	if notes >= maxNotes {
 		return noteRow{}, fmt.Errorf("device %d%s has %d calibrations and attachments, and takes no more: move or replace it, and begin anew", b.Number, l.where(), notes)
 	}
-	n, err := l.store.AddStatement(ctx, st)
+	n, err := l.store.AddStatements(ctx, all)
 	if err != nil {
 		return noteRow{}, fmt.Errorf("device %d%s: %w", b.Number, l.where(), err)
 	}

@@ -165,7 +165,9 @@
 // A place comes with the bind of its slot, which has one at most: the device is
 // at that place and about that thing, either of which may be empty, as long as it is
 // bound there. An offset is a decimal number, such as "-0.25", to be added to the
-// measurement that field names; readings stay as they came. certificate and digest
+// measurement that field names; readings stay as they came. A calibration is of the device:
+// where a stream of a device begins, the calibrate with the latest calibrated of each field,
+// or of none, is said again with its slot, by and calibrated as they were. certificate and digest
 // are SHA-256 of files that the ledger does not have. In a replace, the device of
 // old-slot made way for that of slot; in a retire, it is not bound again.
 //
