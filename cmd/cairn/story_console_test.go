@@ -25,8 +25,9 @@ import (
 // consoleStory is a gateway that runs as its commands make it, and a browser.
 type consoleStory struct {
 	*testing.T
-	dir, url string
-	ctx      context.Context
+	dir, url  string
+	ctx       context.Context
+	downloads string
 }
 
 // cairn runs a command to its end.
@@ -70,6 +71,12 @@ func (s *consoleStory) run() {
 			s.Log(log.String())
 		}
 	})
+	s.answers(ended)
+}
+
+// answers waits until the service does.
+func (s *consoleStory) answers(ended <-chan struct{}) {
+	s.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for range 400 {
@@ -80,10 +87,47 @@ func (s *consoleStory) run() {
 		select {
 		case <-tick.C:
 		case <-ended:
-			s.Fatalf("the service ended: %s", log.String())
+			s.Fatal("the service ended")
 		}
 	}
 	s.Fatal("the service does not answer")
+}
+
+// browse opens a browser, which keeps what it downloads.
+func (s *consoleStory) browse() {
+	s.Helper()
+	s.ctx, s.downloads = chromium.Browser(s), s.TempDir()
+	events := true
+	s.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
+			Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: s.downloads, EventsEnabled: &events,
+		})
+		return err
+	}))
+	s.do(chromedp.EmulateViewport(1100, 900))
+}
+
+// login opens the console.
+func (s *consoleStory) login(name string) {
+	s.Helper()
+	s.do(chromedp.Navigate(s.url + "/"))
+	s.wait(`document.body.dataset.ready === "login"`)
+	s.do(chromedp.SetValue(chromedp.CSS("#name"), name), chromedp.SetValue(chromedp.CSS("#password"), consolePassword), chromedp.Focus(chromedp.CSS("#password")), chromedp.KeyEvent(kb.Enter))
+}
+
+// download takes the proof that the page offers, and gives its path.
+func (s *consoleStory) download() string {
+	s.Helper()
+	s.wait(`document.getElementById("download") !== null`)
+	name, err := chromedp.Run(s.ctx, chromedp.Evaluate[string](`document.getElementById("download").download`))
+	if err != nil {
+		s.Fatal(err)
+	}
+	done, err := chromedp.Run(s.ctx, chromedp.WaitEvent(browser.DownloadProgress, func(e browser.EventDownloadProgress) bool { return e.State != browser.DownloadProgressStateInProgress }, chromedp.Click(chromedp.CSS("#download"))))
+	if err != nil || done.State != browser.DownloadProgressStateCompleted {
+		s.Fatalf("download: %v, %v", done.State, err)
+	}
+	return filepath.Join(s.downloads, name)
 }
 
 // post sends a temperature as the sender of the configuration does.
@@ -149,18 +193,8 @@ func TestConsoleStory(t *testing.T) {
 	s.run()
 	s.post("-18.5")
 
-	s.ctx = chromium.Browser(t)
-	downloads := t.TempDir()
-	events := true
-	s.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-			Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: downloads, EventsEnabled: &events,
-		})
-		return err
-	}))
-	s.do(chromedp.EmulateViewport(1100, 900), chromedp.Navigate(s.url+"/"))
-	s.wait(`document.body.dataset.ready === "login"`)
-	s.do(chromedp.SetValue(chromedp.CSS("#name"), "otto"), chromedp.SetValue(chromedp.CSS("#password"), consolePassword), chromedp.Focus(chromedp.CSS("#password")), chromedp.KeyEvent(kb.Enter))
+	s.browse()
+	s.login("otto")
 	s.wait(`document.querySelector(".place.ok .value")?.textContent.startsWith("-18.5 °C")`)
 	s.wait(`document.body.dataset.heard === "yes"`)
 
@@ -181,12 +215,7 @@ func TestConsoleStory(t *testing.T) {
 	s.click(".scroll tbody a")
 	s.wait(`document.querySelector("h1")?.textContent === "Reading 0/1"`)
 	s.click("main form button")
-	s.wait(`document.getElementById("download") !== null`)
-	done, err := chromedp.Run(s.ctx, chromedp.WaitEvent(browser.DownloadProgress, func(e browser.EventDownloadProgress) bool { return e.State != browser.DownloadProgressStateInProgress }, chromedp.Click(chromedp.CSS("#download"))))
-	if err != nil || done.State != browser.DownloadProgressStateCompleted {
-		t.Fatalf("download: %v, %v", done.State, err)
-	}
-	path := filepath.Join(downloads, "cairn-0-1.proof")
+	path := s.download()
 	file, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
