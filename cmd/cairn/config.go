@@ -277,6 +277,9 @@ func (c *Config) contradictions(s *settings) {
 // checkHTTP refuses an HTTP server that others can read without a token, or whose
 // tokens and readings others on the way can read.
 func (c *Config) checkHTTP(s *settings) {
+	if c.HTTPListen != "" && isLoopback(c.HTTPListen) && c.HTTPProxy && c.HTTPTokenFile == "" {
+		s.fail(keyBehindProxy, "the proxy passes on what comes from beyond this machine: set http.token_file")
+	}
 	if c.HTTPListen != "" && !isLoopback(c.HTTPListen) {
 		if c.HTTPTokenFile == "" {
 			s.fail("http.listen", "%s can be reached from beyond this machine: set http.token_file, or listen on 127.0.0.1", c.HTTPListen)

@@ -124,6 +124,7 @@ func TestConfigRefuses(t *testing.T) {
 		{"beyond loopback", "http: {listen: \":9980\"}", "set http.token_file"},
 		{"beyond loopback in the clear", "http: {listen: \":9980\", token_file: t}", "in the clear"},
 		{"no token behind a proxy", "http: {listen: \":9980\", behind_proxy: true}", "set http.token_file"},
+		{"no token behind a proxy on this machine", "http: {listen: \"127.0.0.1:9980\", behind_proxy: true}", "the proxy passes on what comes from beyond this machine: set http.token_file"},
 		{"TLS that ends twice", "http: {certificate_file: c, key_file: k, behind_proxy: true}", "TLS ends in one place"},
 		{"certificate without a key", "http: {certificate_file: c}", "goes with http.key_file"},
 		{"sender's certificate behind a proxy", "http: {behind_proxy: true}\nsenders: [{name: a, certificate_file: c}]", "takes HTTPS"},

@@ -40,7 +40,7 @@ type mirrorAccess struct {
 // Full implements mirror.Access.
 func (a *mirrorAccess) Full(r *http.Request) bool {
 	if !a.locked {
-		return a.local
+		return a.local && !askedByName(r)
 	}
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	sum := sha256.Sum256([]byte(token))
@@ -54,7 +54,7 @@ func (a *mirrorAccess) Listing(_ context.Context, first uint64) (store.GroupRef,
 
 // handler makes what the mirror serves.
 func (s *mirrorService) handler() (*counted, error) {
-	access := &mirrorAccess{Copy: s.copy, s: s, local: isLoopback(s.listen)}
+	access := &mirrorAccess{Copy: s.copy, s: s, local: isLoopback(s.listen) && !s.tls.proxy}
 	if s.serve != "" {
 		token, err := readToken(s.serve)
 		if err != nil {

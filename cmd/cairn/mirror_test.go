@@ -40,19 +40,23 @@ func TestMirrorHealthTellsNoNames(t *testing.T) {
 	s := &mirrorService{status: mirrorStatus{
 		Status: red, Source: "http://192.0.2.7/ledger/site", Alarms: []*mirror.Alarm{{Kind: mirror.MissingObject, Text: "stream/3/occupancy"}},
 	}}
-	ask := func(a *mirrorAccess) string {
-		w := httptest.NewRecorder()
-		s.serveHealth(a)(w, httptest.NewRequest(http.MethodGet, "/healthz", nil))
+	ask := func(a *mirrorAccess, host string) string {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/healthz", nil)
+		r.Host = host
+		s.serveHealth(a)(w, r)
 		if w.Code != http.StatusServiceUnavailable {
 			t.Errorf("got %d, want %d", w.Code, http.StatusServiceUnavailable)
 		}
 		return w.Body.String()
 	}
-	if got := ask(&mirrorAccess{locked: true}); strings.TrimSpace(got) != `{"status":"red"}` {
+	if got := ask(&mirrorAccess{locked: true}, "localhost:1"); strings.TrimSpace(got) != `{"status":"red"}` {
 		t.Errorf("got %s for one without a token, want the status alone", got)
 	}
+	if got := ask(&mirrorAccess{local: true}, "evil.example:1"); strings.TrimSpace(got) != `{"status":"red"}` {
+		t.Errorf("got %s for a page whose name was made to point here, want the status alone", got)
+	}
 	var m mirrorStatus
-	if got := ask(&mirrorAccess{local: true}); json.Unmarshal([]byte(got), &m) != nil || len(m.Alarms) != 1 {
+	if got := ask(&mirrorAccess{local: true}, "localhost:1"); json.Unmarshal([]byte(got), &m) != nil || len(m.Alarms) != 1 {
 		t.Errorf("got %s on the machine itself, want all of it", got)
 	}
 }

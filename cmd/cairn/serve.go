@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +39,8 @@ const (
 	textType   = "text/plain; charset=utf-8"
 
 	pagePath = "/verify"
+
+	misdirected = "without a token (http.token_file) this is for this machine alone: ask for it by localhost or an address"
 )
 
 // httpServer is the handler of a running gateway.
@@ -97,7 +101,24 @@ func (s *httpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "a bearer token is needed", http.StatusUnauthorized)
 		return
 	}
+	if !s.locked && askedByName(r) {
+		http.Error(w, misdirected, http.StatusMisdirectedRequest)
+		return
+	}
 	s.mux.ServeHTTP(w, r)
+}
+
+// askedByName reports whether a request on this machine's own address names it by a
+// name that others can point here: a page of theirs, whose name's address they change
+// to this machine's, reads what its browser gets (DNS rebinding). To have an address or
+// localhost in the URL the page must come from there.
+func askedByName(r *http.Request) bool {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err != nil && host != "localhost" && host != ""
 }
 
 func (s *httpServer) admits(header string) bool {

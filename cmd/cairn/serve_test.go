@@ -24,3 +24,32 @@ func TestPageNeedsNoToken(t *testing.T) {
 		}
 	}
 }
+
+// TestAskedByName: what takes no token, as it listens on this machine alone, answers no page of somebody else that has
+// had its name point here; an address or localhost is no such name. With a token any name may be the gateway's.
+func TestAskedByName(t *testing.T) {
+	ask := func(h http.Handler, host, path string) int {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	g := &gateway{cfg: &Config{HTTPListen: "127.0.0.1:9980"}, log: slog.New(slog.DiscardHandler)}
+	h := newHTTPServer(g, "")
+	for _, path := range []string{"/metrics", "/healthz", "/ledger/site/checkpoint", "/no/such/thing"} {
+		for _, host := range []string{"evil.example", "evil.example:9980", "127.0.0.1.evil.example:9980", "localhost.evil.example"} {
+			if got := ask(h, host, path); got != http.StatusMisdirectedRequest {
+				t.Errorf("%s as %s: %d", path, host, got)
+			}
+		}
+		for _, host := range []string{"127.0.0.1:9980", "127.0.0.1", "localhost:9980", "[::1]:9980", "[::1]", "192.0.2.7", ""} {
+			if got := ask(h, host, path); got == http.StatusMisdirectedRequest {
+				t.Errorf("%s as %s: %d", path, host, got)
+			}
+		}
+	}
+	if got := ask(newHTTPServer(g, "a token that is long enough"), "gateway.example", "/healthz"); got != http.StatusUnauthorized {
+		t.Errorf("with a token: %d", got)
+	}
+}
