@@ -52,6 +52,7 @@ type completer struct {
 	last     uint64 // the newest batch that may be shown
 	gaps     []statedGap
 	progress func(string)
+	planned  uint64 // readings
 	done     uint64 // readings
 }
 
@@ -366,6 +367,9 @@ func (c *completer) stream(ctx context.Context, s *chosenStream) error {
 	p, ok, err := c.plan(s)
 	if err != nil || !ok {
 		return err
+	}
+	if c.planned += p.next - p.first; c.q.most > 0 && c.planned > c.q.most {
+		return fmt.Errorf("there are more than %d readings: choose a shorter time, or have `cairn prove` write the file", c.q.most)
 	}
 	left, err := c.l.store.StreamPeaks(s.Slot, p.first)
 	if err != nil {

@@ -44,8 +44,9 @@ type console struct {
 	server *web.Server
 	came   chan ingest.Recorded // what run tells of
 
-	mu     sync.Mutex        // covers what follows
-	newest map[uint32]newest // by intake's number
+	mu      sync.Mutex        // covers what follows
+	newest  map[uint32]newest // by intake's number
+	forgets uint64            // how often all of it was let go
 }
 
 // newest is a device's newest reading.
@@ -127,6 +128,7 @@ func (g *gateway) forgetRead() {
 	c := g.live.console
 	c.mu.Lock()
 	clear(c.newest)
+	c.forgets++
 	c.mu.Unlock()
 	c.server.ForgetProofs()
 }
@@ -194,6 +196,7 @@ func (c *console) newestOf(ctx context.Context, index int, l *openLedger, b ledg
 	}
 	c.mu.Lock()
 	last, known := c.newest[joined]
+	asOf := c.forgets
 	if !known { // from now on intake's word counts
 		c.newest[joined] = newest{}
 	}
@@ -225,6 +228,9 @@ func (c *console) newestOf(ctx context.Context, index int, l *openLedger, b ledg
 	case err != nil && !gone(err):
 		delete(c.newest, joined)
 		return newest{}, err
+	case c.forgets != asOf: // some may have been shredded since it was read
+		delete(c.newest, joined)
+		return newest{}, nil
 	case c.newest[joined].received < found.received:
 		c.newest[joined] = found
 	}

@@ -591,6 +591,10 @@ func (c *console) See(who web.Who, e web.Event) (web.Event, bool) {
 	return web.Event{Type: e.Type, Reading: &seen}, true
 }
 
+// consoleProves is how many readings a file of the console may show: some seven weeks
+// of one a minute. A file of as many as it can have takes gigabytes of memory.
+const consoleProves = 70_000
+
 // Prove implements [web.Prover]. For an audience each reading is looked at first, and
 // what is shown of it is what its grants open, but for the field device: with that go
 // the statements that name the device's place.
@@ -599,7 +603,7 @@ func (c *console) Prove(ctx context.Context, who web.Who, q web.ProofRequest) (p
 	if err != nil {
 		return p, err
 	}
-	ask := proveRequest{Readings: q.Readings, Fields: q.Fields, Complete: q.Complete, Alerts: q.Alerts}
+	ask := proveRequest{Readings: q.Readings, Fields: q.Fields, Complete: q.Complete, Alerts: q.Alerts, most: consoleProves}
 	if q.Device != "" {
 		ask.Devices = []string{q.Device}
 		if q.From > 0 {
@@ -620,6 +624,9 @@ func (c *console) Prove(ctx context.Context, who web.Who, q web.ProofRequest) (p
 		return p, fmt.Errorf("%w: %w", web.ErrLater, err)
 	case err != nil && (errors.Is(err, store.ErrNotFound) || gone(err)):
 		return p, fmt.Errorf("%w: %w", web.ErrNotFound, err)
+	case err != nil && who.Role == web.Audience && l.store.Dead() == nil && ctx.Err() == nil:
+		c.g.log.Warn("console: a proof for an audience", "error", err) // its words may tell of more than the readings
+		return p, fmt.Errorf("%w: these readings cannot be proven like this", web.ErrBad)
 	case err != nil && l.store.Dead() == nil && ctx.Err() == nil:
 		return p, fmt.Errorf("%w: %w", web.ErrBad, err) // what was asked for cannot be proven
 	case err != nil:

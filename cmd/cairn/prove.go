@@ -44,6 +44,8 @@ type proveRequest struct {
 	All          bool     `json:"all,omitempty"` // devices
 
 	Alerts []uint64 `json:"alerts,omitempty"` // numbers; beside the readings, if any
+
+	most uint64 // readings of all ranges; 0: no limit but the file's
 }
 
 // reads reports whether there are readings to prove.
