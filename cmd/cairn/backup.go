@@ -50,8 +50,74 @@ type backedUpFile struct {
 	SHA256 string `json:"sha256"`
 }
 
-type backupRequest struct {
-	To string `json:"to"` // absolute
+// snapshotPrefix begins the names of folders of one moment, in the gateway's folder.
+const snapshotPrefix = ".backup-"
+
+// snapshot is what a backup is made of: a folder that is there while it is copied.
+type snapshot struct {
+	Dir     string           `json:"dir"` // name in the gateway's folder
+	Made    string           `json:"made"`
+	Ledgers []backedUpLedger `json:"ledgers"`
+	Left    []string         `json:"left"` // files of the folder that are not in it
+}
+
+// snapshot makes a snapshot beside what goes on, tells of it, and removes it when ctx ends:
+// when the command that copies it is done, or gone. The service may see no other part of the
+// disk than its own folder; its data are hard links.
+func (g *gateway) snapshot(ctx context.Context, tell func(string)) (err error) {
+	ledgers, err := g.every(ctx, true) // what is read alone cannot be copied as of one moment
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(g.cfg.Dir, snapshotPrefix+"*") // mode 0700
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s := snapshot{Dir: filepath.Base(dir), Made: time.Now().UTC().Format(time.RFC3339)}
+	for _, name := range []string{configFile, usersFile} {
+		if err := copyPrivate(g.cfg.path(name), filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	for _, l := range ledgers {
+		in := dir
+		if l.cfg.Dir != g.cfg.Dir {
+			in = filepath.Join(dir, ledgersDir, l.cfg.Name)
+		}
+		if err := os.MkdirAll(in, 0o700); err != nil {
+			return err
+		}
+		s.Ledgers = append(s.Ledgers, backedUpLedger{l.cfg.Name, l.store.Ledger().String(), l.store.LogSize()})
+		err := l.store.CopyTo(ctx, filepath.Join(in, dataDir), func() error {
+			return copyPrivate(l.cfg.path(keyringFile), filepath.Join(in, keyringFile))
+		})
+		if err == nil {
+			err = copyEscrow(l.cfg.path(escrowDir), filepath.Join(in, escrowDir))
+		}
+		if err != nil {
+			return fmt.Errorf("back up%s: %w", l.where(), err)
+		}
+	}
+	if s.Left, err = g.leftOut(); err != nil {
+		return err
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	tell(string(text))
+	<-ctx.Done()
+	return nil
+}
+
+// removeSnapshots removes those of a service that was killed. The folder is locked.
+func removeSnapshots(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, snapshotPrefix+"*"))
+	for _, path := range left {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
 }
 
 type backupAnswer struct {
@@ -62,19 +128,9 @@ type backupAnswer struct {
 	Left    []string         `json:"left"` // files of the folder that are not in it
 }
 
-// backup writes a backup beside what goes on.
-func (g *gateway) backup(ctx context.Context, _ string, q backupRequest) (a backupAnswer, err error) {
-	if !filepath.IsAbs(q.To) {
-		return a, errors.New("a backup goes to an absolute path")
-	}
-	if err := vacant(q.To); err != nil {
-		return a, err
-	}
-	ledgers, err := g.every(ctx, true) // what is read alone cannot be copied as of one moment
-	if err != nil {
-		return a, err
-	}
-	part := q.To + ".part"
+// backup copies a snapshot to a folder that must not be there, as the gateway's owner has it.
+func (c *command) backup(ctx context.Context, s *snapshot, to string) (a backupAnswer, err error) {
+	part := to + ".part"
 	if err := os.Mkdir(part, 0o700); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			err = fmt.Errorf("%s is there: an earlier backup was not finished. Remove it, and try again", part)
@@ -86,49 +142,72 @@ func (g *gateway) backup(ctx context.Context, _ string, q backupRequest) (a back
 			err = errors.Join(err, os.RemoveAll(part))
 		}
 	}()
-	m := manifest{Version: manifestVersion, Made: time.Now().UTC().Format(time.RFC3339), Cairn: version().Version}
-	for _, name := range []string{configFile, usersFile} {
-		if err := copyPrivate(g.cfg.path(name), filepath.Join(part, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return a, err
-		}
-	}
-	for _, l := range ledgers {
-		in := part
-		if l.cfg.Dir != g.cfg.Dir {
-			in = filepath.Join(part, ledgersDir, l.cfg.Name)
-		}
-		if err := os.MkdirAll(in, 0o700); err != nil {
-			return a, err
-		}
-		m.Ledgers = append(m.Ledgers, backedUpLedger{l.cfg.Name, l.store.Ledger().String(), l.store.LogSize()})
-		err := l.store.CopyTo(ctx, filepath.Join(in, dataDir), func() error {
-			return copyPrivate(l.cfg.path(keyringFile), filepath.Join(in, keyringFile))
-		})
-		if err == nil {
-			err = copyEscrow(l.cfg.path(escrowDir), filepath.Join(in, escrowDir))
-		}
-		if err != nil {
-			return a, fmt.Errorf("back up%s: %w", l.where(), err)
-		}
-	}
-	if m.Files, err = hashTree(part); err != nil {
+	m := manifest{Version: manifestVersion, Made: s.Made, Cairn: version().Version, Ledgers: s.Ledgers}
+	if m.Files, err = c.copyTree(ctx, filepath.Join(c.dir, s.Dir), part); err != nil {
 		return a, err
 	}
 	if err := m.write(part); err != nil {
 		return a, err
 	}
-	if err := os.Rename(part, q.To); err != nil {
+	if err := giveTree(part, c.dir); err != nil {
 		return a, err
 	}
-	if err := syncFolder(filepath.Dir(q.To)); err != nil {
+	if err := os.Rename(part, to); err != nil {
 		return a, err
 	}
-	a = backupAnswer{To: q.To, Files: len(m.Files), Ledgers: m.Ledgers}
+	if err := syncFolder(filepath.Dir(to)); err != nil {
+		return a, err
+	}
+	a = backupAnswer{To: to, Files: len(m.Files), Ledgers: m.Ledgers, Left: s.Left}
 	for _, f := range m.Files {
 		a.Bytes += f.Size
 	}
-	a.Left, err = g.leftOut()
-	return a, err
+	return a, nil
+}
+
+// copyTree copies the files of a folder into another one, which is there, and gives their
+// hashes, in order of their names.
+func (c *command) copyTree(ctx context.Context, from, to string) (all []backedUpFile, err error) {
+	var total, done int64
+	err = filepath.WalkDir(from, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			total += info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer c.progress("")
+	err = filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(from, path)
+		if err != nil || name == "." {
+			return err
+		}
+		if e.IsDir() {
+			return os.Mkdir(filepath.Join(to, name), 0o700)
+		}
+		f, err := copyHashed(path, filepath.Join(to, name))
+		f.Path = filepath.ToSlash(name)
+		all = append(all, f)
+		done += f.Size
+		c.progress(fmt.Sprintf("%d files, %d of %d MB copied", len(all), done/1e6, total/1e6))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, syncTree(to)
 }
 
 // copyEscrow copies a ledger's escrow files, if there are any. One that goes meanwhile is
@@ -158,6 +237,9 @@ func (g *gateway) leftOut() ([]string, error) {
 	left := []string{}
 	entries, err := os.ReadDir(g.cfg.Dir)
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), snapshotPrefix) {
+			continue
+		}
 		if in := []string{configFile, usersFile, keyringFile, dataDir, escrowDir, ledgersDir, socketFile, lockFile}; !slices.Contains(in, e.Name()) {
 			left = append(left, e.Name())
 		}
@@ -187,25 +269,24 @@ func (m *manifest) write(dir string) error {
 	return syncFolder(dir)
 }
 
-// hashTree syncs the files of a folder and gives their hashes, in order of their names.
-func hashTree(dir string) (all []backedUpFile, err error) {
-	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
+// syncTree makes the names of a folder's files last.
+func syncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() {
 			return err
 		}
-		if e.IsDir() {
-			return syncFolder(path)
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		f, err := hashed(path)
-		f.Path = filepath.ToSlash(name)
-		all = append(all, f)
-		return err
+		return syncFolder(path)
 	})
-	return all, err
+}
+
+// giveTree gives a folder and all that is in it to the owner of another one, if root asks.
+func giveTree(dir, like string) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return giveTo(path, like)
+	})
 }
 
 func hashed(path string) (f backedUpFile, err error) {
@@ -215,32 +296,37 @@ func hashed(path string) (f backedUpFile, err error) {
 	}
 	defer file.Close()
 	h := sha256.New()
-	if f.Size, err = io.Copy(h, file); err == nil {
-		err = file.Sync()
-	}
+	f.Size, err = io.Copy(h, file)
 	f.SHA256 = hex.EncodeToString(h.Sum(nil))
 	return f, err
 }
 
 // copyPrivate copies a file for its owner alone. It is written through.
 func copyPrivate(from, to string) error {
+	_, err := copyHashed(from, to)
+	return err
+}
+
+func copyHashed(from, to string) (f backedUpFile, err error) {
 	in, err := os.Open(from)
 	if err != nil {
-		return err
+		return f, err
 	}
 	defer in.Close()
 	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return f, err
 	}
-	_, err = io.Copy(out, in)
+	h := sha256.New()
+	f.Size, err = io.Copy(io.MultiWriter(out, h), in)
+	f.SHA256 = hex.EncodeToString(h.Sum(nil))
 	if err == nil {
 		err = out.Sync()
 	}
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}
-	return err
+	return f, err
 }
 
 func (c *command) backupCommand() *cobra.Command {
@@ -250,7 +336,8 @@ func (c *command) backupCommand() *cobra.Command {
 			"keyrings as they are, encrypted, escrow files and the data, all of one moment, and a list of their hashes.\n" +
 			"Not in it: what opens the keyrings (an identity, a passphrase), tokens, passwords and keys of\n" +
 			"wallets: keep those apart, and know where. It is complete when it has its name: while it is\n" +
-			"being written that ends with .part.\n\n" +
+			"being written that ends with .part. The files are copies, which the owner of the gateway's\n" +
+			"folder alone can read, also where root makes them.\n\n" +
 			"A backup keeps what is shredded later: whoever has it, and opens its keyrings, reads what was\n" +
 			"there. Shredding reaches no backup: remove old ones.",
 		Args: cobra.ExactArgs(1),
@@ -259,7 +346,14 @@ func (c *command) backupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a, err := ask[backupAnswer](cmd.Context(), c, "backup", backupRequest{to})
+			if err := vacant(to); err != nil {
+				return err
+			}
+			var a backupAnswer
+			err = during(cmd.Context(), c, "snapshot", nothing{}, func(ctx context.Context, s snapshot) (err error) {
+				a, err = c.backup(ctx, &s, to)
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -309,6 +403,9 @@ func (c *command) restore(from, to string) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := ownFolder(to, os.Geteuid()); err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir(to)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -341,8 +438,7 @@ func (c *command) restore(from, to string) (*manifest, error) {
 		c.progress(fmt.Sprintf("%d of %d files restored", i+1, len(m.Files)))
 	}
 	c.progress("")
-	_, err = hashTree(to) // which syncs the folders
-	return m, err
+	return m, syncTree(to)
 }
 
 // sort puts the configuration last: a folder without it is no gateway's, so one that was
@@ -402,4 +498,8 @@ func cmpError(err error) error {
 		return errors.New("it is too long")
 	}
 	return err
+}
+
+func snapshotOperation(ctx context.Context, g *gateway, _ string, _ json.RawMessage, tell func(string)) (any, error) {
+	return nothing{}, g.snapshot(ctx, tell)
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,6 +71,64 @@ func TestCopyEscrow(t *testing.T) {
 	info, serr := os.Stat(filepath.Join(to, "2026-10-7"))
 	if err != nil || serr != nil || string(b) != "shares" || info.Mode().Perm() != 0o600 {
 		t.Errorf("%q, %v, %v, %v", b, info, err, serr)
+	}
+}
+
+// A snapshot is there while it is copied, and gone when the one who copies it is.
+func TestSnapshot(t *testing.T) {
+	g := newConsoleSite(t).g
+	for _, l := range g.ledgers {
+		if err := os.WriteFile(l.cfg.path(keyringFile), []byte("encrypted"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, gone := context.WithCancel(t.Context())
+	var dir string
+	err := g.snapshot(ctx, func(text string) {
+		var s snapshot
+		if err := json.Unmarshal([]byte(text), &s); err != nil || len(s.Ledgers) != 2 || s.Ledgers[0].Batches == 0 {
+			t.Errorf("told %s, %v", text, err)
+		}
+		dir = g.cfg.path(s.Dir)
+		for _, name := range []string{"data", keyringFile, "ledgers/annex/data", "ledgers/annex/" + keyringFile} {
+			if !exists(filepath.Join(dir, name)) {
+				t.Errorf("no %s in it", name)
+			}
+		}
+		if left, err := g.leftOut(); err != nil || slices.Contains(left, s.Dir) {
+			t.Errorf("of the folder are not in backups: %v, %v", left, err)
+		}
+		gone()
+	})
+	if err != nil || dir == "" || exists(dir) {
+		t.Errorf("%v, and %s is there: %v", err, dir, exists(dir))
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil { // as by a service that was killed
+		t.Fatal(err)
+	}
+	if err := removeSnapshots(g.cfg.Dir); err != nil || exists(dir) || !exists(g.cfg.path("data")) {
+		t.Errorf("%v, and %s is there: %v", err, dir, exists(dir))
+	}
+}
+
+// What cannot be copied whole leaves nothing.
+func TestBackupStops(t *testing.T) {
+	dir := t.TempDir()
+	c := &command{Streams: Streams{Err: &strings.Builder{}}, dir: dir}
+	if err := os.MkdirAll(filepath.Join(dir, "snap", "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "snap", "data", "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	to := filepath.Join(dir, "to")
+	if _, err := c.backup(ctx, &snapshot{Dir: "snap"}, to); !errors.Is(err, context.Canceled) || exists(to) || exists(to+".part") {
+		t.Errorf("%v; %v, %v", err, exists(to), exists(to+".part"))
+	}
+	if a, err := c.backup(t.Context(), &snapshot{Dir: "snap"}, to); err != nil || a.Files != 1 || !exists(filepath.Join(to, manifestFile)) {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 

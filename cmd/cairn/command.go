@@ -45,7 +45,8 @@ type command struct {
 	json   bool   // --json
 	ledger string // --ledger
 
-	held *gateway // of a command that asks many times, where no service runs
+	held *gateway     // of a command that asks many times, where no service runs
+	told func(string) // takes what an operation tells, instead of progress
 }
 
 // Run carries out one command line and returns its exit code.

@@ -343,8 +343,35 @@ func (c *command) hold(ctx context.Context, f func() error) error {
 	return err
 }
 
-// progress shows how far a long operation is, to people only.
+// during asks for what lasts while f works on what it tells first.
+func during[T any](ctx context.Context, c *command, name string, request any, f func(context.Context, T) error) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	var worked bool
+	var ferr error
+	c.told = func(text string) {
+		c.told = nil
+		var told T
+		if ferr = json.Unmarshal([]byte(text), &told); ferr == nil {
+			ferr = f(ctx, told)
+		}
+		worked = true
+		end()
+	}
+	defer func() { c.told = nil }()
+	_, err := ask[nothing](ctx, c, name, request)
+	if worked && errors.Is(err, context.Canceled) { // it was told to end
+		err = nil
+	}
+	return errors.Join(ferr, err)
+}
+
+// progress shows how far a long operation is, to people only, or tells during.
 func (c *command) progress(text string) {
+	if c.told != nil {
+		c.told(text)
+		return
+	}
 	if isTerminal(c.Err) {
 		fmt.Fprintf(c.Err, "\r\x1b[K%s", text)
 	}

@@ -153,7 +153,7 @@ func init() { // the operations' methods refer to the map through ask
 		"device/calibrate": asks(true, (*openLedger).calibrateDevice),
 		"device/attach":    asks(true, (*openLedger).attachToDevice),
 		"device/history":   asks(false, (*openLedger).deviceHistory),
-		"backup":           asksAll(true, (*gateway).backup),
+		"snapshot":         {writes: true, run: snapshotOperation},
 		"import":           asks(true, (*openLedger).importLate),
 		"import/close":     asks(true, (*openLedger).closeLate),
 		"prove":            asksLong((*openLedger).prove),

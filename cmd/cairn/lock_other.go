@@ -12,3 +12,6 @@ func lockFolderSoon(context.Context, string) (release func(), err error) { retur
 
 // ownFolder refuses nobody: such systems have no root.
 func ownFolder(string, int) error { return nil }
+
+// giveTo leaves files to whom they belong.
+func giveTo(string, string) error { return nil }

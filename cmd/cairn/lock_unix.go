@@ -81,6 +81,19 @@ func ownFolder(dir string, euid int) error {
 	return fmt.Errorf("%s belongs to %s, who could not read what root writes there: run it as `sudo -u %s cairn …`", dir, name, name)
 }
 
+// giveTo gives a file to the owner of a folder, if root asks.
+func giveTo(path, like string) error {
+	info, err := os.Stat(like)
+	if err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 {
+		return nil
+	}
+	return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+}
+
 func openLock(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -245,7 +245,10 @@ func (s *service) openAll(ctx context.Context, c *command) (err error) {
 	if s.release, err = lockFolderSoon(ctx, s.cfg.Dir); err != nil {
 		return err
 	}
-	if err = s.openLedgers(ctx, c); err != nil {
+	if err = removeSnapshots(s.cfg.Dir); err == nil {
+		err = s.openLedgers(ctx, c)
+	}
+	if err != nil {
 		return errors.Join(err, s.close())
 	}
 	return nil

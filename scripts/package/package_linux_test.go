@@ -237,6 +237,32 @@ func life(t *testing.T, m *debian.Machine, first, second string) {
 	m.Must("cp", "/root/good.yaml", site+"/cairn.yaml")
 	m.Must("systemctl", "start", "cairn")
 
+	// A backup goes where the one who asks may write, though the service sees its own folder alone; it belongs
+	// to the service's user, who makes a gateway of it that the unit runs.
+	for _, to := range []string{"/var/backups/cairn", "/tmp/cairn", "/root/cairn", site + "/copy"} {
+		has("backup", m.Must("cairn", "--dir", site, "backup", to), `\d+ files, \d+ bytes, of 1 ledger`)
+		if out := m.Must("find", to, "!", "-user", "cairn", "-o", "-perm", "/077", "-o", "-links", "+1", "-type", "f"); out != "" {
+			t.Errorf("of the backup %s others have, or share with the store: %s", to, out)
+		}
+	}
+	if out, code := m.Run("runuser", "-u", "cairn", "--", "cairn", "--dir", site, "backup", "/var/backups/mine"); code != 2 || !strings.Contains(out, "/var/backups/mine.part: permission denied") {
+		t.Errorf("a backup where the user may not write: code %d, %s", code, out)
+	}
+	if out := m.Must("find", site, "-maxdepth", "1", "-name", ".backup-*"); out != "" {
+		t.Errorf("left of backups: %s", out)
+	}
+	m.Must("systemctl", "stop", "cairn")
+	m.Must("mv", site, site+".before")
+	m.Must("install", "-d", "-o", "cairn", "-g", "cairn", "-m", "700", site)
+	if out, code := m.Run("cairn", "restore", "/var/backups/cairn", site); code != 2 || !strings.Contains(out, "sudo -u cairn") {
+		t.Errorf("restored by root: code %d, %s", code, out)
+	}
+	has("restore", m.Must("runuser", "-u", "cairn", "--", "cairn", "restore", "/var/backups/cairn", site), `files of .* restored`)
+	m.Must("cp", "-p", site+".before/identity.age-key", site)
+	m.Must("systemctl", "start", "cairn")
+	has("restored", show("ActiveState")+" "+show("StatusText"), `^active green: \d+ batches`)
+	has("devices", cairn("device", "list"), "fridge")
+
 	// An upgrade starts it anew, with what it had; one that was stopped stays so.
 	before := show("MainPID")
 	m.Must("dpkg", "--install", "/mnt/"+second)
