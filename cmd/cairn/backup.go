@@ -201,7 +201,7 @@ func (c *command) copyTree(ctx context.Context, from, to string) (all []backedUp
 		f.Path = filepath.ToSlash(name)
 		all = append(all, f)
 		done += f.Size
-		c.progress(fmt.Sprintf("%d files, %d of %d MB copied", len(all), done/1e6, total/1e6))
+		c.progress(howFar(uint64(done/1e6), uint64(total/1e6), "MB copied"))
 		return err
 	})
 	if err != nil {
@@ -421,7 +421,7 @@ func (c *command) restore(from, to string) (*manifest, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w; nothing was restored", from, err)
 		}
-		c.progress(fmt.Sprintf("%d of %d files checked", i+1, len(m.Files)))
+		c.progress(howFar(uint64(i+1), uint64(len(m.Files)), "files checked"))
 	}
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return nil, err
@@ -435,7 +435,7 @@ func (c *command) restore(from, to string) (*manifest, error) {
 		if err := copyPrivate(filepath.Join(from, filepath.FromSlash(f.Path)), path); err != nil {
 			return nil, fmt.Errorf("%s is not whole, remove it: %w", to, err)
 		}
-		c.progress(fmt.Sprintf("%d of %d files restored", i+1, len(m.Files)))
+		c.progress(howFar(uint64(i+1), uint64(len(m.Files)), "files restored"))
 	}
 	c.progress("")
 	return m, syncTree(to)

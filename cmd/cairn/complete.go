@@ -92,8 +92,23 @@ func (p *prover) complete(ctx context.Context, q proveRequest, progress func(str
 	if err != nil {
 		return err
 	}
+	plans := make([]*plan, len(streams))
 	for i := range streams {
-		if err := c.stream(ctx, &streams[i]); err != nil {
+		if plans[i], err = c.plan(&streams[i]); err != nil {
+			return fmt.Errorf("prove stream %d: %w", streams[i].Slot, c.whyNot(ctx, streams[i].Slot, err))
+		}
+		if plans[i] != nil {
+			c.planned += plans[i].next - plans[i].first
+		}
+	}
+	if q.most > 0 && c.planned > q.most {
+		return fmt.Errorf("there are %d readings, and this proves %d at once: choose a shorter time, or have `cairn prove` write the file", c.planned, q.most)
+	}
+	for i := range streams {
+		if plans[i] == nil {
+			continue
+		}
+		if err := c.stream(ctx, &streams[i], plans[i]); err != nil {
 			return fmt.Errorf("prove stream %d: %w", streams[i].Slot, c.whyNot(ctx, streams[i].Slot, err))
 		}
 	}
@@ -287,49 +302,49 @@ func (p *plan) count(compartments []string) {
 	}
 }
 
-// plan finds a stream's range; false if nothing of it is in the time.
-func (c *completer) plan(s *chosenStream) (p plan, ok bool, err error) {
+// plan finds a stream's range; nil if nothing of it is in the time.
+func (c *completer) plan(s *chosenStream) (*plan, error) {
 	st := c.l.store
 	end := c.last
 	if s.Closed {
 		end = min(end, s.ClosedBy)
 	}
 	if s.Opened > end {
-		return p, false, nil
+		return nil, nil
 	}
 	begin, _, err := st.Span(s.Opened)
 	if err != nil {
-		return p, false, err
+		return nil, err
 	}
 	_, stop, err := st.Span(end)
 	if err != nil {
-		return p, false, err
+		return nil, err
 	}
-	p = plan{from: c.from, to: c.to, ended: s.Closed && end == s.ClosedBy}
+	p := &plan{from: c.from, to: c.to, ended: s.Closed && end == s.ClosedBy}
 	if c.q.From == nil {
 		p.from = begin
 	}
 	if begin >= c.to || stop <= c.from && p.ended {
-		return p, false, nil
+		return nil, nil
 	}
 	if p.last, err = c.batchIn(s, c.to-1, end); err != nil {
-		return p, false, err
+		return nil, err
 	}
 	p.ended = p.ended && p.last == s.ClosedBy
 	_, to, err := st.Span(p.last)
 	if err != nil {
-		return p, false, err
+		return nil, err
 	}
 	p.to, p.behind = max(p.to, to), to < p.to && !p.ended
-	if p.first, err = c.before(s, &p, end); err != nil {
-		return p, false, err
+	if p.first, err = c.before(s, p, end); err != nil {
+		return nil, err
 	}
 	z, err := st.SummaryAt(s.Slot, p.last)
 	if err != nil {
-		return p, false, err
+		return nil, err
 	}
 	p.next = z.Next
-	return p, true, nil
+	return p, nil
 }
 
 // batchIn is the batch of a stream whose window holds a time, or end if that
@@ -363,32 +378,25 @@ func (c *completer) before(s *chosenStream, p *plan, end uint64) (uint64, error)
 }
 
 // stream adds one stream's range.
-func (c *completer) stream(ctx context.Context, s *chosenStream) error {
-	p, ok, err := c.plan(s)
-	if err != nil || !ok {
-		return err
-	}
-	if c.planned += p.next - p.first; c.q.most > 0 && c.planned > c.q.most {
-		return fmt.Errorf("there are more than %d readings: choose a shorter time, or have `cairn prove` write the file", c.q.most)
-	}
+func (c *completer) stream(ctx context.Context, s *chosenStream, p *plan) error {
 	left, err := c.l.store.StreamPeaks(s.Slot, p.first)
 	if err != nil {
 		return err
 	}
 	r := proof.Range{From: p.from, To: p.to, First: p.first, Left: left}
-	lost, err := c.readings(ctx, s, &p, &r)
+	lost, err := c.readings(ctx, s, p, &r)
 	if err != nil {
 		return err
 	}
-	parts, err := c.parts(s, &p)
+	parts, err := c.parts(s, p)
 	if err != nil {
 		return err
 	}
-	missing, err := c.missing(ctx, s, &p)
+	missing, err := c.missing(ctx, s, p)
 	if err != nil {
 		return err
 	}
-	recorded, err := c.recorded(s, &p)
+	recorded, err := c.recorded(s, p)
 	if err != nil {
 		return err
 	}
@@ -396,7 +404,7 @@ func (c *completer) stream(ctx context.Context, s *chosenStream) error {
 		return err
 	}
 	c.b.Range(r)
-	c.told(s, &p)
+	c.told(s, p)
 	return nil
 }
 
@@ -438,7 +446,7 @@ func (c *completer) readings(ctx context.Context, s *chosenStream, p *plan, r *p
 			}
 		}
 		if c.done++; c.done%readingsToTell == 0 {
-			c.progress(fmt.Sprintf("%d readings", c.done))
+			c.progress(howFar(c.done, c.planned, "readings"))
 		}
 		return nil
 	})

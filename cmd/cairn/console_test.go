@@ -667,7 +667,7 @@ func TestConsoleProvesSoMuch(t *testing.T) {
 	l := newConsoleSite(t).g.ledgers[0]
 	for most, fits := range map[uint64]bool{0: true, 10: false, 1000: true} {
 		_, err := l.prove(t.Context(), proveRequest{Devices: []string{"1"}, Complete: true, most: most}, func(string) {})
-		if fits && err != nil || !fits && (err == nil || !strings.Contains(err.Error(), "more than 10 readings")) {
+		if fits && err != nil || !fits && (err == nil || !strings.Contains(err.Error(), "and this proves 10 at once")) {
 			t.Errorf("at most %d: %v", most, err)
 		}
 	}

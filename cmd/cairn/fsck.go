@@ -91,7 +91,7 @@ func fsckOperation(ctx context.Context, g *gateway, on string, request json.RawM
 	return l.fsck(ctx, heads, func(done, total uint64) {
 		if now := time.Now(); now.Sub(told) >= time.Second {
 			told = now
-			progress(fmt.Sprintf("%d of %d batches", done, total))
+			progress(howFar(done, total, "batches"))
 		}
 	})
 }

@@ -348,7 +348,7 @@ func (c *command) importAll(ctx context.Context, out *imported, end bool) error 
 				d.Stream = &a.Stream
 			}
 			done += len(q.Rows)
-			c.progress(fmt.Sprintf("%d of %d lines", done, out.Rows))
+			c.progress(howFar(uint64(done), uint64(out.Rows), "lines"))
 		}
 		if end {
 			a, err := ask[lateAnswer](ctx, c, "import/close", lateRequest{Device: d.Number})
