@@ -85,7 +85,7 @@ func Run(t *testing.T, h Harness) {
 		test func(*testing.T, Harness)
 	}{
 		{"Order", testOrder}, {"Crash", testCrash}, {"Restart", testRestart}, {"Reorg", testReorg}, {"Deep", testDeep},
-		{"Replaced", testReplaced}, {"Down", testDown}, {"Rollback", testRollback}, {"Budget", testBudget},
+		{"Replaced", testReplaced}, {"Meanwhile", testMeanwhile}, {"Down", testDown}, {"Rollback", testRollback}, {"Budget", testBudget},
 	}
 	for _, g := range groups {
 		if h.Live && slices.Contains([]string{"Reorg", "Deep", "Down"}, g.name) {
@@ -109,8 +109,9 @@ type stage struct {
 	journal *journal
 	cfg     anchor.Config // of the next start; timing and Fault
 	hook    func(anchor.Chain, anchor.Attempt) error
-	route   *runner         // the newest
-	told    map[string]bool // records that the log has
+	before  func(anchor.Chain, anchor.Order) // a sign
+	route   *runner                          // the newest
+	told    map[string]bool                  // records that the log has
 }
 
 func newStage(t *testing.T, h Harness) *stage {

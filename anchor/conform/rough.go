@@ -157,3 +157,48 @@ func testReplaced(t *testing.T, h Harness) {
 		})
 	}
 }
+
+// testMeanwhile has a transaction mined in the moment between the last look and the
+// signing of the one that is to take its place: which then has none, and is not to be
+// made for another one.
+func testMeanwhile(t *testing.T, h Harness) {
+	s := newStage(t, h)
+	l := &lossy{}
+	s.hook = l.send
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	s.before = func(_ anchor.Chain, o anchor.Order) {
+		if len(o.Prior) > 0 {
+			once.Do(func() { close(reached); <-goOn })
+		}
+	}
+	s.cfg.Reprice, s.cfg.MaxPrices = 50*time.Millisecond, 2
+	size := s.log.grow()
+	r := s.start()
+	if _, purse := r.gate.chain.(anchor.Purse); !purse {
+		close(goOn)
+		return // nothing is ever replaced
+	}
+	s.until("a replacement", true, func() bool {
+		select {
+		case <-reached:
+			return true
+		default:
+			return false
+		}
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), h.Patience)
+	defer cancel()
+	if err := r.gate.chain.Send(ctx, *l.first); err != nil { // the route stands still
+		t.Error(err)
+	}
+	s.until("the block", true, func() bool { return len(s.world.Heads()) > 0 })
+	l.honest = true
+	close(goOn)
+	r.home(size)
+	r.stop()
+	s.check(true)
+	if got, want := s.world.Heads(), []anchor.Root{rootOf(size)}; !slices.Equal(got, want) {
+		t.Errorf("the chain has the heads %v, want %v", got, want)
+	}
+}

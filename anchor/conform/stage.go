@@ -122,6 +122,7 @@ type gate struct {
 	mu    sync.Mutex
 	chain anchor.Chain
 	send  func(anchor.Chain, anchor.Attempt) error // nil: it is sent; under mu
+	sign  func(anchor.Chain, anchor.Order)         // if not nil, called before each sign; under mu
 }
 
 // purseGate is a gate before a chain that costs money.
@@ -153,6 +154,9 @@ func (g *gate) Stored(ctx context.Context) (anchor.Root, error) {
 func (g *gate) Sign(ctx context.Context, o anchor.Order) (anchor.Attempt, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.sign != nil {
+		g.sign(g.chain, o)
+	}
 	return g.chain.Sign(ctx, o)
 }
 
@@ -202,7 +206,7 @@ type runner struct {
 func (s *stage) start() *runner {
 	s.t.Helper()
 	chain := s.world.Open()
-	g := &gate{chain: chain, send: s.hook}
+	g := &gate{chain: chain, send: s.hook, sign: s.before}
 	cfg := s.cfg
 	cfg.Chain, cfg.Source, cfg.Journal = g, s.log, s.journal
 	if p, ok := chain.(anchor.Purse); ok {

@@ -268,6 +268,11 @@ func (c *Chain) Stored(ctx context.Context) (anchor.Root, error) {
 	if c.Sender() == (common.Address{}) {
 		return anchor.Root{}, c.key.ready(ctx)
 	}
+	return c.head(ctx, v)
+}
+
+// head asks for the ledger's head at the newest block.
+func (c *Chain) head(ctx context.Context, v view) (anchor.Root, error) {
 	call := map[string]any{"to": c.cfg.Contract, "input": hexutil.Bytes(c.registry.PackHead(c.Sender(), c.cfg.Ledger))}
 	return agree(v.best(), "the registry's head", func(s sight) (anchor.Root, error) {
 		var out hexutil.Bytes

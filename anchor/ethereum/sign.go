@@ -35,6 +35,14 @@ func (c *Chain) Sign(ctx context.Context, o anchor.Order) (anchor.Attempt, error
 	if err != nil {
 		return anchor.Attempt{}, err
 	}
+	// An attempt may have come into a block since the head was asked for. It took its
+	// nonce, and this one would then be paid for beside it.
+	switch head, err := c.head(ctx, v); {
+	case err != nil:
+		return anchor.Attempt{}, err
+	case head != o.Previous:
+		return anchor.Attempt{}, fmt.Errorf("%w: the chain holds the head %s meanwhile, not %s", anchor.ErrAgain, head, o.Previous)
+	}
 	to := c.cfg.Contract
 	tx, b, err := c.signTx(ctx, v, &to, c.registry.PackAnchor(c.cfg.Ledger, o.Previous, o.Root), nonce, maxAnchorGas, replaced, o)
 	if err != nil {
