@@ -127,8 +127,15 @@ func (d *doctor) examine(ctx context.Context) {
 	d.keys(ctx)
 	d.secrets()
 	d.clock()
-	status, err := ask[statusAnswer](ctx, d.c, "status", nothing{})
+	soon, cancel := context.WithTimeout(ctx, doctorTime)
+	defer cancel()
+	status, err := ask[statusAnswer](soon, d.c, "status", nothing{})
 	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		d.say("service", wellBad, fmt.Sprintf("it does not answer within %v", doctorTime), "start it again: systemctl restart cairn, or end it and `cairn run`")
+		return
+	case errors.Is(err, errNoData):
+		d.say("store", wellWarn, "nothing was taken yet", "`cairn device add`, and `cairn run`")
 	case err != nil:
 		d.say("store", wellBad, err.Error(), "`cairn fsck` reads everything again; `cairn run` tells why it does not start")
 	default:

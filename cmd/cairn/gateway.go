@@ -66,9 +66,10 @@ func (g *gateway) opened(cfg *LedgerConfig) *openLedger {
 	return nil
 }
 
-func noData(dir string) error {
-	return fmt.Errorf("the gateway in %s has no data yet: add a device, or start it with `cairn run`", dir)
-}
+// errNoData says that a gateway was made and never used.
+var errNoData = errors.New("has no data yet: add a device, or start it with `cairn run`")
+
+func noData(dir string) error { return fmt.Errorf("the gateway in %s %w", dir, errNoData) }
 
 // all returns all ledgers that were ever started, in the order of the
 // configuration.
