@@ -13,7 +13,7 @@ FORGE    = .tools/bin/forge
 help: ## print these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-tools: ## install what tests need: into .tools, and from Debian Chromium, Mosquitto, two Python modules and systemd
+tools: ## install what tests need: into .tools, and from Debian Chromium, Mosquitto, two Python modules, systemd, podman and qemu
 	@scripts/tools.sh
 
 build: page ## build bin/cairn, bin/cairn-verify, bin/cairn-demo and the page

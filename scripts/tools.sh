@@ -6,7 +6,7 @@
 set -euo pipefail
 
 go_tools=(github.com/btcsuite/btcd@v0.26.2 filippo.io/torchwood/cmd/litewitness@v0.9.0)
-packages=(chromium python3-opentimestamps python3-aiosmtpd mosquitto mosquitto-clients debootstrap systemd systemd-container buildah ca-certificates)
+packages=(chromium python3-opentimestamps python3-aiosmtpd mosquitto mosquitto-clients debootstrap systemd systemd-container buildah podman runc qemu-user ca-certificates)
 debian=bookworm # boots in tests of the package
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -41,7 +41,7 @@ have_go() {
 have_packages() {
 	[ -x /usr/bin/chromium ] && [ -d /usr/lib/python3/dist-packages/opentimestamps ] && [ -d /usr/lib/python3/dist-packages/aiosmtpd ] && [ -x /usr/sbin/mosquitto ] && [ -x /usr/bin/mosquitto_pub ] &&
 		[ -x /usr/sbin/debootstrap ] && [ -x /usr/bin/systemd-analyze ] && [ -x /usr/bin/systemd-nspawn ] &&
-		[ -x /usr/bin/buildah ] && [ -f /etc/ssl/certs/ca-certificates.crt ]
+		[ -x /usr/bin/buildah ] && [ -x /usr/bin/podman ] && [ -x /usr/sbin/runc ] && [ -x /usr/bin/qemu-arm ] && [ -f /etc/ssl/certs/ca-certificates.crt ]
 }
 have_promtool() { [ -x "$tools/bin/promtool" ]; }
 have_debian() { # only root can boot it; where none can be made, tests do with less

@@ -28,8 +28,48 @@ type image struct {
 	}
 }
 
-// TestContainer builds the image and runs it as it says, in a chroot: what isolates containers needs more than a
-// test may want. A gateway is made on its volume, runs, and its own health check says how it does.
+// inPodman takes the image through a container's life: a gateway is made on its volume, runs, is told to stop, and
+// another container finds what it took.
+func inPodman(t *testing.T, storage string) {
+	conf := filepath.Join(storage, "containers.conf")
+	text := "[containers]\ndefault_ulimits = []\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n"
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CONTAINERS_CONF", conf)
+	volume := filepath.Join(storage, "volume")
+	if err := os.Mkdir(volume, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(volume, 65532, 65532); err != nil {
+		t.Fatal(err)
+	}
+	// No timer of systemd's looks after its health, and its limits are below those of any machine.
+	podman := func(how ...string) []string {
+		return append(append([]string{"run", "--network=none", "--read-only", "--no-healthcheck", "--ulimit=nofile=1024:1024", "--ulimit=nproc=512:512",
+			"--volume=" + volume + ":/var/lib/cairn"}, how...), "localhost/cairn")
+	}
+	if out, err := exec.Command("podman", append(podman("--rm"), "init", "--window", "1s", "/var/lib/cairn")...).CombinedOutput(); err != nil {
+		t.Skipf("podman runs no container here: %v\n%s", err, out)
+	}
+	const name = "cairn-of-a-test"
+	defer exec.Command("podman", "rm", "--force", "--time=0", name).Run()
+	run(t, "podman", append(podman("--detach", "--name="+name), "run", "--udp-listen", "127.0.0.1:0", "--http-listen", "")...)
+	cairn := func(args ...string) string {
+		return run(t, "podman", append([]string{"exec", name, "/usr/bin/cairn"}, args...)...)
+	}
+	cairn("device", "add", "--kind", "vouched", "--address", "fridge-1", "--name", "fridge")
+	run(t, "podman", "stop", "--time=30", name)
+	if code := strings.TrimSpace(run(t, "podman", "inspect", "--format={{.State.ExitCode}}", name)); code != "0" {
+		t.Errorf("told to stop, it ended with %s", code)
+	}
+	if out := run(t, "podman", append(podman("--rm"), "device", "list")...); !strings.Contains(out, "fridge") {
+		t.Errorf("its volume has %s", out)
+	}
+}
+
+// TestContainer builds the image and runs it as it says: in podman, where that works, and in a chroot. A gateway is made
+// on its volume, runs, and its own health check says how it does.
 func TestContainer(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("building an image without root takes a set-up of the machine")
@@ -65,6 +105,8 @@ func TestContainer(t *testing.T) {
 	if len(c.Healthcheck.Test) < 2 || c.Healthcheck.Test[0] != "CMD" {
 		t.Fatalf("its health check is %v", c.Healthcheck.Test)
 	}
+
+	t.Run("podman", func(t *testing.T) { inPodman(t, storage) })
 
 	volume := t.TempDir()
 	if err := os.Chown(volume, 65532, 65532); err != nil {

@@ -23,13 +23,21 @@ import (
 // build builds the package of a version for this machine and returns its file.
 func build(t *testing.T, dir, version string) string {
 	t.Helper()
-	arch := map[string]string{"amd64": "amd64", "arm64": "arm64", "arm": "armhf"}[runtime.GOARCH]
+	return buildFor(t, dir, version, map[string]string{"amd64": "amd64", "arm64": "arm64", "arm": "armhf"}[runtime.GOARCH])[0]
+}
+
+// buildFor builds the packages of a version for some architectures and returns their files.
+func buildFor(t *testing.T, dir, version string, architectures ...string) (files []string) {
+	t.Helper()
 	cmd := exec.Command("./deb.sh", dir)
-	cmd.Env = append(os.Environ(), "VERSION="+version, "ARCHITECTURES="+arch, "COMPRESS=gzip", "SOURCE_DATE_EPOCH=1767225600")
+	cmd.Env = append(os.Environ(), "VERSION="+version, "ARCHITECTURES="+strings.Join(architectures, " "), "COMPRESS=gzip", "SOURCE_DATE_EPOCH=1767225600")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("deb.sh: %v\n%s", err, out)
 	}
-	return filepath.Join(dir, fmt.Sprintf("cairn_%s_%s.deb", version, arch))
+	for _, a := range architectures {
+		files = append(files, filepath.Join(dir, fmt.Sprintf("cairn_%s_%s.deb", version, a)))
+	}
+	return files
 }
 
 func run(t *testing.T, name string, args ...string) string {
