@@ -59,8 +59,9 @@ fuzz: ## run each fuzz target for a while (FUZZTIME=10s)
 generate: tools ## write the contract's generated Go files
 	scripts/generate.sh
 
-check: tools lint ## generated files unchanged, lint, builds for ARM and WebAssembly
+check: tools lint ## generated files unchanged, lint, builds for ARM, 32 bits and WebAssembly
 	scripts/check-generated.sh
 	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/...
 	GOOS=linux GOARCH=arm GOARM=6 $(GO) build -o /dev/null ./cmd/...
+	GOOS=linux GOARCH=386 $(GO) vet ./...
 	GOOS=js GOARCH=wasm $(GO) build -o /dev/null ./cmd/cairn-verify

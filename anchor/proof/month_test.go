@@ -22,7 +22,7 @@ func (s sparse) Node(level int, index uint64) (merkle.Hash, error) {
 		known = known || at>>level == index
 	}
 	if !known {
-		return noise(s.label, level<<40|int(index)), nil
+		return noise(s.label, level<<24|int(index)), nil
 	}
 	if level == 0 {
 		return s.leaves[index], nil

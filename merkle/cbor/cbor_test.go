@@ -78,11 +78,11 @@ func TestErrors(t *testing.T) {
 		{"beyond 63 bits", "1b8000000000000000", func(r *Reader) { r.Uint63("n") }, test.Content, "content: n is beyond 63 bits"},
 		{"long string", "43010203", func(r *Reader) { r.Bytes(2, "s") }, test.Content, "content: s is longer than 2 bytes"},
 		{"cut string", "430102", func(r *Reader) { r.Bytes(3, "s") }, test.Encoding, "encoding: it ends inside s"},
-		{"huge string", "5bffffffffffffffff", func(r *Reader) { r.Bytes(math.MaxInt, "s") }, test.Content, "content: s is longer than 9223372036854775807 bytes"},
+		{"huge string", "5bffffffffffffffff", func(r *Reader) { r.Bytes(math.MaxInt32, "s") }, test.Content, "content: s is longer than 2147483647 bytes"},
 		{"short fixed", "420102", func(r *Reader) { r.Fixed(make([]byte, 3), "s") }, test.Content, "content: s has 2 bytes, not 3"},
 		{"not UTF-8", "61ff", func(r *Reader) { r.Text(9, "s") }, test.Encoding, "encoding: s is not UTF-8"},
 		{"long array", "83010203", func(r *Reader) { r.Array(2, "numbers") }, test.Content, "content: over 2 numbers"},
-		{"cut array", "9affffffff", func(r *Reader) { r.Array(math.MaxInt, "numbers") }, test.Encoding, "encoding: it ends inside numbers"},
+		{"cut array", "9a7fffffff", func(r *Reader) { r.Array(math.MaxInt32, "numbers") }, test.Encoding, "encoding: it ends inside numbers"},
 		{"other array", "8101", func(r *Reader) { r.Tuple(2, "it") }, test.Item, "item: it has 1 elements, not 2"},
 		{"more", "0102", func(r *Reader) { r.Uint("n"); r.End() }, test.Encoding, "encoding: 1 bytes follow it"},
 	} {

@@ -65,7 +65,7 @@ var samples = []sample{
 	{"slots", "slots", Slots{5}, []any{"cairn/slots/1", 5}},
 	{"segments", "segments", SegmentsHead{4, fill(1)}, []any{"cairn/segments/1", 4, bs(fill(1))}},
 	{"no segments", "segments", SegmentsHead{0, empty}, []any{"cairn/segments/1", 0, bs(empty)}},
-	{"statements", "statements", StatementsHead{1 << 32, fill(1)}, []any{"cairn/statements/1", 1 << 32, bs(fill(1))}},
+	{"statements", "statements", StatementsHead{1 << 32, fill(1)}, []any{"cairn/statements/1", int64(1 << 32), bs(fill(1))}},
 	{"segment", "segment", Segment{3, 1963584, 1, 10, 25, fill(1)},
 		[]any{"cairn/segment/1", 3, 1963584, 1, 10, 25, bs(fill(1))}},
 	{"intake", "intake",
@@ -78,7 +78,7 @@ var samples = []sample{
 		Route{"ethereum:1", 1, [20]byte{1}, fill(2), [20]byte{3}}.Statement(5),
 		[]any{"cairn/statement/1", "route", 5, map[string]any{"route": "ethereum:1", "chain-id": 1, "contract": []byte{0: 1, 19: 0}, "code-hash": bs(fill(2)), "sender": []byte{0: 3, 19: 0}}}},
 	{"route-bitcoin", "statement", bitcoinRoute.Statement(5),
-		[]any{"cairn/statement/1", "route-bitcoin", 5, map[string]any{"route": "bitcoin:testnet4", "network": "testnet4", "script": []byte{1: 20, 21: 7}, "outpoint-tx": bs(fill(2)), "outpoint-index": math.MaxUint32}}},
+		[]any{"cairn/statement/1", "route-bitcoin", 5, map[string]any{"route": "bitcoin:testnet4", "network": "testnet4", "script": []byte{1: 20, 21: 7}, "outpoint-tx": bs(fill(2)), "outpoint-index": int64(math.MaxUint32)}}},
 	{"route-ots", "statement", otsRoute.Statement(5),
 		[]any{"cairn/statement/1", "route-ots", 5, map[string]any{"route": "ots", "calendars": []any{"https://a.example", "http://127.0.0.1:8000/x"}, "need": 2}}},
 	{"log-key", "statement", LogKey{fill(1), fill(2), [64]byte{3}, [64]byte{63: 4}}.Statement(5),
@@ -153,7 +153,7 @@ var samples = []sample{
 		[]any{"cairn/statement/1", "alert-mute-end", 5, map[string]any{"mute": 8}}},
 	{"unknown kind", "statement",
 		Statement{"x-1", 5, map[string]any{"b": int64(math.MinInt64), "aa": []any{true, []byte{}, "t", int64(-1)}, "a": false, "c": []any{}}},
-		[]any{"cairn/statement/1", "x-1", 5, map[string]any{"b": math.MinInt64, "aa": []any{true, []byte{}, "t", -1}, "a": false, "c": []any{}}}},
+		[]any{"cairn/statement/1", "x-1", 5, map[string]any{"b": int64(math.MinInt64), "aa": []any{true, []byte{}, "t", -1}, "a": false, "c": []any{}}}},
 }
 
 var (
