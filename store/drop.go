@@ -63,6 +63,7 @@ type dropRow struct {
 func (s *Store) Drop(ctx context.Context, o DropOptions) (DropReport, error) {
 	s.shredding.Lock()
 	defer s.shredding.Unlock()
+	s.taken.Add(1)
 	if err := s.refusal(); err != nil && !errors.Is(err, ErrDiskFull) {
 		return DropReport{}, err
 	}

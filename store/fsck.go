@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -52,9 +53,48 @@ const maxFindings = 100
 // Fsck reads every value again, computes every hash again from the readings up,
 // and compares with what is stored, signed and anchored. An error means that it
 // could not go on; what is wrong with the data stands in the report.
+//
+// It reads one state of the rows, but keys as they are at the moment: where a shredding
+// or a drop takes some away meanwhile, it begins anew when that is through.
 func (s *Store) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
-	f := &fsck{reader: s.reader(), ctx: ctx, opt: o, open: map[uint64]uint64{}}
-	defer f.close()
+	for {
+		rep, err := s.fsck(ctx, o)
+		if !errors.Is(err, errTaken) {
+			return rep, err
+		}
+	}
+}
+
+// errTaken says that keys or rows were taken away while they were checked.
+var errTaken = errors.New("something is being shredded or dropped")
+
+// whole gives a reader, between shreddings.
+func (s *Store) whole(ctx context.Context) (r *reader, taken uint64, err error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !s.shredding.TryLock() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, 0, fmt.Errorf("fsck: wait for a shredding's end: %w", ctx.Err())
+		}
+	}
+	defer s.shredding.Unlock()
+	return s.reader(), s.taken.Load(), nil
+}
+
+func (s *Store) fsck(ctx context.Context, o FsckOptions) (_ FsckReport, err error) {
+	r, taken, err := s.whole(ctx)
+	if err != nil {
+		return FsckReport{}, err
+	}
+	f := &fsck{reader: r, ctx: ctx, opt: o, taken: taken, open: map[uint64]uint64{}}
+	defer func() {
+		f.close()
+		if s.taken.Load() != taken { // whatever it found may come of that
+			err = errTaken
+		}
+	}()
 	f.made = new(streamGroups) // what was made before may since be damaged
 	for i := range f.v.streams {
 		f.total += f.v.size / uint64(len(f.v.streams))
@@ -75,10 +115,19 @@ func (s *Store) Fsck(ctx context.Context, o FsckOptions) (FsckReport, error) {
 	return f.rep, nil
 }
 
+// goOn says whether it is of use to go on.
+func (f *fsck) goOn() error {
+	if f.s.taken.Load() != f.taken {
+		return errTaken
+	}
+	return f.ctx.Err()
+}
+
 type fsck struct {
 	*reader
 	ctx         context.Context
 	opt         FsckOptions
+	taken       uint64 // of the store, when it began
 	rep         FsckReport
 	done, total uint64
 	hasher      reading.Hasher
@@ -99,7 +148,7 @@ func (f *fsck) step(n uint64) error {
 	if f.opt.Progress != nil {
 		f.opt.Progress(f.done, max(f.total, f.done))
 	}
-	return f.ctx.Err()
+	return f.goOn()
 }
 
 // streams computes every closed run of every stream again.
@@ -125,7 +174,7 @@ func (f *fsck) streams() error {
 				return err
 			}
 		}
-		if err := f.ctx.Err(); err != nil {
+		if err := f.goOn(); err != nil {
 			return err
 		}
 	}

@@ -62,6 +62,7 @@ type shredRow struct {
 func (s *Store) Shred(ctx context.Context, o ShredOptions) (ShredReport, error) {
 	s.shredding.Lock()
 	defer s.shredding.Unlock()
+	s.taken.Add(1)
 	if err := s.refusal(); err != nil && !errors.Is(err, ErrDiskFull) {
 		return ShredReport{}, err
 	}
@@ -277,6 +278,7 @@ func (s *Store) goOnShredding() {
 	defer cancel()
 	s.shredding.Lock()
 	defer s.shredding.Unlock()
+	s.taken.Add(1)
 	if err := s.finishDrop(ctx); err != nil && ctx.Err() == nil && s.Dead() == nil {
 		s.opt.Logger.Error("a drop that has begun is not through: the next start goes on with it", "error", err)
 	}

@@ -353,3 +353,32 @@ func TestShredRefusesOldStreams(t *testing.T) {
 		})
 	}
 }
+
+// A check that keys and rows are taken away under begins anew, and finds nothing.
+func TestFsckBesideShredding(t *testing.T) {
+	x, _, before := shredSite(t)
+	passes, last := 0, uint64(1)
+	rep, err := x.s.Fsck(context.Background(), FsckOptions{Progress: func(done, _ uint64) {
+		if done <= last {
+			if passes++; passes == 1 {
+				x.shred(before, "stream/2/occupancy")
+			}
+		}
+		last = done
+	}})
+	if err != nil || !rep.OK() || len(rep.Shredded) != 1 || rep.Left == 0 {
+		t.Errorf("%+v, %v", rep, err)
+	}
+	if want := x.check(); rep.Readings != want.Readings || rep.Batches != want.Batches || passes < 2 {
+		t.Errorf("%d readings of %d batches in pass %d, want %d of %d", rep.Readings, rep.Batches, passes, want.Readings, want.Batches)
+	}
+
+	// While one is under way a check waits for it, and no longer than it is asked to.
+	x.s.shredding.Lock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	if _, err := x.s.Fsck(ctx, FsckOptions{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("beside a shredding: %v", err)
+	}
+	x.s.shredding.Unlock()
+}

@@ -133,8 +133,9 @@ type Store struct {
 	opening   atomic.Bool   // Pebble is being opened
 	wg        sync.WaitGroup
 	sealReady chan struct{}
-	shredding sync.Mutex // one at a time; taken before sealing
-	sealing   sync.Mutex // one quarter hour at a time; covers trails and cursors
+	shredding sync.Mutex    // one at a time; taken before sealing
+	taken     atomic.Uint64 // how often something was begun under it that takes keys or rows away
+	sealing   sync.Mutex    // one quarter hour at a time; covers trails and cursors
 	trails    map[uint64]*trail
 	cursors   map[uint32]*share.Cursor // of sealers: the next quarter hour's keys are near
 	kept      kept                     // what intake has hashed and is not sealed yet
