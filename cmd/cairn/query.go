@@ -20,10 +20,10 @@ const queryPage = 20000
 // queryRequest asks for a device's readings received in [From, To) ms, after
 // one that an earlier answer ended with.
 type queryRequest struct {
-	Device string `json:"device"`
-	From   int64  `json:"from"`
-	To     int64  `json:"to"`
-	After  string `json:"after,omitempty"` // stream/sequence
+	Device string       `json:"device"`
+	From   int64        `json:"from"`
+	To     int64        `json:"to"`
+	After  *store.After `json:"after,omitempty"`
 }
 
 type queryAnswer struct {
@@ -77,23 +77,12 @@ func (l *openLedger) query(ctx context.Context, q queryRequest) (queryAnswer, er
 	if err != nil {
 		return answer, err
 	}
-	if q.After == "" {
+	if q.After == nil {
 		if answer.Passed, err = l.passedOver(ctx, d.Number, q.From, q.To); err != nil {
 			return answer, err
 		}
 	}
-	var after *readingID
-	if q.After != "" {
-		ids, err := parseIDs([]string{q.After})
-		if err != nil {
-			return answer, err
-		}
-		after = &ids[0]
-	}
-	err = l.store.Query(ctx, d.Number, q.From, q.To, func(f *store.Found) (bool, error) {
-		if after != nil && (f.Slot < after.slot || f.Slot == after.slot && f.Sequence <= after.seq) {
-			return true, nil
-		}
+	err = l.store.QueryAfter(ctx, d.Number, q.After, q.From, q.To, func(f *store.Found) (bool, error) {
 		if answer.More = len(answer.Readings) == queryPage; answer.More {
 			return false, nil
 		}
@@ -131,7 +120,7 @@ func (c *command) queryCommand() *cobra.Command {
 			if q.From >= q.To {
 				return fmt.Errorf("--from %s is not before --to %s", timeText(q.From), timeText(q.To))
 			}
-			return c.listReadings(cmd.Context(), q)
+			return c.hold(cmd.Context(), func() error { return c.listReadings(cmd.Context(), q) })
 		},
 	}
 	cmd.Flags().StringVar(&device, "device", "", "the device, by number, ID or name")
@@ -183,7 +172,11 @@ func (c *command) listReadings(ctx context.Context, q queryRequest) error {
 			return nil
 		}
 		last := &a.Readings[len(a.Readings)-1]
-		q.After = last.ID
+		ids, err := parseIDs([]string{last.ID})
+		if err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		q.After = &store.After{Slot: ids[0].slot, Sequence: ids[0].seq, Received: last.Received}
 	}
 }
 
