@@ -328,23 +328,26 @@ func (a *Accounts) stamp(name string) (Who, string, bool) {
 		return Who{}, "", false
 	}
 	u := &a.kept.Users[i]
-	return Who{Name: u.Name, Role: u.Role, Audience: u.Audience}, u.Added + u.Password, true
+	return Who{Name: u.Name, Role: u.Role, Audience: u.Audience}, u.stamp(), true
 }
+
+func (u *keptUser) stamp() string { return u.Added + u.Password }
 
 // nobody's password, so that an unknown name takes as long as a known one.
 const nobody = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
-// login checks a name and a password.
-func (a *Accounts) login(ctx context.Context, name string, password []byte) (ok bool, err error) {
+// login checks a name and a password. It returns the stamp of the user whose password
+// it was: by then the user may have another one.
+func (a *Accounts) login(ctx context.Context, name string, password []byte) (stamp string, ok bool, err error) {
 	a.mu.Lock()
 	hash := nobody
 	i := a.user(name)
 	if i >= 0 {
-		hash = a.kept.Users[i].Password
+		hash, stamp = a.kept.Users[i].Password, a.kept.Users[i].stamp()
 	}
 	a.mu.Unlock()
 	ok, err = isPassword(ctx, hash, password)
-	return ok && i >= 0, err
+	return stamp, ok && i >= 0, err
 }
 
 // tokenPrefix tells an API token from others that programs carry about.

@@ -107,7 +107,7 @@ func TestUsers(t *testing.T) {
 		name, password string
 		want           bool
 	}{{"ana", "password of ana", true}, {"ana", "password of Ana", false}, {"bob", "password of ana", false}, {"", "", false}} {
-		if ok, err := b.login(t.Context(), c.name, []byte(c.password)); ok != c.want || err != nil {
+		if _, ok, err := b.login(t.Context(), c.name, []byte(c.password)); ok != c.want || err != nil {
 			t.Errorf("%s: %v, %v", c.name, ok, err)
 		}
 	}

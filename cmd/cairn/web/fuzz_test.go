@@ -47,7 +47,8 @@ func FuzzRequest(f *testing.F) {
 		r.RemoteAddr, r.RequestURI = "127.0.0.1:1", target
 		r.Header.Set("Content-Type", "application/json")
 		if i := int(as); i < len(users) {
-			secret, _ := s.sessions.begin(users[i].Name)
+			_, stamp, _ := a.stamp(users[i].Name)
+			secret := s.sessions.begin(users[i].Name, stamp)
 			r.AddCookie(&http.Cookie{Name: s.cookieName(), Value: secret})
 		}
 		w := httptest.NewRecorder()

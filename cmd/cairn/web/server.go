@@ -188,7 +188,7 @@ func serveLogin(c *call, q Login) (Me, error) {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx(), hashWait)
 	defer cancel()
-	ok, err := s.cfg.Accounts.login(ctx, q.Name, []byte(q.Password))
+	stamp, ok, err := s.cfg.Accounts.login(ctx, q.Name, []byte(q.Password))
 	if err != nil {
 		return Me{}, err
 	}
@@ -201,12 +201,11 @@ func serveLogin(c *call, q Login) (Me, error) {
 	if old, err := c.r.Cookie(s.cookieName()); err == nil {
 		s.sessions.end(old.Value)
 	}
-	secret, ok := s.sessions.begin(q.Name)
-	if !ok {
+	secret := s.sessions.begin(q.Name, stamp)
+	if c.who, ok = s.sessions.who(secret, true); !ok { // the user has another password by now, or is no more
 		return Me{}, errNotIn
 	}
 	s.setCookie(c.w, secret, int(sessionWhole.Seconds()))
-	c.who, _ = s.sessions.who(secret, true)
 	s.cfg.Logger.Info("console: somebody logged in", "who", c.who.Name, "from", host)
 	return serveMe(c)
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -105,6 +106,33 @@ func TestLogin(t *testing.T) {
 	}
 	if r := c.get(t, other, "/api/v1/me"); r.StatusCode != http.StatusOK {
 		t.Errorf("the other session: %s", r.Status)
+	}
+}
+
+// TestPasswordChangedMeanwhile: a login whose password is another one by the time that it was found right begins nothing.
+func TestPasswordChangedMeanwhile(t *testing.T) {
+	c := newConsole(t, normal())
+	a := c.api.cfg.Accounts
+	passwordCost = cost{64 << 10, 4, 1} // so that the password can be changed while it is hashed
+	if err := a.SetPassword("vera", hashOf(t, testPassword)); err != nil {
+		t.Fatal(err)
+	}
+	passwordCost = cost{8, 1, 1}
+	next := hashOf(t, "another one of vera")
+	vera, done := c.client(t, ""), make(chan int)
+	go func() {
+		r := c.post(t, vera, "/api/v1/login", `{"name":"vera","password":"`+testPassword+`"}`)
+		done <- r.StatusCode
+	}()
+	for len(hashing) == 0 {
+		runtime.Gosched()
+	}
+	if err := a.SetPassword("vera", next); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the login was answered with %d", <-done)
+	if r := c.get(t, vera, "/api/v1/me"); r.StatusCode != http.StatusUnauthorized {
+		t.Errorf("with the old password, after the new one: %s", r.Status)
 	}
 }
 

@@ -30,13 +30,9 @@ type session struct {
 	began, seen time.Time
 }
 
-// begin makes a session of a user whose password was right; false if the user is
-// no more.
-func (s *sessions) begin(name string) (secret string, ok bool) {
-	_, stamp, ok := s.accounts.stamp(name)
-	if !ok {
-		return "", false
-	}
+// begin makes a session that rests on a user's stamp as it was when the password was
+// right.
+func (s *sessions) begin(name, stamp string) (secret string) {
 	var random [32]byte
 	_, _ = rand.Read(random[:])
 	secret = base64.RawURLEncoding.EncodeToString(random[:])
@@ -48,7 +44,7 @@ func (s *sessions) begin(name string) (secret string, ok bool) {
 	}
 	s.makeRoom(name, now)
 	s.all[sha256.Sum256([]byte(secret))] = &session{name, stamp, now, now}
-	return secret, true
+	return secret
 }
 
 // makeRoom ends what is over and, where there are too many, the quietest. s.mu is held.
