@@ -9,6 +9,7 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -141,16 +142,16 @@ func (c *call) optional(name string) (*uint64, error) {
 	return &n, err
 }
 
-// time reads a time of the query: Unix ms, or RFC 3339.
+// time reads a time of the query, from 1970 on: Unix ms, or RFC 3339.
 func (c *call) time(name string, def int64) (int64, error) {
 	text := c.r.URL.Query().Get(name)
 	if text == "" {
 		return def, nil
 	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t.UnixMilli(), nil
-	}
 	n, err := strconv.ParseInt(text, 10, 63)
+	if t, terr := time.Parse(time.RFC3339, text); terr == nil {
+		n, err = t.UnixMilli(), nil
+	}
 	if err != nil || n < 0 {
 		return 0, bad("%s: %.40q is no time such as 2026-05-01T09:00:00Z, nor Unix ms", name, text)
 	}
@@ -207,7 +208,7 @@ func (s *Server) serveRoute(t *Route, w http.ResponseWriter, r *http.Request) {
 	}
 	c := &call{s: s, w: w, r: r, who: who}
 	if err := c.checkQuery(t); err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
+		s.failed(w, who, t, err)
 		return
 	}
 	if t.takes != nil {
@@ -237,9 +238,14 @@ func (s *Server) serveRoute(t *Route, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// checkQuery refuses what the route does not take: a misspelt limit would be none.
+// checkQuery refuses what cannot be read, or what the route does not take: a misspelt
+// limit would be none.
 func (c *call) checkQuery(t *Route) error {
-	for name, values := range c.r.URL.Query() {
+	query, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return bad("the query cannot be read: %v", err)
+	}
+	for name, values := range query {
 		known := slices.ContainsFunc(t.params, func(p param) bool { return p.in == "query" && p.name == name })
 		if !known || len(values) > 1 {
 			return bad("%.40q is no parameter of this, or is there twice", name)
@@ -266,7 +272,7 @@ func (s *Server) failed(w http.ResponseWriter, who Who, t *Route, err error) {
 		w.Header().Set("Retry-After", "5")
 		fail(w, http.StatusServiceUnavailable, ErrBusy.Error())
 	case errors.Is(err, ErrBad):
-		fail(w, http.StatusBadRequest, strings.TrimPrefix(err.Error(), ErrBad.Error()+": "))
+		fail(w, http.StatusBadRequest, strings.ReplaceAll(err.Error(), ErrBad.Error()+": ", ""))
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		fail(w, http.StatusServiceUnavailable, "it took too long")
 	default:

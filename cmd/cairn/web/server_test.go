@@ -386,6 +386,23 @@ func TestNothingElse(t *testing.T) {
 	}
 }
 
+// TestWrongQueries: what cannot be read of a query is not passed over, and what is wrong is said plainly.
+func TestWrongQueries(t *testing.T) {
+	c := newConsole(t, normal())
+	h := c.client(t, "vera")
+	const readings = "/api/v1/streams/0/readings?"
+	for query, want := range map[string]string{
+		"ledger=%zz": "the query", "limit=1;from=2": "the query", "limit=1&%zz=3": "the query",
+		"from=1960-01-01T00:00:00Z": "1960", "to=-1": "-1", "from=x&to=y": "y",
+	} {
+		r := c.get(t, h, readings+query)
+		text := body(t, r)
+		if r.StatusCode != http.StatusBadRequest || !strings.Contains(text, want) || strings.Contains(text, ErrBad.Error()) {
+			t.Errorf("%s: %s %s", query, r.Status, text)
+		}
+	}
+}
+
 // TestFailures: what goes wrong in the gateway is told to its people, and an audience is told that something did.
 func TestFailures(t *testing.T) {
 	c := newConsole(t, broken())
