@@ -45,9 +45,12 @@ var hashing = make(chan struct{}, maxHashing)
 // ErrBusy says that too much is asked at this moment. It passes.
 var ErrBusy = errors.New("too much is asked at this moment: try again")
 
-// CheckPassword refuses a password that is too short to be one.
-func CheckPassword(password []byte) error {
+// checkPassword refuses a password that is too short to be one, or that a browser
+// could not send.
+func checkPassword(password []byte) error {
 	switch n := utf8.RuneCount(password); {
+	case !utf8.Valid(password):
+		return errors.New("the password is not UTF-8, and browsers send nothing else: set the terminal to it, or write the file in it")
 	case len(password) > maxPassword:
 		return fmt.Errorf("the password has %d bytes: at most %d", len(password), maxPassword)
 	case n < minPassword:
@@ -58,7 +61,7 @@ func CheckPassword(password []byte) error {
 
 // HashPassword returns what is kept of a password.
 func HashPassword(ctx context.Context, password []byte) (string, error) {
-	if err := CheckPassword(password); err != nil {
+	if err := checkPassword(password); err != nil {
 		return "", err
 	}
 	salt := make([]byte, saltSize)
