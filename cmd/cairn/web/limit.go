@@ -7,7 +7,7 @@ import (
 
 // limiter allows each key some tries at once and then one each so often. It
 // remembers a bounded number of keys: where there are more, it forgets the one
-// that has been quiet for longest.
+// that it holds back least.
 type limiter struct {
 	burst float64
 	every time.Duration // for one more
@@ -62,18 +62,20 @@ func (l *limiter) of(key string, now time.Time) *tries {
 	return t
 }
 
-// forget makes room: all that have their tries back, or else the quietest one.
+// forget makes room: all that have their tries back, or else the one with most of
+// them, so that trying many others gives nobody new tries.
 func (l *limiter) forget(now time.Time) {
-	oldest, at := "", now
+	freest, most := "", -1.0
 	for key, t := range l.keys {
-		if t.left+now.Sub(t.at).Seconds()/l.every.Seconds() >= l.burst {
+		left := t.left + max(0, now.Sub(t.at).Seconds()/l.every.Seconds())
+		if left >= l.burst {
 			delete(l.keys, key)
-		} else if !t.at.After(at) {
-			oldest, at = key, t.at
+		} else if left > most {
+			freest, most = key, left
 		}
 	}
 	if len(l.keys) >= l.most {
-		delete(l.keys, oldest)
+		delete(l.keys, freest)
 	}
 }
 

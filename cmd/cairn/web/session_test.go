@@ -159,6 +159,11 @@ func TestLimiter(t *testing.T) {
 		l.take("a", now)
 	}
 	try("a", false)
+	for i := range 100 { // nor do they while it is quiet
+		now = now.Add(time.Millisecond)
+		l.take(fmt.Sprint("b", i), now)
+	}
+	try("a", false)
 	if len(l.keys) > 4 {
 		t.Errorf("%d keys are remembered", len(l.keys))
 	}
