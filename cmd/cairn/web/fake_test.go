@@ -26,7 +26,8 @@ type fake struct {
 	alerts   AlertList
 	check    Check
 	proof    Proof
-	err      error // of every question
+	err      error     // of every question
+	proving  func(Who) // called while a proof is made
 
 	mu  sync.Mutex // covers what follows
 	did []string
@@ -80,8 +81,11 @@ func (f *fake) See(who Who, e Event) (Event, bool) {
 	return e, who.Role != Audience || e.Reading != nil && e.Reading.Stream == 0
 }
 
-func (f *fake) Prove(_ context.Context, _ Who, q ProofRequest) (Proof, error) {
+func (f *fake) Prove(_ context.Context, who Who, q ProofRequest) (Proof, error) {
 	f.note("prove %v", q.Readings)
+	if f.proving != nil {
+		f.proving(who)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.proof, f.err

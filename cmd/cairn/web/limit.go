@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -87,15 +88,18 @@ const (
 // gate lets in so many at one time, and so many of one who asks, so that no login
 // takes up the whole of a small board.
 type gate struct {
-	mu  sync.Mutex // covers what follows
-	all int
-	of  map[Who]int
+	most, mostOfOne int
+
+	mu   sync.Mutex // covers what follows
+	all  int
+	of   map[Who]int
+	left chan struct{} // closed when one leaves; nil: nobody waits
 }
 
 func (g *gate) enter(who Who) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.all >= maxAtOnce || g.of[who] >= maxAtOnceOfOne {
+	if g.all >= g.most || g.of[who] >= g.mostOfOne {
 		return false
 	}
 	if g.of == nil {
@@ -106,11 +110,35 @@ func (g *gate) enter(who Who) bool {
 	return true
 }
 
+// wait is enter for one who waits for a place until ctx ends.
+func (g *gate) wait(ctx context.Context, who Who) bool {
+	for {
+		g.mu.Lock()
+		if g.left == nil {
+			g.left = make(chan struct{})
+		}
+		left := g.left
+		g.mu.Unlock()
+		if g.enter(who) {
+			return true
+		}
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
 func (g *gate) leave(who Who) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.all--
 	if g.of[who]--; g.of[who] == 0 {
 		delete(g.of, who)
+	}
+	if g.left != nil {
+		close(g.left)
+		g.left = nil
 	}
 }

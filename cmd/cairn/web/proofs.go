@@ -15,14 +15,16 @@ import (
 )
 
 const (
-	maxJobs       = 64
-	maxJobsOfOne  = 8
-	maxJobBytes   = 64 << 20  // of all files that are kept
-	jobLife       = time.Hour // since it was asked for
-	jobAgain      = time.Second
-	maxProving    = 2 // at one time
-	provePatience = 2 * time.Minute
-	maxAsked      = 1000 // readings
+	maxJobs         = 64
+	maxJobsOfOne    = 8
+	maxJobBytes     = 64 << 20  // of all files that are kept
+	jobLife         = time.Hour // since it was asked for
+	jobAgain        = time.Second
+	maxProving      = 2 // at one time
+	maxProvingOfOne = 1 // of one who asks
+	proveWait       = 20 * time.Second
+	provePatience   = 2 * time.Minute
+	maxAsked        = 1000 // readings
 )
 
 // proofs are those that were asked for. Each is its asker's alone, and kept for a
@@ -30,10 +32,11 @@ const (
 // it is asked for.
 type proofs struct {
 	now     func() time.Time
-	running chan struct{} // a place for each that is being made
+	running gate // those that are being made
 
-	mu  sync.Mutex // covers what follows
-	all []*proofJob
+	mu      sync.Mutex // covers what follows
+	all     []*proofJob
+	forgets uint64 // how often all were let go
 }
 
 type proofJob struct {
@@ -55,11 +58,14 @@ func serveAskProof(c *call, q ProofRequest) (ProofJob, error) {
 	id := make([]byte, 16)
 	_, _ = rand.Read(id)
 	j := &proofJob{id: hex.EncodeToString(id), who: c.who, q: q, began: c.s.cfg.Now()}
+	asOf := c.s.proofs.asOf()
 	// What cannot be proven is said at once, and nothing of it is kept.
 	if err := c.s.makeProof(c.ctx(), j); err != nil {
 		return ProofJob{}, err
 	}
-	c.s.proofs.keep(j)
+	if !c.s.proofs.keep(j, asOf) {
+		return ProofJob{}, ErrBusy
+	}
 	return j.row(), nil
 }
 
@@ -83,14 +89,15 @@ func (q *ProofRequest) check(who Who) error {
 	return nil
 }
 
-// makeProof makes the proof, or notes that it has to wait.
+// makeProof makes the proof, or notes that it has to wait. An audience is not left one
+// that was made before, when its grants may have opened more.
 func (s *Server) makeProof(ctx context.Context, j *proofJob) error {
-	select {
-	case s.proofs.running <- struct{}{}:
-		defer func() { <-s.proofs.running }()
-	default:
+	turn, over := context.WithTimeout(ctx, proveWait)
+	defer over()
+	if !s.proofs.running.wait(turn, j.who) {
 		return ErrBusy
 	}
+	defer s.proofs.running.leave(j.who)
 	ctx, cancel := context.WithTimeout(ctx, provePatience)
 	defer cancel()
 	j.mu.Lock()
@@ -98,8 +105,8 @@ func (s *Server) makeProof(ctx context.Context, j *proofJob) error {
 	j.at = s.cfg.Now()
 	made, err := s.cfg.Prover.Prove(ctx, j.who, j.q)
 	if errors.Is(err, ErrLater) {
-		if !j.ready {
-			j.made = Proof{State: AnchorOpen, Waits: true}
+		if !j.ready || j.who.Role == Audience {
+			j.made, j.ready = Proof{State: AnchorOpen, Waits: true}, false
 		}
 		return nil
 	}
@@ -113,10 +120,21 @@ func (s *Server) makeProof(ctx context.Context, j *proofJob) error {
 	return nil
 }
 
-// keep takes in a job, and lets go of what is old or too much.
-func (p *proofs) keep(j *proofJob) {
+// asOf is what keep is told of a job that is begun now.
+func (p *proofs) asOf() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.forgets
+}
+
+// keep takes in a job, and lets go of what is old or too much; false: all were let go
+// since the job was begun, and so is it.
+func (p *proofs) keep(j *proofJob, asOf uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.forgets != asOf {
+		return false
+	}
 	p.expire()
 	own := 0
 	for _, o := range p.all {
@@ -129,8 +147,19 @@ func (p *proofs) keep(j *proofJob) {
 		p.all = slices.Delete(p.all, i, i+1)
 	}
 	p.all = append(p.all, j)
-	for bytes := p.bytes(); len(p.all) > maxJobs || bytes > maxJobBytes && len(p.all) > 1; bytes = p.bytes() {
-		p.all = slices.Delete(p.all, 0, 1)
+	p.trim(j)
+	return true
+}
+
+// trim lets go of the oldest where there are too many, or their files too large, but
+// not of the one that was just made. p.mu is held.
+func (p *proofs) trim(made *proofJob) {
+	for len(p.all) > maxJobs || p.bytes() > maxJobBytes {
+		i := slices.IndexFunc(p.all, func(o *proofJob) bool { return o != made && (len(p.all) > maxJobs || o.bytes() > 0) })
+		if i < 0 {
+			return
+		}
+		p.all = slices.Delete(p.all, i, i+1)
 	}
 }
 
@@ -139,6 +168,7 @@ func (s *Server) ForgetProofs() {
 	s.proofs.mu.Lock()
 	defer s.proofs.mu.Unlock()
 	s.proofs.all = nil
+	s.proofs.forgets++
 }
 
 func (p *proofs) expire() {
@@ -148,12 +178,18 @@ func (p *proofs) expire() {
 
 func (p *proofs) bytes() (n int) {
 	for _, j := range p.all {
-		if j.mu.TryLock() { // one that is being made counts when it is
-			n += len(j.made.File)
-			j.mu.Unlock()
-		}
+		n += j.bytes()
 	}
 	return n
+}
+
+// bytes of the file; of one that is being made they count when it is.
+func (j *proofJob) bytes() int {
+	if !j.mu.TryLock() {
+		return 0
+	}
+	defer j.mu.Unlock()
+	return len(j.made.File)
 }
 
 // find returns somebody's own job.
@@ -205,7 +241,14 @@ func (c *call) newest(j *proofJob, always bool) error {
 	if !again {
 		return nil
 	}
-	return c.s.makeProof(c.ctx(), j)
+	if err := c.s.makeProof(c.ctx(), j); err != nil {
+		return err
+	}
+	p := &c.s.proofs
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trim(j)
+	return nil
 }
 
 func serveProof(c *call) (ProofJob, error) {

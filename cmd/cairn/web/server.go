@@ -74,7 +74,8 @@ func NewServer(cfg Config) *Server {
 		// Ten wrong passwords at once, and then one in half a minute: 2,900 a day.
 		byUser: limiter{burst: 10, every: 30 * time.Second, most: 4096},
 		byHost: limiter{burst: 20, every: 10 * time.Second, most: 4096},
-		proofs: proofs{now: cfg.Now, running: make(chan struct{}, maxProving)},
+		gate:   gate{most: maxAtOnce, mostOfOne: maxAtOnceOfOne},
+		proofs: proofs{now: cfg.Now, running: gate{most: maxProving, mostOfOne: maxProvingOfOne}},
 		pages:  readPages(),
 	}
 	s.routes = s.table()

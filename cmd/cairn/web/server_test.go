@@ -8,11 +8,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -620,6 +622,10 @@ func TestProofs(t *testing.T) {
 	}
 	food := c.client(t, "food")
 	mine := ask(food)
+	f.err = ErrLater // another one, by now, than that which is kept
+	if r := c.get(t, food, "/api/v1/proofs/"+mine.ID+"/file"); r.StatusCode != http.StatusConflict {
+		t.Errorf("an audience gets what was made by earlier grants: %s", r.Status)
+	}
 	f.err = ErrNotFound // the grant has ended
 	if r := c.get(t, food, "/api/v1/proofs/"+mine.ID+"/file"); r.StatusCode != http.StatusNotFound {
 		t.Errorf("after its grant: %s", r.Status)
@@ -648,6 +654,90 @@ func TestProofs(t *testing.T) {
 	}
 	if len(c.api.proofs.all) != 0 {
 		t.Errorf("%d are kept", len(c.api.proofs.all))
+	}
+}
+
+// TestProvingIsShared: who asks for several proofs gets one after the other, and leaves room for others.
+func TestProvingIsShared(t *testing.T) {
+	f := normal()
+	c := newConsole(t, f)
+	food, vera := c.client(t, "food"), c.client(t, "vera")
+	begun, end := make(chan bool, 3), make(chan bool)
+	f.proving = func(who Who) {
+		if who.Role == Audience {
+			begun <- true
+			<-end
+		}
+	}
+	const ask = `{"readings":["0/1422"]}`
+	answered := make(chan int)
+	for range 3 {
+		go func() { answered <- c.post(t, food, "/api/v1/proofs", ask).StatusCode }()
+	}
+	<-begun
+	if r := c.post(t, vera, "/api/v1/proofs", ask); r.StatusCode != http.StatusOK {
+		t.Errorf("another's: %s", r.Status)
+	}
+	if len(begun) > 0 {
+		t.Error("two are made at once for one who asks")
+	}
+	close(end)
+	for range 3 {
+		if got := <-answered; got != http.StatusOK {
+			t.Errorf("one of several: %d", got)
+		}
+	}
+}
+
+// TestProofsAreBounded: files that are made when they are asked for again count as well.
+func TestProofsAreBounded(t *testing.T) {
+	f := normal()
+	c := newConsole(t, f)
+	var now atomic.Int64
+	c.api.cfg.Now = func() time.Time { return time.Unix(now.Load(), 0) }
+	c.api.proofs.now = c.api.cfg.Now
+	vera := &call{s: c.api, r: httptest.NewRequest("GET", "/", nil), who: Who{Name: "vera", Role: Viewer}}
+	f.err = ErrLater
+	var ids []string
+	for range maxJobsOfOne {
+		j, err := serveAskProof(vera, ProofRequest{Readings: []string{"0/1422"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, j.ID)
+	}
+	f.err, f.proof = nil, Proof{File: make([]byte, maxJobBytes/4), State: AnchorFinal}
+	now.Add(1)
+	for _, id := range ids {
+		vera.r.SetPathValue("id", id)
+		if j, err := serveProof(vera); err != nil || !j.Ready {
+			t.Errorf("%+v, %v", j, err)
+		}
+		if _, err := c.api.proofs.find(id, vera.who); err != nil {
+			t.Errorf("one just made is not kept: %v", err)
+		}
+		if n := c.api.proofs.bytes(); n > maxJobBytes {
+			t.Fatalf("%d MiB are kept", n>>20)
+		}
+	}
+}
+
+// TestForgottenWhileMade: what was read before something was shredded is not kept after it.
+func TestForgottenWhileMade(t *testing.T) {
+	f := normal()
+	c := newConsole(t, f)
+	vera := c.client(t, "vera")
+	const ask = `{"readings":["0/1422"]}`
+	f.proving = func(Who) { c.api.ForgetProofs() }
+	if r := c.post(t, vera, "/api/v1/proofs", ask); r.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("asked for: %s", r.Status)
+	}
+	if n := len(c.api.proofs.all); n != 0 {
+		t.Errorf("%d are kept", n)
+	}
+	f.proving = nil
+	if r := c.post(t, vera, "/api/v1/proofs", ask); r.StatusCode != http.StatusOK {
+		t.Errorf("asked for again: %s", r.Status)
 	}
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -106,7 +107,7 @@ func TestSessionsAreBounded(t *testing.T) {
 
 // TestGate: no more than so many at once, and of one who asks.
 func TestGate(t *testing.T) {
-	var g gate
+	g := gate{most: maxAtOnce, mostOfOne: maxAtOnceOfOne}
 	for range maxAtOnceOfOne {
 		if !g.enter(Who{Name: "vera"}) {
 			t.Fatal("not let in")
@@ -122,8 +123,15 @@ func TestGate(t *testing.T) {
 	if n != maxAtOnce {
 		t.Errorf("%d are let in", n)
 	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	if g.wait(over, Who{Name: "ada"}) {
+		t.Error("let in after there was no more time")
+	}
+	in := make(chan bool)
+	go func() { in <- g.wait(t.Context(), Who{Name: "ada"}) }()
 	g.leave(Who{Name: "vera"})
-	if !g.enter(Who{Name: "ada"}) {
+	if !<-in {
 		t.Error("no room after one left")
 	}
 	for i := range maxAtOnce - maxAtOnceOfOne {
