@@ -264,7 +264,6 @@ func (s *mirrorService) serveMirror(ctx context.Context) error {
 			return err
 		}
 		srv = &listener{newServer(h), on, &h.active}
-		srv.server.WriteTimeout = 0 // objects are large, and lines slow
 		s.log.Info("mirror running", "address", on.Addr().String(), "ledger", s.copy.Identity().Ledger.String())
 	}
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -526,6 +526,7 @@ func (s *service) listen() ([]*listener, error) {
 		return nil, err
 	}
 	all = append(all, &listener{newServer(control), on, &control.active})
+	all[0].server.WriteTimeout = 0 // operations take as long as they take, and their owner waits
 	if s.cfg.HTTPListen == "" {
 		return all, nil
 	}

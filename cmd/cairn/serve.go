@@ -40,6 +40,10 @@ const (
 
 	pagePath = "/verify"
 
+	// answerPatience is how long an answer may take to be made and sent, from when its
+	// request was read. What takes longer by its nature says so itself.
+	answerPatience = 3 * time.Minute
+
 	misdirected = "without a token (http.token_file) this is for this machine alone: ask for it by localhost or an address"
 )
 
@@ -213,7 +217,7 @@ func (l *openLedger) readTile(path string) ([]byte, error) {
 // client does wrong on its connection is not worth a line of log.
 func newServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: answerPatience,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: log.New(io.Discard, "", 0),
 	}
 }

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestPageNeedsNoToken: whoever reaches the port may have the page, and nothing else without the token.
@@ -51,5 +56,56 @@ func TestAskedByName(t *testing.T) {
 	}
 	if got := ask(newHTTPServer(g, "a token that is long enough"), "gateway.example", "/healthz"); got != http.StatusUnauthorized {
 		t.Errorf("with a token: %d", got)
+	}
+}
+
+// pipes is a listener of connections that are not of the network, so that time can be the test's.
+type pipes struct {
+	conns chan net.Conn
+	once  sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	c, more := <-p.conns
+	if !more {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.conns) })
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
+
+// TestReaderThatStops: a client that asks and does not read the answer keeps its connection for so long and no longer,
+// whatever it asks, also where the answer is short; one that reads late, but in time, has it.
+func TestReaderThatStops(t *testing.T) {
+	for _, path := range []string{"/healthz", "/console/", "/api/v1/me", "/api/v1/login", "/ingest/senml", "/verify"} {
+		for late, want := range map[time.Duration]bool{time.Minute: true, time.Hour: false} {
+			synctest.Test(t, func(t *testing.T) {
+				g := &gateway{cfg: &Config{Console: true, HTTPListen: "127.0.0.1:0", Dir: t.TempDir()}, log: slog.New(slog.DiscardHandler)}
+				c, err := newConsole(g, g.log)
+				if err != nil {
+					t.Fatal(err)
+				}
+				g.live = &live{console: c}
+				srv, on := newServer(newHTTPServer(g, "a token that is long enough")), &pipes{conns: make(chan net.Conn)}
+				go func() { _ = srv.Serve(on) }()
+				client, server := net.Pipe()
+				on.conns <- server
+				fmt.Fprintf(client, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
+				time.Sleep(late)
+				n, err := client.Read(make([]byte, 1))
+				if got := n == 1; got != want {
+					t.Errorf("%s, after %v: %d bytes, %v", path, late, n, err)
+				}
+				client.Close()
+				srv.Close()
+				synctest.Wait()
+			})
+		}
 	}
 }

@@ -37,7 +37,9 @@ type Config struct {
 }
 
 // Server serves the console: its pages below /console/, which are the same for
-// everybody and hold nothing of the site, and the API below /api/v1/.
+// everybody and hold nothing of the site, and the API below /api/v1/. How long an
+// answer may take is for the http.Server to say; what takes longer by its nature sets
+// a time of its own.
 type Server struct {
 	cfg      Config
 	mux      *http.ServeMux
@@ -57,8 +59,6 @@ const (
 	consolePath = "/console/"
 	// hashWait is how long a login waits for its turn to be hashed.
 	hashWait = 5 * time.Second
-	// answerPatience is how long an answer may take to be made and sent.
-	answerPatience = 3 * time.Minute
 )
 
 // policy is what the console's pages may do: what comes from here, and nothing
@@ -116,11 +116,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=(), serial=()")
-	// No client may take for ever. What takes longer by its nature says so itself; what
-	// comes over the same connection next has its own time.
-	out := http.NewResponseController(w)
-	_ = out.SetWriteDeadline(time.Now().Add(answerPatience))
-	defer func() { _ = out.SetWriteDeadline(time.Time{}) }()
 	if !strings.HasPrefix(r.URL.Path, "/api/") {
 		s.servePage(w, r)
 		return
