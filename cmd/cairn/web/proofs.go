@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,7 +25,8 @@ const (
 	maxProvingOfOne = 1 // of one who asks
 	proveWait       = 20 * time.Second
 	provePatience   = 2 * time.Minute
-	maxAsked        = 1000 // readings
+	maxAsked        = 1000     // readings
+	slowLine        = 16 << 10 // bytes a second, that a file is given time for
 )
 
 // proofs are those that were asked for. Each is its asker's alone, and kept for a
@@ -280,6 +282,7 @@ func serveProofFile(c *call) error {
 	h.Set("Content-Type", proofType)
 	h.Set("Content-Length", strconv.Itoa(len(file)))
 	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(time.Minute + time.Duration(len(file)/slowLine)*time.Second))
 	_, _ = c.w.Write(file)
 	return nil
 }

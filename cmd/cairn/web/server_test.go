@@ -722,6 +722,37 @@ func TestProofsAreBounded(t *testing.T) {
 	}
 }
 
+// timed is an answer that has a time to be sent in.
+type timed struct {
+	*httptest.ResponseRecorder
+	until time.Time
+}
+
+func (w *timed) SetWriteDeadline(at time.Time) error {
+	w.until = at
+	return nil
+}
+
+// TestSlowDownload: a large file has time to come over a slow line, however long it took to be made.
+func TestSlowDownload(t *testing.T) {
+	f := normal()
+	c := newConsole(t, f)
+	f.proof.File = make([]byte, 20<<20)
+	w := &timed{ResponseRecorder: httptest.NewRecorder()}
+	vera := &call{s: c.api, w: w, r: httptest.NewRequest("GET", "/", nil), who: Who{Name: "vera", Role: Viewer}}
+	j, err := serveAskProof(vera, ProofRequest{Readings: []string{"0/1422"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	vera.r.SetPathValue("id", j.ID)
+	if err := serveProofFile(vera); err != nil || w.Body.Len() != len(f.proof.File) {
+		t.Errorf("%d bytes, %v", w.Body.Len(), err)
+	}
+	if got := time.Until(w.until); got < 20*time.Minute || got > 30*time.Minute {
+		t.Errorf("it has %v to come in", got)
+	}
+}
+
 // TestForgottenWhileMade: what was read before something was shredded is not kept after it.
 func TestForgottenWhileMade(t *testing.T) {
 	f := normal()
