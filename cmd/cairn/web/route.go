@@ -18,11 +18,12 @@ import (
 )
 
 const (
-	apiPath    = "/api/v1"
-	maxBody    = 64 << 10
-	jsonType   = "application/json"
-	eventsType = "text/event-stream"
-	proofType  = "application/octet-stream"
+	apiPath     = "/api/v1"
+	maxBody     = 64 << 10
+	maxOpenBody = 8 << 10 // of one that anybody may send: a name and a password
+	jsonType    = "application/json"
+	eventsType  = "text/event-stream"
+	proofType   = "application/octet-stream"
 )
 
 // Route is one question of the API. The table of all of them, in routes.go, is what
@@ -216,9 +217,13 @@ func (s *Server) serveRoute(t *Route, w http.ResponseWriter, r *http.Request) {
 			fail(w, http.StatusUnsupportedMediaType, "the body is to be "+jsonType)
 			return
 		}
+		most := int64(maxBody)
+		if t.Anyone {
+			most = maxOpenBody
+		}
 		var err error
-		if c.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
-			fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body cannot be read, or has more than %d bytes", maxBody))
+		if c.body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, most)); err != nil {
+			fail(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body cannot be read, or has more than %d bytes", most))
 			return
 		}
 	}

@@ -82,13 +82,18 @@ func TestLogin(t *testing.T) {
 			t.Errorf("%s: %s, %v", bad, r.Status, r.Cookies())
 		}
 	}
-	for text, want := range map[string]int{`{`: 400, `{"name":"vera","password":"x","more":1}`: 400, `{} {}`: 400, `"` + strings.Repeat("x", maxBody) + `"`: 413} {
+	for text, want := range map[string]int{`{`: 400, `{"name":"vera","password":"x","more":1}`: 400, `{} {}`: 400, `"` + strings.Repeat("x", maxOpenBody) + `"`: 413} {
 		if r := c.post(t, nobody, "/api/v1/login", text); r.StatusCode != want {
 			t.Errorf("%.40s: %s, want %d", text, r.Status, want)
 		}
 	}
 	if r := c.post(t, nobody, "/api/v1/login", `{"name":"vera","password":"`+testPassword+`"}`, "Content-Type", "text/plain"); r.StatusCode != http.StatusUnsupportedMediaType {
 		t.Errorf("as a form of another page could send it: %s", r.Status)
+	}
+	// The longest there can be is of six bytes for each.
+	escaped := `{"name":"vera","password":"` + strings.Repeat(`\u0001`, maxPassword) + `"}`
+	if r := c.post(t, nobody, "/api/v1/login", escaped); r.StatusCode != http.StatusUnauthorized {
+		t.Errorf("the longest password: %s", r.Status)
 	}
 	r := c.post(t, nobody, "/api/v1/login", `{"name":"vera","password":"`+testPassword+`"}`)
 	if all := r.Cookies(); len(all) != 1 || !all[0].HttpOnly || all[0].SameSite != http.SameSiteStrictMode || all[0].Secure || all[0].Domain != "" || all[0].Path != "/" {
