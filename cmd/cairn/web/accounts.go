@@ -203,7 +203,8 @@ func checkUser(u *User) error {
 	return nil
 }
 
-// write replaces the file, whole. a.mu is held; on failure nothing has changed.
+// write replaces the file, whole. a.mu is held; on failure nothing has changed here,
+// but the next start may find the new file, if the folder could not be synced.
 func (a *Accounts) write(k keptAccounts) error {
 	b, err := json.MarshalIndent(k, "", "  ")
 	if err != nil {

@@ -32,7 +32,8 @@ const (
 	maxPassword = 1024 // bytes
 	saltSize    = 16
 	hashSize    = 32
-	// maxHashing is how many passwords are hashed at one time: 38 MiB at the most.
+	// maxHashing is how many passwords are hashed at one time: 38 MiB, and at the most as
+	// much again of those before, until it is collected.
 	maxHashing = 2
 	// What is read from the file may cost no more than this.
 	maxMemory = 1 << 20 // KiB
