@@ -86,7 +86,7 @@ func (d *describer) operation(t *Route) object {
 		if kind == "time" {
 			kind = "string"
 		}
-		params = append(params, object{"name": p.name, "in": p.in, "description": p.doc, "schema": object{"type": kind}})
+		params = append(params, object{"name": p.name, "in": "query", "required": p.required, "description": p.doc, "schema": object{"type": kind}})
 	}
 	if params != nil {
 		o["parameters"] = params

@@ -44,11 +44,12 @@ type Route struct {
 	serve  func(*call) (any, error)
 }
 
-// param is a part of the path or the query.
+// param is a part of the query.
 type param struct {
-	name, in string // path or query
-	kind     string // of JSON Schema: integer, string, boolean, or time
+	name     string
+	kind     string // of JSON Schema: integer, string, boolean; or time
 	doc      string
+	required bool
 }
 
 // call is one question being answered. serveX of this package speak HTTP through
@@ -251,7 +252,7 @@ func (c *call) checkQuery(t *Route) error {
 		return bad("the query cannot be read: %v", err)
 	}
 	for name, values := range query {
-		known := slices.ContainsFunc(t.params, func(p param) bool { return p.in == "query" && p.name == name })
+		known := slices.ContainsFunc(t.params, func(p param) bool { return p.name == name })
 		if !known || len(values) > 1 {
 			return bad("%.40q is no parameter of this, or is there twice", name)
 		}

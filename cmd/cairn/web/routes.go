@@ -7,11 +7,11 @@ import (
 )
 
 var (
-	ofLedger = param{"ledger", "query", "string", "name of the ledger; none: the default one, or all where all can be listed"}
-	aFrom    = param{"from", "query", "time", "received at or after: RFC 3339 or Unix ms"}
-	aTo      = param{"to", "query", "time", "received before: RFC 3339 or Unix ms"}
-	aBefore  = param{"before", "query", "integer", "the next of the page before"}
-	aLimit   = param{"limit", "query", "integer", "rows, at most 500; default 100"}
+	ofLedger = param{"ledger", "string", "name of the ledger; none: the default one, or all where all can be listed", false}
+	aFrom    = param{"from", "time", "received at or after: RFC 3339 or Unix ms", false}
+	aTo      = param{"to", "time", "received before: RFC 3339 or Unix ms", false}
+	aBefore  = param{"before", "integer", "the next of the page before", false}
+	aLimit   = param{"limit", "integer", "rows, at most 500; default 100", false}
 )
 
 // table is every question of the API.
@@ -29,7 +29,7 @@ func (s *Server) table() []Route {
 			func(c *call) ([]Device, error) { return c.s.cfg.Places.Devices(c.ctx(), c.who, c.ledger()) }),
 		gives(Route{Method: get, Path: "/streams/{stream}/readings", Least: Viewer, Audience: true, Summary: "Readings of a stream, the newest first"}.with(ofLedger, aFrom, aTo, aBefore, aLimit), serveReadings),
 		gives(Route{Method: get, Path: "/streams/{stream}/history", Least: Viewer, Audience: true, Summary: "How one measurement of a stream went, in as many points as can be drawn"}.with(ofLedger, aFrom, aTo,
-			param{"field", "query", "string", "name of the measurement"}, param{"points", "query", "integer", "at the most, up to 10000; default 500"}), serveHistory),
+			param{"field", "string", "name of the measurement", true}, param{"points", "integer", "at the most, up to 10000; default 500", false}), serveHistory),
 		gives(Route{Method: get, Path: "/streams/{stream}/readings/{sequence}", Least: Viewer, Audience: true, Summary: "One reading with its fields, its frame and its path to the log"}.with(ofLedger), serveReading),
 
 		gives(Route{Method: get, Path: "/batches", Least: Viewer, Audience: true, Summary: "A ledger's batches, the newest first"}.with(ofLedger, aBefore, aLimit), serveBatches),
@@ -41,7 +41,7 @@ func (s *Server) table() []Route {
 		gives(Route{Method: get, Path: "/mirrors", Least: Viewer, Summary: "Mirrors and witnesses"}.with(ofLedger),
 			func(c *call) ([]LedgerCopies, error) { return c.s.cfg.Sharing.Copies(c.ctx(), c.ledger()) }),
 
-		gives(Route{Method: get, Path: "/alerts", Least: Viewer, Summary: "What is wrong, maintenance, and how the receivers do"}.with(ofLedger, param{"all", "query", "boolean", "those too that were cleared"}), serveAlerts),
+		gives(Route{Method: get, Path: "/alerts", Least: Viewer, Summary: "What is wrong, maintenance, and how the receivers do"}.with(ofLedger, param{"all", "boolean", "those too that were cleared", false}), serveAlerts),
 		takes(Route{Method: post, Path: "/alerts/{number}/ack", Least: Operator, Summary: "Acknowledge an alert, in the name of this login; it stands in the ledger"}.with(ofLedger), serveAck),
 		takes(Route{Method: post, Path: "/maintenance", Least: Operator, Summary: "Announce maintenance, in which no alert is raised; it stands in the ledger"}.with(ofLedger),
 			func(c *call, q MuteRequest) (Mute, error) {

@@ -307,6 +307,37 @@ func TestEveryRoute(t *testing.T) {
 	}
 }
 
+// TestNeededParameters: without a part of its query a question is refused just if the document says that it is required.
+func TestNeededParameters(t *testing.T) {
+	c := newConsole(t, normal())
+	h := c.client(t, "ada")
+	paths := documentOf(t, c).Document["paths"].(map[string]any)
+	left := 0
+	for _, route := range c.api.Routes() {
+		u, err := url.Parse(apiPath + requests[route.Method+" "+route.Path].path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, _ := paths[apiPath+route.Path].(map[string]any)[strings.ToLower(route.Method)].(map[string]any)["parameters"].([]any)
+		for _, p := range all {
+			p := p.(map[string]any)
+			if route.Method != http.MethodGet || p["in"] != "query" {
+				continue
+			}
+			without := u.Query()
+			without.Del(p["name"].(string))
+			r := c.get(t, h, u.Path+"?"+without.Encode())
+			if refused := r.StatusCode == http.StatusBadRequest; refused != (p["required"] == true) {
+				t.Errorf("%s without %v: %s, required: %v", route.Path, p["name"], r.Status, p["required"])
+			}
+			left++
+		}
+	}
+	if left < 15 {
+		t.Errorf("only %d were left out", left)
+	}
+}
+
 // described is what the API says of itself, compiled.
 type described struct {
 	Document
