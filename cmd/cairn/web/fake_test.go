@@ -269,6 +269,16 @@ type console struct {
 
 func newConsole(t testing.TB, f *fake) *console {
 	t.Helper()
+	s := newAPI(t, f)
+	srv := httptest.NewServer(s)
+	t.Cleanup(srv.Close)
+	t.Cleanup(s.Close)
+	return &console{srv, s, f}
+}
+
+// newAPI is newConsole without a server.
+func newAPI(t testing.TB, f *fake) *Server {
+	t.Helper()
 	cheap(t)
 	a := testAccounts(t, time.Now)
 	for _, u := range []User{{Name: "vera", Role: Viewer}, {Name: "otto", Role: Operator}, {Name: "ada", Role: Admin}, {Name: "food", Role: Audience, Audience: "Food Office"}} {
@@ -276,14 +286,10 @@ func newConsole(t testing.TB, f *fake) *console {
 			t.Fatal(err)
 		}
 	}
-	s := NewServer(Config{
+	return NewServer(Config{
 		Accounts: a, Places: f, Readings: f, Prover: f, Log: f, Sharing: f, Alerts: f, Settings: f,
 		Version: "v0.9", Logger: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
-	srv := httptest.NewServer(s)
-	t.Cleanup(srv.Close)
-	t.Cleanup(s.Close)
-	return &console{srv, s, f}
 }
 
 // client is somebody's browser: it keeps cookies and says where a request comes from.

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -561,6 +562,61 @@ func TestEvents(t *testing.T) {
 	c.api.Close()
 	if got, more := <-all; more {
 		t.Errorf("after the end: %q", got)
+	}
+}
+
+// TestEventsEnd: who may listen no more is cut off by the next sign of life, also where nothing comes.
+func TestEventsEnd(t *testing.T) {
+	for how, end := range map[string]func(t *testing.T, s *Server, secret string){
+		"log-out": func(_ *testing.T, s *Server, secret string) { s.sessions.end(secret) },
+		"removal": func(_ *testing.T, s *Server, _ string) { _ = s.cfg.Accounts.RemoveUser("vera") },
+		"new password": func(t *testing.T, s *Server, _ string) {
+			_ = s.cfg.Accounts.SetPassword("vera", hashOf(t, "another one of vera"))
+		},
+		"idleness":   func(*testing.T, *Server, string) { time.Sleep(sessionIdle) },
+		"revocation": func(_ *testing.T, s *Server, _ string) { _ = s.cfg.Accounts.RevokeToken("t") },
+		"the token's end": func(*testing.T, *Server, string) {
+			time.Sleep(2 * sessionIdle)
+		},
+		"nothing": nil,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newAPI(t, normal())
+			_, stamp, _ := s.cfg.Accounts.stamp("vera")
+			secret := s.sessions.begin("vera", stamp)
+			_, token, err := s.cfg.Accounts.AddToken("t", "read", time.Now().Add(2*sessionIdle))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := httptest.NewRequestWithContext(t.Context(), "GET", apiPath+"/events", nil)
+			if how == "revocation" || how == "the token's end" {
+				r.Header.Set("Authorization", "Bearer "+token)
+			} else {
+				r.AddCookie(&http.Cookie{Name: s.cookieName(), Value: secret})
+			}
+			over := make(chan bool)
+			go func() {
+				defer close(over)
+				s.ServeHTTP(httptest.NewRecorder(), r)
+			}()
+			if end != nil {
+				end(t, s, secret)
+			}
+			time.Sleep(eventsHeartbeat + time.Second)
+			synctest.Wait()
+			select {
+			case <-over:
+				if end == nil {
+					t.Error("cut off without a reason")
+				}
+			default:
+				if end != nil {
+					t.Errorf("goes on after %s", how)
+				}
+			}
+			s.Close()
+			<-over
+		})
 	}
 }
 
