@@ -103,10 +103,9 @@ func (p *document) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "too many are being given the page at this moment", http.StatusServiceUnavailable)
 		return
 	}
-	// Not every connection can have a deadline; those of the gateway's server can. It would hold for what is asked over
-	// the same one later, so that is its last answer.
+	// Not every connection can have a deadline; those of the gateway's server can, and get another one with the next
+	// request.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience))
-	w.Header().Set("Connection", "close")
 
 	packed := acceptsGzip(r.Header.Values("Accept-Encoding"))
 	tag := `"` + p.digest + `"`
