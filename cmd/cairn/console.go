@@ -261,7 +261,16 @@ func (c *console) Devices(ctx context.Context, who web.Who, name string) ([]web.
 		}
 		all = append(all, of...)
 	}
-	return all, nil
+	return all, nothingOf(who, name, len(all))
+}
+
+// nothingOf is what an audience is told of a ledger that it named, and has nothing of:
+// the same as of one that is not there.
+func nothingOf(who web.Who, name string, n int) error {
+	if who.Role == web.Audience && name != "" && n == 0 {
+		return web.ErrNotFound
+	}
+	return nil
 }
 
 // devices are a ledger's bindings as the site's own people see them.

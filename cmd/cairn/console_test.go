@@ -314,6 +314,11 @@ func TestAudienceSeesItsGrantsAlone(t *testing.T) {
 				}
 				status, text := food(route.Method, "/api/v1"+p+q, body)
 				asked++
+				if none := strings.ReplaceAll(q, "annex", "none"); none != q { // nor which ledgers there are
+					if s2, t2 := food(route.Method, "/api/v1"+p+none, body); s2 != status || t2 != text && status != http.StatusBadRequest {
+						t.Errorf("%s %s%s: %d %s, and of no ledger %d %s", route.Method, p, q, status, text, s2, t2)
+					}
+				}
 				check(route.Method+" "+p+q, status, text)
 				if !route.Audience && status != http.StatusForbidden {
 					t.Errorf("%s %s%s: %d, want 403", route.Method, p, q, status)

@@ -226,7 +226,7 @@ func (c *console) Grants(ctx context.Context, who web.Who, name string) ([]web.G
 	slices.SortStableFunc(all, func(a, b web.Grant) int {
 		return cmp.Or(-cmp.Compare(yesFirst(a.InForce), yesFirst(b.InForce)), -cmp.Compare(a.Number, b.Number))
 	})
-	return all, nil
+	return all, nothingOf(who, name, len(all))
 }
 
 func yesFirst(yes bool) int {
