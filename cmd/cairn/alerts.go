@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -280,8 +280,15 @@ func (l *openLedger) muteAlerts(ctx context.Context, q muteRequest) (muteRow, er
 	case q.Until-q.From > maxMute.Milliseconds():
 		return muteRow{}, fmt.Errorf("maintenance lasts at most %v", maxMute)
 	}
-	if len(q.Rules) > 0 && !slices.ContainsFunc(l.g.cfg.Alerts, func(r alert.Rule) bool { return slices.Contains(q.Rules, r.Name) }) {
-		return muteRow{}, fmt.Errorf("no rule is called %s", strings.Join(q.Rules, " or "))
+	for _, name := range q.Rules {
+		if !slices.ContainsFunc(l.g.cfg.Alerts, func(r alert.Rule) bool { return r.Name == name }) {
+			return muteRow{}, fmt.Errorf("no rule is called %.70q", name)
+		}
+	}
+	for _, pattern := range q.Devices {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			return muteRow{}, fmt.Errorf("%.70q is no pattern for names of devices, such as fridge-*", pattern)
+		}
 	}
 	n, err := l.store.AddStatement(ctx, ledger.AlertMute{
 		Rules: q.Rules, Devices: q.Devices, From: q.From, Until: q.Until, Name: q.Name, Reason: q.Reason,

@@ -232,8 +232,12 @@ func (s *Server) hostOf(r *http.Request) string {
 		text = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
 	}
 	ip, err := netip.ParseAddr(text)
-	if err != nil {
-		return "unknown"
+	if err != nil { // some proxies tell the port as well
+		at, err := netip.ParseAddrPort(text)
+		if err != nil {
+			return "unknown"
+		}
+		ip = at.Addr()
 	}
 	if ip = ip.Unmap(); ip.Is6() {
 		p, _ := ip.WithZone("").Prefix(64)

@@ -181,6 +181,9 @@ func TestLoginLimits(t *testing.T) {
 	if got := try("somebody", "2001:db8:1:2:ffff::1"); got != http.StatusTooManyRequests {
 		t.Errorf("one more from the same network: %d", got)
 	}
+	if got := try("somebody", "[2001:db8:1:2:ffff::1]:4711"); got != http.StatusTooManyRequests {
+		t.Errorf("one more from there, by a proxy that tells ports: %d", got)
+	}
 	if got := try("somebody", "2001:db8:1:3::1"); got != http.StatusUnauthorized {
 		t.Errorf("from another network: %d", got)
 	}
