@@ -237,6 +237,9 @@ func (c *fakeChain) Sign(_ context.Context, o Order) (Attempt, error) {
 	if err := c.on("sign"); err != nil {
 		return Attempt{}, err
 	}
+	if head := c.blocks[len(c.blocks)-1].head; !c.noHead && head != o.Previous {
+		return Attempt{}, fmt.Errorf("%w: the head is %s", ErrAgain, head)
+	}
 	used, pending := c.nonce(), c.pending()
 	prior := o.Prior
 	tx := fakeTx{nonce: pending, fee: max(10, c.floor, uint64(o.Want)), previous: o.Previous, root: o.Root}
