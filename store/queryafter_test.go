@@ -46,12 +46,26 @@ func TestQueryAfter(t *testing.T) {
 	if len(want) < 14 {
 		t.Fatalf("%d readings: %v", len(want), want)
 	}
+	about := func(from, to int64) uint64 {
+		n, err := x.s.About(n.binding.Number, from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := about(0, math.MaxInt64); n != uint64(len(want)) {
+		t.Errorf("there are about %d readings, want %d", n, len(want))
+	}
 	for size := 1; size < 16; size++ {
 		if got := pages(size); !slices.Equal(got, want) {
 			t.Errorf("in pages of %d: %v, want %v", size, got, want)
 		}
 	}
 	x.pass(time.Minute)
+	now := x.clock.ms()
+	if all, old, none := about(0, now), about(0, now-180_000), about(now+60_000, math.MaxInt64); all != uint64(len(want)) || old == 0 || old >= all || none != 0 {
+		t.Errorf("there are about %d readings, %d old ones and %d new ones, of %d", all, old, none, len(want))
+	}
 	for _, p := range want {
 		if batch, _, _, err := x.s.RunOf(p.slot, p.seq); err != nil || batch != p.batch {
 			t.Errorf("reading %d/%d is said to be in batch %d, and is in %d, %v", p.slot, p.seq, p.batch, batch, err)

@@ -108,6 +108,49 @@ func (s *Store) QueryAfter(ctx context.Context, device uint32, after *After, fro
 	return nil
 }
 
+// About is how many readings a Query visits. A window's others at either end count, and those that
+// were shredded.
+func (s *Store) About(device uint32, from, to int64) (n uint64, err error) {
+	r := s.reader()
+	defer r.close()
+	for i := range r.v.streams {
+		in := &r.v.streams[i]
+		if in.device != device {
+			continue
+		}
+		first, _, err := r.around(in, from)
+		if err != nil {
+			return 0, err
+		}
+		_, next, err := r.around(in, to)
+		if err != nil {
+			return 0, err
+		}
+		n += next - first
+	}
+	return n, nil
+}
+
+// around gives how many readings of a stream come before a time's window, and how many until
+// its end.
+func (r *reader) around(in *streamInfo, ms int64) (before, until uint64, err error) {
+	b, err := r.batchAt(in, ms)
+	if err != nil {
+		return 0, 0, err
+	}
+	run, err := r.nextRun(in, b)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case run == nil:
+		all, err := r.closedNext(in.slot)
+		return all, all, err
+	case run.batch != b:
+		return run.first, run.first, nil
+	}
+	return run.first, run.next, nil
+}
+
 // QueryStream is Query for all readings of one stream. ErrNotFound: there is no such
 // stream.
 func (s *Store) QueryStream(ctx context.Context, slot uint64, fn func(*Found) (more bool, err error)) error {

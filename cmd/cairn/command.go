@@ -47,6 +47,7 @@ type command struct {
 
 	held *gateway     // of a command that asks many times, where no service runs
 	told func(string) // takes what an operation tells, instead of progress
+	line progressLine // of progress
 }
 
 // Run carries out one command line and returns its exit code.

@@ -22,9 +22,6 @@ const day = 24 * 3600 * 1000
 // it, in ms.
 const beforeSpan = 15 * 60 * 1000
 
-// readingsToTell is after how many readings a long proof says how far it is.
-const readingsToTell = 20_000
-
 // provenRange says in words what a proof shows of a stream.
 type provenRange struct {
 	Device   string         `json:"device"`
@@ -51,7 +48,7 @@ type completer struct {
 	from, to int64  // asked, Unix ms
 	last     uint64 // the newest batch that may be shown
 	gaps     []statedGap
-	progress func(string)
+	gauge    *gauge
 	planned  uint64 // readings
 	done     uint64 // readings
 }
@@ -70,7 +67,7 @@ type chosenStream struct {
 }
 
 func (p *prover) complete(ctx context.Context, q proveRequest, progress func(string)) error {
-	c := &completer{prover: p, q: q, from: deref(q.From, 0), progress: progress}
+	c := &completer{prover: p, q: q, from: deref(q.From, 0), gauge: newGauge(progress, "readings", 1)}
 	if err := c.limits(); err != nil {
 		return err
 	}
@@ -445,9 +442,8 @@ func (c *completer) readings(ctx context.Context, s *chosenStream, p *plan, r *p
 				last = e.Reading.Origin
 			}
 		}
-		if c.done++; c.done%readingsToTell == 0 {
-			c.progress(howFar(c.done, c.planned, "readings"))
-		}
+		c.done++
+		c.gauge.at(c.done, c.planned)
 		return nil
 	})
 	return lost, err

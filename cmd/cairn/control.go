@@ -365,24 +365,3 @@ func during[T any](ctx context.Context, c *command, name string, request any, f 
 	}
 	return errors.Join(ferr, err)
 }
-
-// howFar is how far a long operation is, with a bar.
-func howFar(done, total uint64, what string) string {
-	const width = 24
-	full := width
-	if done < total {
-		full = int(float64(done) / float64(total) * width)
-	}
-	return fmt.Sprintf("[%s%s] %d of %d %s", strings.Repeat("#", full), strings.Repeat(".", width-full), done, total, what)
-}
-
-// progress shows how far a long operation is, to people only, or tells during.
-func (c *command) progress(text string) {
-	if c.told != nil {
-		c.told(text)
-		return
-	}
-	if isTerminal(c.Err) {
-		fmt.Fprintf(c.Err, "\r\x1b[K%s", text)
-	}
-}

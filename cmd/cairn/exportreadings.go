@@ -33,6 +33,7 @@ type readingsAnswer struct {
 	Ledger   merkle.Hash       `json:"ledger"`
 	Readings []exportedReading `json:"readings"`
 	More     bool              `json:"more"`
+	About    uint64            `json:"about"`                // how many there are in all of the time; the first answer has it
 	Passed   []passedOver      `json:"passedOver,omitempty"` // in all of the time; the first answer has it
 }
 
@@ -79,6 +80,9 @@ func (l *openLedger) readings(ctx context.Context, q readingsRequest) (a reading
 	}
 	if q.After == nil {
 		if a.Passed, err = l.passedOver(ctx, d.Number, q.From, q.To); err != nil {
+			return a, err
+		}
+		if a.About, err = l.store.About(d.Number, q.From, q.To); err != nil {
 			return a, err
 		}
 	}
@@ -153,7 +157,9 @@ func (c *command) exportReadings(ctx context.Context, q readingsRequest, f openF
 	defer func() { err = done(interrupted(ctx, err)) }()
 	return c.hold(ctx, func() error {
 		var w readingWriter
-		n, parts := 0, map[string]int{}
+		n, about, parts := uint64(0), uint64(0), map[string]int{}
+		g := newGauge(c.progress, "readings", 1)
+		defer c.progress("")
 		for more := true; more; {
 			a, err := ask[readingsAnswer](ctx, c, "readings", q)
 			if err != nil {
@@ -176,8 +182,8 @@ func (c *command) exportReadings(ctx context.Context, q readingsRequest, f openF
 				}
 				q.After = &store.After{Slot: o.Slot, Sequence: o.Sequence, Received: o.Received}
 			}
-			n, more = n+len(a.Readings), a.More
-			c.progress(fmt.Sprintf("%d readings", n))
+			n, about, more = n+uint64(len(a.Readings)), max(about, a.About), a.More
+			g.at(n, max(n, about))
 		}
 		c.progress("")
 		for _, name := range slices.Sorted(maps.Keys(parts)) {

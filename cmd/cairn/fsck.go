@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,9 +58,7 @@ func (c *command) fsckAll(ctx context.Context) error {
 func (c *command) fsckOne(ctx context.Context, name string, named bool) error {
 	c.ledger = name
 	r, err := ask[fsckAnswer](ctx, c, "fsck", nothing{})
-	if isTerminal(c.Err) {
-		fmt.Fprint(c.Err, "\r\x1b[K")
-	}
+	c.progress("")
 	if errors.Is(err, store.ErrDamaged) { // it does not even open
 		return falseError{fmt.Errorf("%w: %w", errFsck, err)}
 	}
@@ -87,13 +84,7 @@ func fsckOperation(ctx context.Context, g *gateway, on string, request json.RawM
 	if err != nil {
 		return nil, err
 	}
-	told := time.Now()
-	return l.fsck(ctx, heads, func(done, total uint64) {
-		if now := time.Now(); now.Sub(told) >= time.Second {
-			told = now
-			progress(howFar(done, total, "batches"))
-		}
-	})
+	return l.fsck(ctx, heads, newGauge(progress, "batches", 1).at)
 }
 
 // anchoredHeads lists every final anchor of every route.

@@ -6,15 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"cairn/anchor/proof"
 )
-
-// progressEvery is how often long work tells how far it is.
-const progressEvery = 2 * time.Second
 
 // headersFlags say which headers of which node.
 type headersFlags struct {
@@ -91,15 +87,13 @@ func (c *command) fetchHeaders(ctx context.Context, f headersFlags) error {
 		return fmt.Errorf("the node's newest block is %d: there are no headers from %d to %d", tip, from, to)
 	}
 	headers := make([]proof.BitcoinHeader, 0, to-from+1)
-	told := time.Now()
-	err = node.Headers(ctx, from, to, func(height uint32, h proof.BitcoinHeader) error {
+	g := newGauge(c.progress, "headers", 1)
+	err = node.Headers(ctx, from, to, func(_ uint32, h proof.BitcoinHeader) error {
 		headers = append(headers, h)
-		if time.Since(told) >= progressEvery {
-			told = time.Now()
-			fmt.Fprintf(c.Err, "block %d of %d\n", height, to)
-		}
+		g.at(uint64(len(headers)), uint64(cap(headers)))
 		return nil
 	})
+	c.progress("")
 	if err != nil {
 		return fmt.Errorf("fetch headers: %w", err)
 	}

@@ -328,7 +328,8 @@ func fitting(rows []messages.TableRow) int {
 func (c *command) importAll(ctx context.Context, out *imported, end bool) error {
 	on := c.ledger
 	defer func() { c.ledger = on }()
-	done := 0
+	defer c.progress("")
+	done, g := 0, newGauge(c.progress, "lines", 1)
 	for i := range out.Devices {
 		d := &out.Devices[i]
 		c.ledger = d.Ledger
@@ -348,7 +349,7 @@ func (c *command) importAll(ctx context.Context, out *imported, end bool) error 
 				d.Stream = &a.Stream
 			}
 			done += len(q.Rows)
-			c.progress(howFar(uint64(done), uint64(out.Rows), "lines"))
+			g.at(uint64(done), uint64(out.Rows))
 		}
 		if end {
 			a, err := ask[lateAnswer](ctx, c, "import/close", lateRequest{Device: d.Number})
@@ -360,7 +361,6 @@ func (c *command) importAll(ctx context.Context, out *imported, end bool) error 
 			}
 		}
 	}
-	c.progress("")
 	return nil
 }
 

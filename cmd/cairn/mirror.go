@@ -239,11 +239,14 @@ func (s *mirrorService) audienceURL(grant uint64) string {
 	return fmt.Sprintf("%s/grant/%d", s.url, grant)
 }
 
+// copyingOften is how often the log is told of a long pass.
+const copyingOften = 2 * time.Second
+
 // report tells people of long passes.
 func (s *mirrorService) report() mirror.Report {
 	told := time.Now()
 	return func(p mirror.Progress) {
-		if time.Since(told) < progressEvery {
+		if time.Since(told) < copyingOften {
 			return
 		}
 		told = time.Now()

@@ -160,12 +160,10 @@ type grantOpener struct {
 	bundle  *share.Bundle
 	view    *mirror.View
 	streams []uint64 // nil: all
-
-	progress *openProgress
 }
 
 func (c *command) grantOpener(ctx context.Context, f *openFlags) (*grantOpener, error) {
-	o := &grantOpener{command: c, f: f, progress: newOpenProgress(c.Err, isTerminal(c.Err), time.Now)}
+	o := &grantOpener{command: c, f: f}
 	var err error
 	if o.ids, err = share.ReadIdentities(f.identity); err != nil {
 		return nil, err
@@ -200,7 +198,7 @@ func (c *command) grantOpener(ctx context.Context, f *openFlags) (*grantOpener, 
 		return nil, err
 	}
 	if !f.follow {
-		o.view.Progress = o.progress.told
+		o.view.Progress = o.viewProgress
 	}
 	o.streams, err = o.choose()
 	return o, err
@@ -332,7 +330,7 @@ func (o *grantOpener) read(ctx context.Context) (err error) {
 		return o.followLive(ctx, w)
 	}
 	report, err := o.view.Readings(ctx, o.query(nil), w.write)
-	o.progress.clear()
+	o.progress("")
 	if cerr := w.close(); err == nil {
 		err = cerr
 	}
@@ -409,7 +407,7 @@ func (o *grantOpener) prove(ctx context.Context) error {
 		q.Streams = nil
 	}
 	p, err := o.view.Prove(ctx, q)
-	o.progress.clear()
+	o.progress("")
 	if err != nil {
 		return interrupted(ctx, err)
 	}

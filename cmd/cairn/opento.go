@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
-	"time"
 
 	"cairn/store/mirror"
 )
@@ -71,53 +69,9 @@ func interrupted(ctx context.Context, err error) error {
 	return context.Cause(ctx)
 }
 
-// How often a person, and a log, is told where a long opening is.
-const (
-	openSoon  = time.Second
-	openOften = time.Second / 2
-	openLog   = time.Minute
-)
-
-// openProgress tells on standard error where a long opening is: on a terminal in one
-// line, which it takes back, else in a line a minute.
-type openProgress struct {
-	w        io.Writer
-	terminal bool
-	now      func() time.Time
-	begun    time.Time
-	next     time.Time
-	shown    int // characters on the line
-}
-
-func newOpenProgress(w io.Writer, terminal bool, now func() time.Time) *openProgress {
-	p := &openProgress{w: w, terminal: terminal, now: now, begun: now()}
-	p.next = p.begun.Add(openLog)
-	if terminal {
-		p.next = p.begun.Add(openSoon)
-	}
-	return p
-}
-
-func (p *openProgress) told(v mirror.ViewProgress) {
-	now := p.now()
-	if now.Before(p.next) || v.All == 0 {
-		return
-	}
-	text := fmt.Sprintf("at %s, batch %d of %d: %d %s so far", mirror.HourText(v.Hour), v.Batches, v.All, v.Readings, plural(v.Readings, "reading"))
-	if !p.terminal {
-		p.next = now.Add(openLog)
-		fmt.Fprintln(p.w, text)
-		return
-	}
-	p.next = now.Add(openOften)
-	fmt.Fprintf(p.w, "\r%s%s", text, strings.Repeat(" ", max(0, p.shown-len(text))))
-	p.shown = len(text)
-}
-
-// clear takes the line back, so that something else can be told.
-func (p *openProgress) clear() {
-	if p.shown > 0 {
-		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", p.shown))
-		p.shown = 0
+// viewProgress tells where a long opening is.
+func (c *command) viewProgress(v mirror.ViewProgress) {
+	if v.All > 0 {
+		c.progress(fmt.Sprintf("at %s, batch %d of %d: %d %s so far", mirror.HourText(v.Hour), v.Batches, v.All, v.Readings, plural(v.Readings, "reading")))
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"cairn/store/mirror"
 )
 
 // TestOpenOutput: a file has its name once it is whole, and no part of one stays.
@@ -54,30 +50,6 @@ func TestOpenOutput(t *testing.T) {
 		}
 		if _, err := os.Stat(path + partEnd); err == nil {
 			t.Errorf("%s: a part stays", x.name)
-		}
-	}
-}
-
-func TestOpenProgress(t *testing.T) {
-	for _, x := range []struct {
-		terminal bool
-		every    time.Duration
-		want     string
-	}{
-		{true, 400 * time.Millisecond, "\rat 2026-01-01T00:00Z, batch 4 of 9: 40 readings so far\rat 2026-01-01T00:00Z, batch 6 of 9: 60 readings so far\r                                                      \r"},
-		{false, 20 * time.Second, "at 2026-01-01T00:00Z, batch 4 of 9: 40 readings so far\nat 2026-01-01T00:00Z, batch 7 of 9: 70 readings so far\n"},
-	} {
-		now := time.Unix(0, 0)
-		var out bytes.Buffer
-		p := newOpenProgress(&out, x.terminal, func() time.Time { return now })
-		for n := range 7 {
-			p.told(mirror.ViewProgress{Hour: 1963584, Batches: uint64(n) + 1, All: 9, Readings: 10 * (n + 1)})
-			now = now.Add(x.every)
-		}
-		p.clear()
-		p.clear()
-		if out.String() != x.want {
-			t.Errorf("terminal %t: got %q, want %q", x.terminal, out.String(), x.want)
 		}
 	}
 }

@@ -197,6 +197,7 @@ func (n numbers) Type() string   { return "number" }
 
 // proveOnce asks for the proof, and with --wait until it is final.
 func (c *command) proveOnce(ctx context.Context, f *proveFlags) (proveAnswer, error) {
+	defer c.progress("")
 	if !f.wait {
 		return ask[proveAnswer](ctx, c, "prove", f.q)
 	}
