@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -73,7 +72,7 @@ func (g *gateway) snapshot(ctx context.Context, tell func(string)) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, removeSnapshot(dir)) }()
 	s := snapshot{Dir: filepath.Base(dir), Made: time.Now().UTC().Format(time.RFC3339)}
 	for _, name := range []string{configFile, usersFile} {
 		if err := copyPrivate(g.cfg.path(name), filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -115,9 +114,18 @@ func (g *gateway) snapshot(ctx context.Context, tell func(string)) (err error) {
 func removeSnapshots(dir string) error {
 	left, err := filepath.Glob(filepath.Join(dir, snapshotPrefix+"*"))
 	for _, path := range left {
-		err = errors.Join(err, os.RemoveAll(path))
+		err = errors.Join(err, removeSnapshot(path))
 	}
 	return err
+}
+
+// removeSnapshot takes its name from it first: a snapshot that has its name lacks nothing.
+func removeSnapshot(dir string) error {
+	gone := dir + ".gone"
+	if err := os.Rename(dir, gone); err != nil {
+		return err
+	}
+	return os.RemoveAll(gone)
 }
 
 type backupAnswer struct {
@@ -125,89 +133,65 @@ type backupAnswer struct {
 	Files   int              `json:"files"`
 	Bytes   int64            `json:"bytes"`
 	Ledgers []backedUpLedger `json:"ledgers"`
-	Left    []string         `json:"left"` // files of the folder that are not in it
+	Left    []string         `json:"left"`              // files of the folder that are not in it
+	Unowned bool             `json:"unowned,omitempty"` // the file system keeps no owners
 }
 
+// partEnding ends the name of a backup that is not complete.
+const partEnding = ".part"
+
 // backup copies a snapshot to a folder that must not be there, as the gateway's owner has it.
+// A crash leaves the folder with the other name, and the next backup to there removes it.
 func (c *command) backup(ctx context.Context, s *snapshot, to string) (a backupAnswer, err error) {
-	part := to + ".part"
-	if err := os.Mkdir(part, 0o700); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			err = fmt.Errorf("%s is there: an earlier backup was not finished. Remove it, and try again", part)
-		}
+	from, err := openSnapshot(c.dir, s.Dir)
+	if err != nil {
 		return a, err
 	}
+	defer from.Close()
+	return c.copySnapshot(ctx, from, s, to)
+}
+
+func (c *command) copySnapshot(ctx context.Context, from *os.Root, s *snapshot, to string) (a backupAnswer, err error) {
+	in, err := os.OpenRoot(filepath.Dir(to))
+	if err != nil {
+		return a, err
+	}
+	defer in.Close()
+	name := filepath.Base(to)
+	part, done, err := newPart(in, name+partEnding)
+	if err != nil {
+		return a, err
+	}
+	defer done()
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(part))
+			err = errors.Join(err, in.RemoveAll(name+partEnding))
 		}
 	}()
 	m := manifest{Version: manifestVersion, Made: s.Made, Cairn: version().Version, Ledgers: s.Ledgers}
-	if m.Files, err = c.copyTree(ctx, filepath.Join(c.dir, s.Dir), part); err != nil {
-		return a, err
+	m.Files, err = c.copyTree(ctx, from, part)
+	if !exists(filepath.Join(c.dir, s.Dir)) { // so it may have gone while it was copied
+		return a, errors.New("the service ended before everything was copied: try again")
 	}
-	if err := m.write(part); err != nil {
-		return a, err
+	if err == nil {
+		err = m.write(part)
 	}
-	if err := giveTree(part, c.dir); err != nil {
-		return a, err
-	}
-	if err := os.Rename(part, to); err != nil {
-		return a, err
-	}
-	if err := syncFolder(filepath.Dir(to)); err != nil {
-		return a, err
+	if err != nil {
+		return a, fmt.Errorf("copy to %s: %w", to, err)
 	}
 	a = backupAnswer{To: to, Files: len(m.Files), Ledgers: m.Ledgers, Left: s.Left}
 	for _, f := range m.Files {
 		a.Bytes += f.Size
 	}
-	return a, nil
-}
-
-// copyTree copies the files of a folder into another one, which is there, and gives their
-// hashes, in order of their names.
-func (c *command) copyTree(ctx context.Context, from, to string) (all []backedUpFile, err error) {
-	var total, done int64
-	err = filepath.WalkDir(from, func(_ string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		info, err := e.Info()
-		if err == nil {
-			total += info.Size()
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
+	if err := giveTree(part, c.dir); errors.Is(err, fs.ErrPermission) {
+		a.Unowned = true
+	} else if err != nil {
+		return a, err
 	}
-	defer c.progress("")
-	err = filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(from, path)
-		if err != nil || name == "." {
-			return err
-		}
-		if e.IsDir() {
-			return os.Mkdir(filepath.Join(to, name), 0o700)
-		}
-		f, err := copyHashed(path, filepath.Join(to, name))
-		f.Path = filepath.ToSlash(name)
-		all = append(all, f)
-		done += f.Size
-		c.progress(howFar(uint64(done/1e6), uint64(total/1e6), "MB copied"))
-		return err
-	})
-	if err != nil {
-		return nil, err
+	if err := in.Rename(name+partEnding, name); err != nil {
+		return a, err
 	}
-	return all, syncTree(to)
+	return a, errors.Join(part.Remove(lockFile), syncTree(part), syncTop(in))
 }
 
 // copyEscrow copies a ledger's escrow files, if there are any. One that goes meanwhile is
@@ -258,75 +242,17 @@ func vacant(path string) error {
 	return nil
 }
 
-func (m *manifest) write(dir string) error {
+func (m *manifest) write(dir *os.Root) error {
 	b, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
 		return err
 	}
-	if err := writeNew(filepath.Join(dir, manifestFile), append(b, '\n'), 0o600); err != nil {
+	f, err := dir.OpenFile(manifestFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
 		return err
 	}
-	return syncFolder(dir)
-}
-
-// syncTree makes the names of a folder's files last.
-func syncTree(dir string) error {
-	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.IsDir() {
-			return err
-		}
-		return syncFolder(path)
-	})
-}
-
-// giveTree gives a folder and all that is in it to the owner of another one, if root asks.
-func giveTree(dir, like string) error {
-	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return giveTo(path, like)
-	})
-}
-
-func hashed(path string) (f backedUpFile, err error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return f, err
-	}
-	defer file.Close()
-	h := sha256.New()
-	f.Size, err = io.Copy(h, file)
-	f.SHA256 = hex.EncodeToString(h.Sum(nil))
-	return f, err
-}
-
-// copyPrivate copies a file for its owner alone. It is written through.
-func copyPrivate(from, to string) error {
-	_, err := copyHashed(from, to)
-	return err
-}
-
-func copyHashed(from, to string) (f backedUpFile, err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return f, err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return f, err
-	}
-	h := sha256.New()
-	f.Size, err = io.Copy(io.MultiWriter(out, h), in)
-	f.SHA256 = hex.EncodeToString(h.Sum(nil))
-	if err == nil {
-		err = out.Sync()
-	}
-	if cerr := out.Close(); err == nil {
-		err = cerr
-	}
-	return f, err
+	_, err = f.Write(append(b, '\n'))
+	return errors.Join(written(f, err), syncTop(dir))
 }
 
 func (c *command) backupCommand() *cobra.Command {
@@ -336,8 +262,9 @@ func (c *command) backupCommand() *cobra.Command {
 			"keyrings as they are, encrypted, escrow files and the data, all of one moment, and a list of their hashes.\n" +
 			"Not in it: what opens the keyrings (an identity, a passphrase), tokens, passwords and keys of\n" +
 			"wallets: keep those apart, and know where. It is complete when it has its name: while it is\n" +
-			"being written that ends with .part. The files are copies, which the owner of the gateway's\n" +
-			"folder alone can read, also where root makes them.\n\n" +
+			"being written that ends with .part, and what a backup that was killed has left there the next\n" +
+			"one of that name removes. The files are copies, which the owner of the gateway's folder alone\n" +
+			"can read, also where root makes them.\n\n" +
 			"A backup keeps what is shredded later: whoever has it, and opens its keyrings, reads what was\n" +
 			"there. Shredding reaches no backup: remove old ones.",
 		Args: cobra.ExactArgs(1),
@@ -361,6 +288,9 @@ func (c *command) backupCommand() *cobra.Command {
 				return c.printJSON(a)
 			}
 			fmt.Fprintf(c.Out, "%s: %d files, %d bytes, of %d %s\n", a.To, a.Files, a.Bytes, len(a.Ledgers), plural(len(a.Ledgers), "ledger"))
+			if a.Unowned {
+				fmt.Fprintf(c.Err, "this file system keeps no owners: who reads %s is up to how it is mounted\n", a.To)
+			}
 			if len(a.Left) > 0 {
 				fmt.Fprintf(c.Err, "not in it, so keep them apart if you need them: %s\n", strings.Join(a.Left, ", "))
 			}
@@ -380,8 +310,8 @@ func (c *command) restoreCommand() *cobra.Command {
 			"readings came after the backup, it never will: begin a successor ledger then. Never run it\n" +
 			"beside the one that it is a copy of.",
 		Args: cobra.ExactArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			m, err := c.restore(args[0], args[1])
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m, err := c.restore(cmd.Context(), args[0], args[1])
 			if err != nil {
 				return err
 			}
@@ -397,10 +327,14 @@ func (c *command) restoreCommand() *cobra.Command {
 	return cmd
 }
 
-// restore copies a backup whose hashes are right.
-func (c *command) restore(from, to string) (*manifest, error) {
-	m, err := readManifest(from)
+// restore copies a backup whose hashes are right. What cannot be restored whole leaves nothing.
+func (c *command) restore(ctx context.Context, from, to string) (m *manifest, err error) {
+	source, err := os.OpenRoot(from)
 	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	if m, err = readManifest(source); err != nil {
 		return nil, err
 	}
 	if err := ownFolder(to, os.Geteuid()); err != nil {
@@ -413,32 +347,71 @@ func (c *command) restore(from, to string) (*manifest, error) {
 	if len(entries) > 0 {
 		return nil, fmt.Errorf("%s is not empty: restore into another folder", to)
 	}
-	for i, f := range m.Files {
-		got, err := hashed(filepath.Join(from, filepath.FromSlash(f.Path)))
+	err = c.eachFile(m, "MB checked", func(f *backedUpFile, did func(int64)) (backedUpFile, error) {
+		return hashed(ctx, source, f.Path, did)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; nothing was restored", from, err)
+	}
+	made := !exists(to)
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return nil, err
+	}
+	target, err := os.OpenRoot(to)
+	if err != nil {
+		return nil, err
+	}
+	defer target.Close()
+	m.sort()
+	err = c.eachFile(m, "MB restored", func(f *backedUpFile, did func(int64)) (backedUpFile, error) {
+		if err := target.MkdirAll(path.Dir(f.Path), 0o700); err != nil {
+			return backedUpFile{}, err
+		}
+		return copyHashed(ctx, source, target, f.Path, did)
+	})
+	if err == nil {
+		err = syncTree(target)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w; nothing was restored", from, err), takeBack(target, m, made))
+	}
+	return m, nil
+}
+
+// eachFile does something with the files of a backup, which must have the hashes that they had.
+func (c *command) eachFile(m *manifest, what string, do func(f *backedUpFile, did func(int64)) (backedUpFile, error)) error {
+	var done, total int64
+	for _, f := range m.Files {
+		total += f.Size
+	}
+	g := newGauge(c.progress, what, 1e6)
+	defer c.progress("")
+	for i := range m.Files {
+		f := &m.Files[i]
+		got, err := do(f, func(n int64) {
+			done += n
+			g.at(uint64(done), uint64(max(done, total)))
+		})
 		if err == nil && (got.SHA256 != f.SHA256 || got.Size != f.Size) {
 			err = falseError{fmt.Errorf("%s is not what was backed up: its hash is another one", f.Path)}
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w; nothing was restored", from, err)
+			return err
 		}
-		c.progress(howFar(uint64(i+1), uint64(len(m.Files)), "files checked"))
 	}
-	if err := os.MkdirAll(to, 0o700); err != nil {
-		return nil, err
+	return nil
+}
+
+// takeBack removes what was restored in part, and the folder too if it was made for that.
+func takeBack(dir *os.Root, m *manifest, made bool) (err error) {
+	for _, f := range m.Files {
+		first, _, _ := strings.Cut(f.Path, "/")
+		err = errors.Join(err, dir.RemoveAll(first))
 	}
-	m.sort()
-	for i, f := range m.Files {
-		path := filepath.Join(to, filepath.FromSlash(f.Path))
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, err
-		}
-		if err := copyPrivate(filepath.Join(from, filepath.FromSlash(f.Path)), path); err != nil {
-			return nil, fmt.Errorf("%s is not whole, remove it: %w", to, err)
-		}
-		c.progress(howFar(uint64(i+1), uint64(len(m.Files)), "files restored"))
+	if made {
+		err = errors.Join(err, os.Remove(dir.Name()))
 	}
-	c.progress("")
-	return m, syncTree(to)
+	return err
 }
 
 // sort puts the configuration last: a folder without it is no gateway's, so one that was
@@ -454,13 +427,13 @@ func (m *manifest) sort() {
 }
 
 // readManifest reads the list of a backup's files, none of which may lie outside of it.
-func readManifest(dir string) (*manifest, error) {
-	f, err := os.Open(filepath.Join(dir, manifestFile))
+func readManifest(dir *os.Root) (*manifest, error) {
+	f, err := dir.Open(manifestFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s has no %s: it is no backup, or one that was not finished", dir, manifestFile)
+		return nil, fmt.Errorf("%s has no %s: it is no backup, or one that was not finished", dir.Name(), manifestFile)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", dir.Name(), err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxManifest+1))

@@ -111,24 +111,159 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// What cannot be copied whole leaves nothing.
-func TestBackupStops(t *testing.T) {
+// newCopied makes a gateway's folder with a snapshot.
+func newCopied(t *testing.T) (*command, *snapshot) {
 	dir := t.TempDir()
-	c := &command{Streams: Streams{Err: &strings.Builder{}}, dir: dir}
-	if err := os.MkdirAll(filepath.Join(dir, "snap", "data"), 0o700); err != nil {
+	snap := filepath.Join(dir, snapshotPrefix+"1")
+	if err := os.MkdirAll(filepath.Join(snap, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "snap", "data", "x"), nil, 0o600); err != nil {
+	for _, name := range []string{configFile, keyringFile, "data/x"} {
+		if err := os.WriteFile(filepath.Join(snap, name), []byte(name), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &command{Streams: Streams{Err: &strings.Builder{}}, dir: dir}, &snapshot{Dir: snapshotPrefix + "1"}
+}
+
+// What cannot be copied whole leaves nothing.
+func TestBackupStops(t *testing.T) {
+	c, s := newCopied(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	to := filepath.Join(c.dir, "to")
+	if _, err := c.backup(ctx, s, to); !errors.Is(err, context.Canceled) || exists(to) || exists(to+partEnding) {
+		t.Errorf("%v; %v, %v", err, exists(to), exists(to+partEnding))
+	}
+	a, err := c.backup(t.Context(), s, to)
+	if err != nil || a.Files != 3 || !exists(filepath.Join(to, manifestFile)) || exists(filepath.Join(to, lockFile)) || exists(to+partEnding) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if info, err := os.Stat(filepath.Join(to, "data", "x")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+// A snapshot that goes while it is copied makes no backup, whatever was copied.
+func TestBackupOfNone(t *testing.T) {
+	c, s := newCopied(t)
+	from, err := openSnapshot(c.dir, s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	if err := removeSnapshot(filepath.Join(c.dir, s.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(c.dir, "to")
+	if _, err := c.copySnapshot(t.Context(), from, s, to); err == nil || !strings.Contains(err.Error(), "try again") || exists(to) || exists(to+partEnding) {
+		t.Errorf("%v; %v, %v", err, exists(to), exists(to+partEnding))
+	}
+}
+
+// What a backup that was killed has left gives way; one at work, and what is nobody's, does not.
+func TestBackupLeft(t *testing.T) {
+	c, s := newCopied(t)
+	to := filepath.Join(c.dir, "to")
+	part := to + partEnding
+	if err := os.Mkdir(part, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.backup(t.Context(), s, to); err != nil || exists(part) {
+		t.Errorf("an empty one: %v", err)
+	}
+	to += "2"
+	part = to + partEnding
+	if err := os.MkdirAll(filepath.Join(part, "data"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.backup(t.Context(), s, to); err == nil || !strings.Contains(err.Error(), "nothing that a backup left") || !exists(part) {
+		t.Errorf("a folder of somebody else: %v", err)
+	}
+	lock, err := os.Create(filepath.Join(part, lockFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tryLock(lock); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.backup(t.Context(), s, to); !errors.Is(err, errInUse) || !exists(part) {
+		t.Errorf("one at work: %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.backup(t.Context(), s, to); err != nil || exists(part) || !exists(to) {
+		t.Errorf("one that was killed: %v", err)
+	}
+}
+
+// Root copies for a service that it need not trust: nothing outside of the folder is read.
+func TestBackupOutside(t *testing.T) {
+	c, s := newCopied(t)
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("root's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(c.dir, "to")
+	for _, dir := range []string{"", ".", "data", "../" + filepath.Base(filepath.Dir(secret)), snapshotPrefix + "/../..", filepath.Dir(secret)} {
+		if _, err := c.backup(t.Context(), &snapshot{Dir: dir}, to); err == nil || exists(to) {
+			t.Errorf("a snapshot %q was copied", dir)
+		}
+	}
+	for name, link := range map[string]string{s.Dir + "/link": secret, s.Dir + "/data/link": filepath.Dir(secret), snapshotPrefix + "2": filepath.Dir(secret)} {
+		at := filepath.Join(c.dir, name)
+		if err := os.Symlink(link, at); err != nil {
+			t.Fatal(err)
+		}
+		dir, _, _ := strings.Cut(name, "/")
+		if _, err := c.backup(t.Context(), &snapshot{Dir: dir}, to); err == nil || exists(to) || exists(to+partEnding) {
+			t.Errorf("%s was followed: %v", name, err)
+		}
+		if err := os.Remove(at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.backup(t.Context(), s, to); err != nil {
+		t.Error(err)
+	}
+}
+
+// What cannot be restored whole leaves nothing, and an empty folder that was there stays.
+func TestRestoreStops(t *testing.T) {
+	c, s := newCopied(t)
+	from := filepath.Join(c.dir, "backup")
+	if _, err := c.backup(t.Context(), s, from); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	to := filepath.Join(dir, "to")
-	if _, err := c.backup(ctx, &snapshot{Dir: "snap"}, to); !errors.Is(err, context.Canceled) || exists(to) || exists(to+".part") {
-		t.Errorf("%v; %v, %v", err, exists(to), exists(to+".part"))
+	for _, made := range []bool{false, true} {
+		to := filepath.Join(c.dir, "to")
+		if made {
+			if err := os.Mkdir(to, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := c.restore(ctx, from, to); !errors.Is(err, context.Canceled) || exists(to) != made {
+			t.Errorf("%v; %v, want %v", err, exists(to), made)
+		}
+		m := &manifest{Files: []backedUpFile{{Path: "data/x"}, {Path: "y"}}}
+		if err := os.MkdirAll(filepath.Join(to, "data"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		root, err := os.OpenRoot(to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := takeBack(root, m, !made); err != nil || exists(to) != made || exists(filepath.Join(to, "data")) {
+			t.Errorf("%v; %v, want %v", err, exists(to), made)
+		}
+		root.Close()
 	}
-	if a, err := c.backup(t.Context(), &snapshot{Dir: "snap"}, to); err != nil || a.Files != 1 || !exists(filepath.Join(to, manifestFile)) {
-		t.Errorf("%+v, %v", a, err)
+	to := filepath.Join(c.dir, "whole")
+	if _, err := c.restore(t.Context(), from, to); err != nil || !exists(filepath.Join(to, "data", "x")) {
+		t.Error(err)
 	}
 }
 

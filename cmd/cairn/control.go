@@ -230,7 +230,7 @@ func (c *command) askAnyone(ctx context.Context, name string, q []byte) (raw jso
 		case c.held != nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 			raw, err = c.askFolder(ctx, name, q)
 		default:
-			err = fmt.Errorf("reach the service in %s: %w", c.dir, err)
+			err = fmt.Errorf("reach the service in %s: %w%s", c.dir, err, asOwner(c.dir, err))
 		}
 		return err
 	})

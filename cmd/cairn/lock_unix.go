@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -25,10 +26,10 @@ func lockFolder(dir string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := tryLock(f); err != nil {
 		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s: %w", dir, errInUse)
+		if errors.Is(err, errInUse) {
+			return nil, fmt.Errorf("%s: %w", dir, err)
 		}
 		return nil, fmt.Errorf("lock the folder: %w", err)
 	}
@@ -74,24 +75,54 @@ func ownFolder(dir string, euid int) error {
 	if !ok || euid != 0 || owner.Uid == 0 {
 		return nil
 	}
-	name := "#" + strconv.FormatUint(uint64(owner.Uid), 10)
-	if u, err := user.LookupId(name[1:]); err == nil {
-		name = u.Username
-	}
+	name := userName(owner.Uid)
 	return fmt.Errorf("%s belongs to %s, who could not read what root writes there: run it as `sudo -u %s cairn …`", dir, name, name)
 }
 
-// giveTo gives a file to the owner of a folder, if root asks.
-func giveTo(path, like string) error {
+func userName(uid uint32) string {
+	name := "#" + strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(name[1:]); err == nil {
+		name = u.Username
+	}
+	return name
+}
+
+// asOwner says who may what somebody else may not in a folder; "" if err is another one.
+func asOwner(dir string, err error) string {
+	if !errors.Is(err, fs.ErrPermission) {
+		return ""
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return ""
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(owner.Uid) == os.Geteuid() {
+		return ""
+	}
+	return fmt.Sprintf("; the folder is for %[1]s alone: run it as `sudo -u %[1]s cairn …`", userName(owner.Uid))
+}
+
+// giveTo is whose a folder's files are to be, if root asks; else uid is -1.
+func giveTo(like string) (uid, gid int, err error) {
 	info, err := os.Stat(like)
 	if err != nil {
-		return err
+		return -1, -1, err
 	}
 	owner, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || os.Geteuid() != 0 {
-		return nil
+		return -1, -1, nil
 	}
-	return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	return int(owner.Uid), int(owner.Gid), nil
+}
+
+// tryLock locks a file as long as it is open. errInUse: somebody else has.
+func tryLock(f *os.File) error {
+	err := flock(f, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return errInUse
+	}
+	return err
 }
 
 func openLock(dir string) (*os.File, error) {

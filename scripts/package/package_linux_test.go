@@ -247,7 +247,11 @@ func life(t *testing.T, m *debian.Machine, first, second string) {
 
 	// A backup goes where the one who asks may write, though the service sees its own folder alone; it belongs
 	// to the service's user, who makes a gateway of it that the unit runs.
-	for _, to := range []string{"/var/backups/cairn", "/tmp/cairn", "/root/cairn", site + "/copy"} {
+	for folder, size := range map[string]string{"/run/disk": "10M", "/run/full": "8k"} { // file systems of their own
+		m.Must("mkdir", folder)
+		m.Must("mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", folder)
+	}
+	for _, to := range []string{"/var/backups/cairn", "/tmp/cairn", "/root/cairn", "/run/disk/cairn", site + "/copy"} {
 		has("backup", m.Must("cairn", "--dir", site, "backup", to), `\d+ files, \d+ bytes, of 1 ledger`)
 		if out := m.Must("find", to, "!", "-user", "cairn", "-o", "-perm", "/077", "-o", "-links", "+1", "-type", "f"); out != "" {
 			t.Errorf("of the backup %s others have, or share with the store: %s", to, out)
@@ -256,7 +260,14 @@ func life(t *testing.T, m *debian.Machine, first, second string) {
 	if out, code := m.Run("runuser", "-u", "cairn", "--", "cairn", "--dir", site, "backup", "/var/backups/mine"); code != 2 || !strings.Contains(out, "/var/backups/mine.part: permission denied") {
 		t.Errorf("a backup where the user may not write: code %d, %s", code, out)
 	}
-	if out := m.Must("find", site, "-maxdepth", "1", "-name", ".backup-*"); out != "" {
+	if out, code := m.Run("cairn", "--dir", site, "backup", "/run/full/cairn"); code != 2 || !strings.Contains(out, "no space left on device") {
+		t.Errorf("a backup to a full disk: code %d, %s", code, out)
+	}
+	if out, code := m.Run("runuser", "-u", "nobody", "--", "cairn", "--dir", site, "backup", "/tmp/mine"); code != 2 || !strings.Contains(out, "run it as `sudo -u cairn cairn") {
+		t.Errorf("a backup by another user: code %d, %s", code, out)
+	}
+	m.Must("timeout", "20", "sh", "-c", "while ls -d "+site+"/.backup-*; do sleep 0.1; done") // the service sees that the command is gone
+	if out := m.Must("find", site, "/run/full", "/tmp", "/var/backups", "-name", ".backup-*", "-o", "-name", "*.part", "-o", "-path", "/run/full/*"); out != "" {
 		t.Errorf("left of backups: %s", out)
 	}
 	m.Must("systemctl", "stop", "cairn")
