@@ -1,12 +1,5 @@
 //go:build !manual
 
-// Command cairn is the gateway: it takes in what sensors send, keeps it, and
-// leaves marks of it on public chains. The same program is the operator's tool;
-// its commands talk to the running service over a socket in its folder, or open
-// the folder themselves when none runs.
-//
-// Exit codes: 0 done; 1 checked and false, or the service died; 2 could not be
-// done.
 package main
 
 import (

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,6 +136,54 @@ func checkCommandLine(t *testing.T, line string) {
 		name, is := strings.CutPrefix(w, "--")
 		if name, _, _ = strings.Cut(name, "="); is && cmd.Flag(name) == nil && cmd.InheritedFlags().Lookup(name) == nil {
 			t.Errorf("cairn %s: no flag %s", line, w)
+		}
+	}
+}
+
+// Each file of the program stands in the package's map, once: under its name, its first word, or its last.
+func TestMap(t *testing.T) {
+	text, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]int{}
+	var names []string
+	for _, m := range regexp.MustCompile(`(?m)^//\t(.+?)  +\S`).FindAllSubmatch(text, -1) {
+		for _, name := range strings.Fields(string(m[1])) {
+			names = append(names, name)
+			used[name] = 0
+		}
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		f = strings.TrimSuffix(f, ".go")
+		word, _, _ := strings.Cut(f, "_")
+		if f == "doc" || strings.HasSuffix(f, "_test") {
+			continue
+		}
+		var fits []string
+		for _, name := range names {
+			if ok, _ := filepath.Match(name, f); ok || name == word {
+				fits = append(fits, name)
+			}
+		}
+		if len(fits) > 1 { // a last word goes before a first one
+			fits = slices.DeleteFunc(fits, func(n string) bool {
+				return strings.HasSuffix(n, "*") && slices.ContainsFunc(fits, func(o string) bool { return o != n && strings.HasPrefix(o, "*") })
+			})
+		}
+		if len(fits) != 1 {
+			t.Errorf("%s.go is in the map by %q, want it once", f, fits)
+			continue
+		}
+		used[fits[0]]++
+	}
+	for name, n := range used {
+		if n == 0 {
+			t.Errorf("the map has %s, of which there is no file", name)
 		}
 	}
 }
