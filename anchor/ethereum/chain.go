@@ -268,21 +268,43 @@ func (c *Chain) Stored(ctx context.Context) (anchor.Root, error) {
 	if c.Sender() == (common.Address{}) {
 		return anchor.Root{}, c.key.ready(ctx)
 	}
-	return c.head(ctx, v)
+	return agree(v.best(), "the registry's head", func(s sight) (anchor.Root, error) { return c.head(ctx, s, "latest") })
 }
 
-// head asks for the ledger's head at the newest block.
-func (c *Chain) head(ctx context.Context, v view) (anchor.Root, error) {
+// head asks a node for the ledger's head in a block.
+func (c *Chain) head(ctx context.Context, s sight, at any) (anchor.Root, error) {
 	call := map[string]any{"to": c.cfg.Contract, "input": hexutil.Bytes(c.registry.PackHead(c.Sender(), c.cfg.Ledger))}
-	return agree(v.best(), "the registry's head", func(s sight) (anchor.Root, error) {
-		var out hexutil.Bytes
-		if err := s.ask(ctx, &out, "eth_call", call, "latest"); err != nil {
-			return anchor.Root{}, err
+	var out hexutil.Bytes
+	if err := s.ask(ctx, &out, "eth_call", call, at); err != nil {
+		return anchor.Root{}, err
+	}
+	if len(out) != 32 {
+		return anchor.Root{}, fmt.Errorf("%w: %s answers with %d bytes, want 32", anchor.ErrContract, c.cfg.Contract, len(out))
+	}
+	return anchor.Root(out), nil
+}
+
+// stand is what one block says: the ledger's head, and the sender's next nonce.
+type stand struct {
+	head anchor.Root
+	used uint64
+}
+
+func (s stand) String() string { return fmt.Sprintf("%s with nonce %d", s.head, s.used) }
+
+// stand asks for both in the newest block, which it names by its hash (EIP-1898).
+// Asked for one after the other, by "latest", they may be of two blocks, as the chain
+// moves in between or two nodes share a URL; and an old head with the nonce of a
+// block that has a newer one looks as if another's transaction had taken the place
+// of an attempt.
+func (c *Chain) stand(ctx context.Context, v view) (stand, error) {
+	return agree(v.best(), "the registry's head", func(s sight) (at stand, err error) {
+		block := map[string]any{"blockHash": s.head.Hash()}
+		if at.head, err = c.head(ctx, s, block); err != nil {
+			return at, err
 		}
-		if len(out) != 32 {
-			return anchor.Root{}, fmt.Errorf("%w: %s answers with %d bytes, want 32", anchor.ErrContract, c.cfg.Contract, len(out))
-		}
-		return anchor.Root(out), nil
+		at.used, err = s.nonce(ctx, c.Sender(), block)
+		return at, err
 	})
 }
 

@@ -38,7 +38,11 @@ func (c *Chain) Deploy(ctx context.Context) (Deployment, error) {
 	if err := c.key.ready(ctx); err != nil {
 		return d, err
 	}
-	nonce, _, err := c.place(ctx, v, nil)
+	used, err := c.nonce(ctx, v, "latest")
+	if err != nil {
+		return d, err
+	}
+	nonce, _, err := c.place(ctx, v, used, nil)
 	if err != nil {
 		return d, err
 	}

@@ -43,8 +43,9 @@
 //
 // Thereby covered are chains that keep to the following: headers hash as
 // Ethereum's do (keccak256 of the RLP of Ethereum's fields), the state is
-// Ethereum's trie and eth_getProof shows it for recent blocks, and the rules
-// have PUSH0 (Shanghai), which the registry's code uses. Receipts may be of
+// Ethereum's trie and eth_getProof shows it for recent blocks, nodes let a block
+// be named by its hash (EIP-1898), and the rules have PUSH0 (Shanghai), which the
+// registry's code uses. Receipts may be of
 // kinds of the chain's own: then a receipt holds the storage proof alone.
 //
 // Tried are go-ethereum 1.17 and anvil 1.7, with each gas rule and both kinds of

@@ -34,6 +34,8 @@ import (
 //	                  have the same block there
 //	head of the       what all fresh nodes say; if they differ, ErrAgain
 //	registry, code
+//	head and nonce    the same, each node in the block that the look found with it,
+//	for a sign        by its hash, so that the two go together
 //	nonces            the highest that a fresh node says: one with another pool says
 //	                  less
 //	found             what a fresh node shows, unless another has that block and

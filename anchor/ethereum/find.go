@@ -71,11 +71,14 @@ func parseAttempt(a anchor.Attempt) (*types.Transaction, error) {
 // nonce returns the sender's next nonce, by the chain ("latest") or with what
 // waits in a node's pool ("pending").
 func (c *Chain) nonce(ctx context.Context, v view, at string) (uint64, error) {
-	return highest(v.best(), "the sender's next nonce", func(s sight) (uint64, error) {
-		var n hexutil.Uint64
-		err := s.ask(ctx, &n, "eth_getTransactionCount", c.Sender(), at)
-		return uint64(n), err
-	})
+	return highest(v.best(), "the sender's next nonce", func(s sight) (uint64, error) { return s.nonce(ctx, c.Sender(), at) })
+}
+
+// nonce asks a node for a sender's next nonce in a block.
+func (s sight) nonce(ctx context.Context, sender common.Address, at any) (uint64, error) {
+	var n hexutil.Uint64
+	err := s.ask(ctx, &n, "eth_getTransactionCount", sender, at)
+	return uint64(n), err
 }
 
 // txPlace is what Find needs of eth_getTransactionReceipt. L1Fee is what the

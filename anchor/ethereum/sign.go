@@ -31,17 +31,18 @@ func (c *Chain) Sign(ctx context.Context, o anchor.Order) (anchor.Attempt, error
 	if err := c.key.ready(ctx); err != nil {
 		return anchor.Attempt{}, err
 	}
-	nonce, replaced, err := c.place(ctx, v, o.Prior)
-	if err != nil {
-		return anchor.Attempt{}, err
-	}
-	// An attempt may have come into a block since the head was asked for. It took its
-	// nonce, and this one would then be paid for beside it.
-	switch head, err := c.head(ctx, v); {
+	at, err := c.stand(ctx, v)
+	switch {
 	case err != nil:
 		return anchor.Attempt{}, err
-	case head != o.Previous:
-		return anchor.Attempt{}, fmt.Errorf("%w: the chain holds the head %s meanwhile, not %s", anchor.ErrAgain, head, o.Previous)
+	case at.head != o.Previous:
+		// An attempt may have come into a block since the head was asked for. It took
+		// its nonce, and this one would then be paid for beside it.
+		return anchor.Attempt{}, fmt.Errorf("%w: the chain holds the head %s meanwhile, not %s", anchor.ErrAgain, at.head, o.Previous)
+	}
+	nonce, replaced, err := c.place(ctx, v, at.used, o.Prior)
+	if err != nil {
+		return anchor.Attempt{}, err
 	}
 	to := c.cfg.Contract
 	tx, b, err := c.signTx(ctx, v, &to, c.registry.PackAnchor(c.cfg.Ledger, o.Previous, o.Root), nonce, maxAnchorGas, replaced, o)
@@ -71,12 +72,9 @@ func attempt(tx *types.Transaction) (anchor.Attempt, error) {
 // place chooses the nonce, and returns the attempts that are replaced. The
 // newest attempt's nonce is taken as long as the chain has not used it, so that
 // only one of the two can be mined; but not if it lies above a gap, which
-// happens when another's transaction went out of the pool.
-func (c *Chain) place(ctx context.Context, v view, prior []anchor.Attempt) (nonce uint64, replaced []*types.Transaction, err error) {
-	used, err := c.nonce(ctx, v, "latest")
-	if err != nil {
-		return 0, nil, err
-	}
+// happens when another's transaction went out of the pool. used is the sender's
+// next nonce in a block that does not have the head of an attempt.
+func (c *Chain) place(ctx context.Context, v view, used uint64, prior []anchor.Attempt) (nonce uint64, replaced []*types.Transaction, err error) {
 	pending, err := c.nonce(ctx, v, "pending")
 	if err != nil {
 		return 0, nil, err
