@@ -521,11 +521,49 @@ func TestSendToAll(t *testing.T) {
 			t.Errorf("%q and a refusal: %v, want %v", text, err, want)
 		}
 	}
-	takes.set(nil)
-	takes.breakBy(faults[1].serve)
+	takes.set(func(method string, _, result json.RawMessage) (json.RawMessage, *rpcFault) {
+		if method == "eth_sendRawTransaction" {
+			panic(http.ErrAbortHandler)
+		}
+		return result, nil
+	})
 	says = "intrinsic gas too low"
-	if err := c.Send(testContext(t), a); !errors.Is(err, anchor.ErrRefused) {
-		t.Errorf("a refusal and silence: %v", err)
+	if err := c.Send(testContext(t), a); !errors.Is(err, anchor.ErrDown) {
+		t.Errorf("a refusal and silence: %v, want ErrDown", err)
+	}
+	if err := c.Send(testContext(t), a); !errors.Is(err, anchor.ErrBusy) || errors.Is(err, anchor.ErrRefused) || !strings.Contains(err.Error(), says) {
+		t.Errorf("a refusal, the other left out: %v, want ErrBusy that says it", err)
+	}
+}
+
+// TestRouteUnheard: of two nodes one refuses each transaction for good, and the
+// other takes it and is not heard. What that one has is not signed anew.
+func TestRouteUnheard(t *testing.T) {
+	t.Parallel()
+	d := newSim(t)
+	_, cfg := deployed(t, d, configOf(t, d))
+	refuses, takes := newProxy(t, d.url()), newProxy(t, d.url())
+	refuses.refuse = func(method string, _ json.RawMessage) *rpcFault {
+		if method == "eth_sendRawTransaction" {
+			return &rpcFault{-32000, "intrinsic gas too low"}
+		}
+		return nil
+	}
+	takes.set(func(method string, _, result json.RawMessage) (json.RawMessage, *rpcFault) {
+		if _, calls := takes.asked(method); method == "eth_sendRawTransaction" && calls == 1 {
+			panic(http.ErrAbortHandler)
+		}
+		return result, nil
+	})
+	cfg.URL, cfg.URLs = refuses.URL, []string{takes.URL}
+	c := dial(t, cfg)
+	r, stop := running(t, anchor.Config{Chain: c, Source: &log{size: 1}, Journal: &journal{}})
+	until(t, "broadcast", func() bool { p := r.Status().Pending; return p != nil && p.State == anchor.Broadcast })
+	until(t, "the final", func() bool { d.mine(1); return hasFinal(r, 1)() })
+	stop()
+	checkFinal(t, r, c, 1)
+	if n, err := usedNonces(t, c); err != nil || n != 2 {
+		t.Errorf("%d transactions for one deployment and one anchor, %v", n, err)
 	}
 }
 

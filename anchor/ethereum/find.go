@@ -43,21 +43,26 @@ func (c *Chain) Send(ctx context.Context, a anchor.Attempt) error {
 		return struct{}{}, nil
 	})
 	slices.SortStableFunc(replies, func(a, b reply[struct{}]) int { return sendRank(a.err) - sendRank(b.err) })
-	return replies[0].err
+	err = replies[0].err
+	if errors.Is(err, anchor.ErrRefused) && len(v) < len(c.nodes.list) {
+		return fmt.Errorf("%w: not all nodes could be asked, and one of the others may have it: %v", anchor.ErrBusy, err)
+	}
+	return err
 }
 
 // sendRank orders what nodes answer to one transaction: that one took it, then
-// what asks to look again, and last what could be said for good.
+// what asks to look again, then silence, as one that says nothing may have taken
+// it, and last what could be said for good.
 func sendRank(err error) int {
 	if err == nil {
 		return 0
 	}
-	for i, e := range []error{anchor.ErrAsk, anchor.ErrPrice, anchor.ErrFunds, anchor.ErrFees, anchor.ErrBusy, anchor.ErrAgain, anchor.ErrRefused, anchor.ErrWrongChain} {
+	for i, e := range []error{anchor.ErrAsk, anchor.ErrPrice, anchor.ErrFunds, anchor.ErrFees, anchor.ErrBusy, anchor.ErrAgain, anchor.ErrDown, anchor.ErrRefused, anchor.ErrWrongChain} {
 		if errors.Is(err, e) {
 			return i + 1
 		}
 	}
-	return 100 // did not answer
+	return 100
 }
 
 func parseAttempt(a anchor.Attempt) (*types.Transaction, error) {
