@@ -19,13 +19,25 @@ func (c *Chain) inputs(ctx context.Context, b *book, prior []anchor.Attempt) ([]
 	if b.line.Tip != (outpoint{}) {
 		return funds, nil
 	}
-	for _, out := range b.begun(prior) {
+	outs := b.begun(prior)
+	for _, out := range outs {
 		if at, ok := b.coins[out]; ok {
 			return append([]coin{at}, slices.DeleteFunc(funds, func(f coin) bool { return f.Out == out })...), nil
 		}
 		if err := c.notAwaited(ctx, out, prior); err != nil {
 			return nil, err
 		}
+	}
+	if len(outs) == 0 {
+		return funds, nil
+	}
+	// What waits no more may have come into a block that the book does not have.
+	_, hash, err := c.node.Tip(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case hash != b.tip().Hash:
+		return nil, fmt.Errorf("%w: the chain moved while it was asked where the line begins", anchor.ErrAgain)
 	}
 	return funds, nil
 }

@@ -1,6 +1,8 @@
 package bitcoin
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 
@@ -135,5 +137,73 @@ func TestFirstPaymentGoesOutOfItsBlock(t *testing.T) {
 		r.node.Mine(1)
 		r.find(true, b)
 		r.stored(rootOf(2))
+	}
+}
+
+// The same, and between any two answers of the node the payment is mined again,
+// alone or with the first version of the anchor.
+func TestFirstPaymentComesBackMeanwhile(t *testing.T) {
+	r := newRig(t, P2WPKH)
+	funding := r.node.Spend(wire.NewTxOut(90_000, r.Script()))
+	newest := r.node.MineBlock(nil, funding)
+	a := r.sign(order(anchor.Root{}, rootOf(1)))
+	r.send(a)
+	r.node.Invalidate(newest)
+	r.fundAlone(60_000)
+	newest = r.node.MineBlock(nil)
+	for _, with := range [][]*wire.MsgTx{{funding}, {funding, parsed(t, a)}} {
+		r.signMeanwhile(order(anchor.Root{}, rootOf(1), a), func() {
+			r.node.Invalidate(newest)
+			newest = r.node.MineBlock(nil)
+		}, func() { newest = r.node.MineBlock(nil, with...) })
+	}
+}
+
+// An attempt comes into a block, or goes out of one, between any two answers.
+func TestVersionIsMinedMeanwhile(t *testing.T) {
+	r := newRig(t, P2WPKH, 90_000)
+	r.anchor(anchor.Root{}, rootOf(1))
+	r.fundAlone(60_000)
+	a := r.sign(order(rootOf(1), rootOf(2)))
+	r.send(a)
+	newest := r.node.MineBlock(nil)
+	in := func() { newest = r.node.MineBlock(nil, parsed(t, a)) }
+	out := func() {
+		r.node.Invalidate(newest)
+		newest = r.node.MineBlock(nil)
+	}
+	r.signMeanwhile(order(rootOf(1), rootOf(2), a), out, in)
+	out()
+	r.signMeanwhile(order(rootOf(1), rootOf(2), a), in, out)
+}
+
+// signMeanwhile signs what is to take an attempt's place, and moves the chain
+// between two answers of the node: the first time after the first answer, then
+// after the second, and so on. What is signed excludes the attempt, or nothing is.
+func (r *rig) signMeanwhile(o anchor.Order, begin, move func()) {
+	r.t.Helper()
+	p := newProxy(r.t, r.node, httptest.NewServer)
+	cfg := r.cfg
+	cfg.URL, cfg.Book = p.URL, &memoryBook{}
+	c := dial(r.t, cfg)
+	for at, moved := 1, true; moved; at++ {
+		begin()
+		if _, err := c.Tips(testContext(r.t)); err != nil {
+			r.t.Fatal(err)
+		}
+		moved = false
+		calls, where := 0, ""
+		p.set(func(w http.ResponseWriter, method string, answer []byte) {
+			if calls++; calls == at {
+				moved, where = true, method
+				move()
+			}
+			_, _ = w.Write(answer)
+		})
+		b, err := c.Sign(testContext(r.t), o)
+		p.set(nil)
+		if a := o.Prior[0]; err == nil && b.Place != a.Place {
+			r.t.Errorf("moved after answer %d, of %s: one version spends %s, the next %s: both can be mined", at, where, spends(r.t, a), spends(r.t, b))
+		}
 	}
 }
