@@ -34,8 +34,8 @@ const (
 var wellRank = []string{wellOK, wellWarn, wellBad}
 
 const (
-	doctorTime = 15 * time.Second // for all that is asked over a network, together
-	doctorDial = 5 * time.Second
+	doctorTime = 12 * time.Second // for all that is waited for, together
+	doctorDial = 5 * time.Second  // for one that is to answer; the network has this even after a service that was slow
 	// A certificate that ends within this time should be renewed.
 	doctorRenew = 14 * 24 * time.Hour
 )
@@ -127,24 +127,38 @@ func (d *doctor) examine(ctx context.Context) {
 	d.keys(ctx)
 	d.secrets()
 	d.clock()
+	d.wait(ctx, func(ctx context.Context) (statusAnswer, error) {
+		return ask[statusAnswer](ctx, d.c, "status", nothing{})
+	}, d.questions())
+}
+
+// wait asks for the status, and where no service runs that would know the network, all of the questions.
+func (d *doctor) wait(ctx context.Context, status func(context.Context) (statusAnswer, error), questions []question) {
 	soon, cancel := context.WithTimeout(ctx, doctorTime)
 	defer cancel()
-	status, err := ask[statusAnswer](soon, d.c, "status", nothing{})
+	s, err := status(soon)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		d.say("service", wellBad, fmt.Sprintf("it does not answer within %v", doctorTime), "start it again: systemctl restart cairn, or end it and `cairn run`")
 		return
 	case errors.Is(err, errNoData):
 		d.say("store", wellWarn, "nothing was taken yet", "`cairn device add`, and `cairn run`")
+	case errors.Is(err, errInUse):
+		d.say("store", wellBad, err.Error(), "ask again when that command has ended; a service that starts or leaves, and does not end doing so, tells why in its log")
 	case err != nil:
 		d.say("store", wellBad, err.Error(), "`cairn fsck` reads everything again; `cairn run` tells why it does not start")
 	default:
-		d.service(&status)
-		d.disk(&status)
+		d.service(&s)
+		d.disk(&s)
 	}
-	if err != nil || !status.Running {
-		d.network(ctx)
+	if err == nil && s.Running {
+		return
 	}
+	if end, _ := soon.Deadline(); time.Until(end) < doctorDial {
+		soon, cancel = context.WithTimeout(ctx, doctorDial)
+		defer cancel()
+	}
+	d.all = append(d.all, answers(soon, questions)...)
 }
 
 // folder checks who may go into the gateway's folder.
@@ -308,37 +322,42 @@ func (d *doctor) disk(s *statusAnswer) {
 	}
 }
 
-// network asks once what a running service would know, all at the same time.
-func (d *doctor) network(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, doctorTime)
-	defer cancel()
-	var asks []func() finding
+// question asks somebody over the network. It ends soon after its context does.
+type question func(context.Context) finding
+
+// questions are what a running service would know the answers to.
+func (d *doctor) questions() (asks []question) {
 	for i := range d.cfg.Ledgers {
 		l := &d.cfg.Ledgers[i]
 		for j := range l.Anchors {
-			asks = append(asks, func() finding { return askRoute(ctx, &l.Anchors[j]) })
+			asks = append(asks, func(ctx context.Context) finding { return askRoute(ctx, &l.Anchors[j]) })
 		}
 		for _, w := range l.Witnesses {
-			asks = append(asks, func() finding {
+			asks = append(asks, func(ctx context.Context) finding {
 				return askAddress(ctx, "witness", w.URL, "is the address right, and does the witness run?")
 			})
 		}
 		for _, m := range l.Mirrors {
-			asks = append(asks, func() finding {
+			asks = append(asks, func(ctx context.Context) finding {
 				return askAddress(ctx, "mirror", m.URL, "is the address right, and does the mirror run? Nothing is dropped without it")
 			})
 		}
 	}
 	for i := range d.cfg.Brokers {
-		asks = append(asks, func() finding { return askBroker(ctx, &d.cfg.Brokers[i]) })
+		asks = append(asks, func(ctx context.Context) finding { return askBroker(ctx, &d.cfg.Brokers[i]) })
 	}
+	return asks
+}
+
+// answers asks all at the same time.
+func answers(ctx context.Context, asks []question) []finding {
 	out := make([]finding, len(asks))
 	var waiting sync.WaitGroup
 	for i, ask := range asks {
-		waiting.Go(func() { out[i] = ask() })
+		waiting.Go(func() { out[i] = ask(ctx) })
 	}
 	waiting.Wait()
-	d.all = append(d.all, out...)
+	return out
 }
 
 // askRoute asks a route's chain whether an anchor could be sent.
@@ -352,8 +371,12 @@ func askRoute(ctx context.Context, a *AnchorConfig) finding {
 		err = askBitcoinNode(ctx, a.Bitcoin.Node)
 	default:
 		f.Detail += ": " + strings.Join(a.OTS.Calendars, ", ")
+		var asks []question
 		for _, url := range a.OTS.Calendars {
-			if one := askAddress(ctx, "route", url, ""); one.State != wellOK {
+			asks = append(asks, func(ctx context.Context) finding { return askAddress(ctx, "route", url, "") })
+		}
+		for _, one := range answers(ctx, asks) {
+			if one.State != wellOK {
 				err = errors.Join(err, errors.New(one.Detail))
 			}
 		}

@@ -5,9 +5,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -36,10 +40,87 @@ func TestDoctorEnds(t *testing.T) {
 	}
 	said(examine(), "store", wellWarn, "nothing was taken yet")
 
+	release, err := lockFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said(examine(), "store", wellBad, "another cairn uses this folder")
+	release()
+
+	// Nodes, calendars and a broker that take a connection and say nothing are given up on too.
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	config := filepath.Join(dir, configFile)
+	b, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := silent.Addr().String()
+	text := strings.NewReplacer("\nanchors: []\n", fmt.Sprintf(`
+anchors:
+  - {type: ots, calendars: ["http://%[1]s", "http://%[1]s/again"], need: 2, network: regtest, rpc: "http://%[1]s"}
+  - {type: ethereum, rpc: ["http://%[1]s", "http://%[1]s/again"], chain_id: 1, contract: "0x00000000000000000000000000000000000000aa", signer_url: "http://%[1]s", account: "0x00000000000000000000000000000000000000bb"}
+`, at), "\nmqtt: []\n", fmt.Sprintf("\nmqtt: [{name: house, broker: \"mqtt://%s\", presets: [tasmota]}]\n", at)).Replace(string(b))
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := examine()
+	said(d, "route", wellBad, "ots: chain cannot be reached")
+	said(d, "route", wellBad, "ethereum:1: chain cannot be reached")
+	said(d, "broker", wellBad, "the broker cannot be reached")
+	if err := os.WriteFile(config, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
 	on, err := listenControl(filepath.Join(dir, socketFile)) // nobody takes what comes there
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer on.Close()
 	said(examine(), "service", wellBad, "does not answer within")
+}
+
+// However long the status takes, and whatever the network keeps to itself, it ends within 20 seconds; and nobody
+// is said not to answer who was not given the time to.
+func TestDoctorWaits(t *testing.T) {
+	const promised, local = 20 * time.Second, 3 * time.Second // in which it reads keys and files
+	for _, c := range []struct {
+		name  string
+		after time.Duration
+		err   error
+		asked bool
+	}{
+		{"stopped", 0, nil, true},
+		{"in use", lockPatience, errInUse, true},
+		{"a large store", doctorTime - 1, nil, true},
+		{"hangs", doctorTime + 1, nil, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began, asked := time.Now(), false
+				d := &doctor{cfg: &Config{}}
+				d.wait(t.Context(), func(ctx context.Context) (statusAnswer, error) {
+					select {
+					case <-time.After(c.after):
+						return statusAnswer{}, c.err
+					case <-ctx.Done():
+						return statusAnswer{}, fmt.Errorf("ask: %w", ctx.Err())
+					}
+				}, []question{func(ctx context.Context) finding {
+					at := time.Now()
+					<-ctx.Done()
+					if asked = true; time.Since(at) < doctorDial {
+						t.Errorf("it was given %v", time.Since(at))
+					}
+					return finding{}
+				}})
+				if took := time.Since(began); took > promised-local || asked != c.asked {
+					t.Errorf("it waits for %v, and asks the network: %v", took, asked)
+				}
+			})
+		})
+	}
 }
