@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export CGO_ENABLED := 0
 
 GO      ?= go
-TIMEOUT ?= 15m
+TIMEOUT ?= 30m
 FORGE    = .tools/bin/forge
 
 .DEFAULT_GOAL := help
