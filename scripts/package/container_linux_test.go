@@ -28,8 +28,8 @@ type image struct {
 	}
 }
 
-// inPodman takes the image through a container's life: a gateway is made on its volume, runs, is told to stop, and
-// another container finds what it took.
+// inPodman takes the image through a container's life: a gateway is made on its volume, takes a reading over HTTP, is
+// told to stop, and another container finds the reading.
 func inPodman(t *testing.T, storage string) {
 	conf := filepath.Join(storage, "containers.conf")
 	text := "[containers]\ndefault_ulimits = []\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n"
@@ -37,33 +37,50 @@ func inPodman(t *testing.T, storage string) {
 		t.Fatal(err)
 	}
 	t.Setenv("CONTAINERS_CONF", conf)
+	const owner = 65532
 	volume := filepath.Join(storage, "volume")
 	if err := os.Mkdir(volume, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chown(volume, 65532, 65532); err != nil {
+	if err := os.Chown(volume, owner, owner); err != nil {
 		t.Fatal(err)
 	}
 	// No timer of systemd's looks after its health, and its limits are below those of any machine.
 	podman := func(how ...string) []string {
-		return append(append([]string{"run", "--network=none", "--read-only", "--no-healthcheck", "--ulimit=nofile=1024:1024", "--ulimit=nproc=512:512",
+		return append(append([]string{"run", "--read-only", "--no-healthcheck", "--ulimit=nofile=1024:1024", "--ulimit=nproc=512:512",
 			"--volume=" + volume + ":/var/lib/cairn"}, how...), "localhost/cairn")
 	}
-	if out, err := exec.Command("podman", append(podman("--rm"), "init", "--window", "1s", "/var/lib/cairn")...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("podman", append(podman("--rm", "--network=none"), "init", "--window", "1s", "/var/lib/cairn")...).CombinedOutput(); err != nil {
 		t.Skipf("podman runs no container here: %v\n%s", err, out)
 	}
+	const secret = "correct-horse-battery"
+	token := filepath.Join(volume, "token")
+	if err := os.WriteFile(token, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(token, owner, owner); err != nil {
+		t.Fatal(err)
+	}
+	addSender(t, filepath.Join(volume, "cairn.yaml"), "token")
+
 	const name = "cairn-of-a-test"
 	defer exec.Command("podman", "rm", "--force", "--time=0", name).Run()
-	run(t, "podman", append(podman("--detach", "--name="+name), "run", "--udp-listen", "127.0.0.1:0", "--http-listen", "")...)
-	cairn := func(args ...string) string {
-		return run(t, "podman", append([]string{"exec", name, "/usr/bin/cairn"}, args...)...)
-	}
-	cairn("device", "add", "--kind", "vouched", "--address", "fridge-1", "--name", "fridge")
+	address := freeAddress(t)
+	run(t, "podman", append(podman("--detach", "--name="+name, "--network=host"), "run", "--udp-listen", "", "--http-listen", address)...)
+	defer func() {
+		if t.Failed() {
+			out, _ := exec.Command("podman", "logs", name).CombinedOutput()
+			t.Logf("its log:\n%s", out)
+		}
+	}()
+	answers(t, "http://"+address, nil)
+	run(t, "podman", "exec", name, "/usr/bin/cairn", "device", "add", "--kind", "vouched", "--address", "fridge-1", "--name", "fridge")
+	post(t, "http://"+address+"/ingest/senml", "application/senml+json", secret, `[{"n":"fridge-1/T","u":"Cel","v":-18.5}]`)
 	run(t, "podman", "stop", "--time=30", name)
 	if code := strings.TrimSpace(run(t, "podman", "inspect", "--format={{.State.ExitCode}}", name)); code != "0" {
 		t.Errorf("told to stop, it ended with %s", code)
 	}
-	if out := run(t, "podman", append(podman("--rm"), "device", "list")...); !strings.Contains(out, "fridge") {
+	if out := run(t, "podman", append(podman("--rm", "--network=none"), "query", "--device", "fridge")...); !strings.Contains(out, "-18.5 Cel") {
 		t.Errorf("its volume has %s", out)
 	}
 }
