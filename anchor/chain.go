@@ -130,9 +130,10 @@ type Chain interface {
 	// Sign makes the transaction that moves the head from o.Previous to o.Root,
 	// and sends nothing. If the place of the newest of o.Prior is still free
 	// the new attempt takes the same place, at a higher fee, so that only one
-	// of them can be mined. If that place is used and the head is no longer
-	// o.Previous, an attempt has come in since it was asked for: nothing is
-	// signed, and the error is an ErrAgain. If it would have to cost more than o.Limit or the
+	// of them can be mined. Another place is taken only if that one is not free in
+	// a block whose head is o.Previous: one and the same block, as the chain may
+	// move between two questions; where the head is another one nothing is signed,
+	// and the error is an ErrAgain. If it would have to cost more than o.Limit or the
 	// chain's own ceiling nothing is signed, and the error is an ErrFees. Of
 	// the attempt it sets ID, Raw, Detail, Root, Fee and Place.
 	Sign(ctx context.Context, o Order) (Attempt, error)
