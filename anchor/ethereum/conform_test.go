@@ -46,6 +46,7 @@ type forkable interface {
 
 func (s *simChain) fork(n int, keep bool) {
 	s.t.Helper()
+	tip := s.height()
 	for {
 		parent, err := s.Client().HeaderByNumber(context.Background(), new(big.Int).SetUint64(s.height()-uint64(n)))
 		if err != nil {
@@ -61,6 +62,9 @@ func (s *simChain) fork(n int, keep bool) {
 		s.Rollback()
 	}
 	s.mine(n + 1)
+	if now := s.height(); now < tip {
+		s.t.Fatalf("%d blocks after a fork, before %d: once a minute go-ethereum stows away what it calls final, and makes no block below that", now, tip)
+	}
 }
 
 func (s *simChain) height() uint64 {
