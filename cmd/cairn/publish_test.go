@@ -264,6 +264,8 @@ type breaking struct {
 
 func (b *breaking) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if b.left.Add(-1) >= 0 {
+		// The node answers while it reads; without this the rest would not reach it.
+		_ = http.NewResponseController(w).EnableFullDuplex()
 		b.through.ServeHTTP(w, r)
 		return
 	}

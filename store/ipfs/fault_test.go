@@ -46,6 +46,7 @@ func newDoor(t *testing.T, behind string) *door {
 			answer(w, r)
 			return
 		}
+		_ = http.NewResponseController(w).EnableFullDuplex() // the node answers while it reads
 		through.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
