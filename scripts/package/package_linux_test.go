@@ -251,7 +251,7 @@ func life(t *testing.T, m *debian.Machine, first, second string) {
 		m.Must("mkdir", folder)
 		m.Must("mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", folder)
 	}
-	for _, to := range []string{"/var/backups/cairn", "/tmp/cairn", "/root/cairn", "/run/disk/cairn", site + "/copy"} {
+	for _, to := range []string{"/var/backups/cairn", "/tmp/cairn", "/home/cairn", "/run/disk/cairn", site + "/copy"} {
 		has("backup", m.Must("cairn", "--dir", site, "backup", to), `\d+ files, \d+ bytes, of 1 ledger`)
 		if out := m.Must("find", to, "!", "-user", "cairn", "-o", "-perm", "/077", "-o", "-links", "+1", "-type", "f"); out != "" {
 			t.Errorf("of the backup %s others have, or share with the store: %s", to, out)
