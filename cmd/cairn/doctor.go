@@ -363,6 +363,7 @@ func answers(ctx context.Context, asks []question) []finding {
 // askRoute asks a route's chain whether an anchor could be sent.
 func askRoute(ctx context.Context, a *AnchorConfig) finding {
 	f := finding{What: "route", State: wellOK, Detail: a.Route()}
+	bad := wellBad
 	var err error
 	switch a.Type {
 	case typeEthereum:
@@ -375,17 +376,25 @@ func askRoute(ctx context.Context, a *AnchorConfig) finding {
 		for _, url := range a.OTS.Calendars {
 			asks = append(asks, func(ctx context.Context) finding { return askAddress(ctx, "route", url, "") })
 		}
+		there := 0
 		for _, one := range answers(ctx, asks) {
-			if one.State != wellOK {
+			if one.State == wellOK {
+				there++
+			} else {
 				err = errors.Join(err, errors.New(one.Detail))
 			}
 		}
-		if err == nil && a.OTS.Node.RPC != "" {
-			err = askBitcoinNode(ctx, a.OTS.Node)
+		if there >= a.OTS.Need {
+			bad = wellWarn // it anchors without the others
+		}
+		if a.OTS.Node.RPC != "" {
+			if nerr := askBitcoinNode(ctx, a.OTS.Node); nerr != nil {
+				bad, err = wellBad, errors.Join(err, nerr)
+			}
 		}
 	}
 	if err != nil {
-		f.State, f.Detail, f.Do = wellBad, fmt.Sprintf("%s: %v", a.Route(), err), routeHelp(err)
+		f.State, f.Detail, f.Do = bad, fmt.Sprintf("%s: %v", a.Route(), err), routeHelp(err)
 	}
 	return f
 }

@@ -124,3 +124,24 @@ func TestDoctorWaits(t *testing.T) {
 		})
 	}
 }
+
+// A calendar that is silent is no more than a warning where the others are enough.
+func TestDoctorCalendars(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	for need, want := range map[int]string{1: wellWarn, 2: wellBad} {
+		a := &AnchorConfig{Type: typeOTS}
+		a.OTS.Calendars, a.OTS.Need = []string{"http://" + l.Addr().String(), "http://" + gone.Addr().String()}, need
+		if f := askRoute(t.Context(), a); f.State != want || !strings.Contains(f.Detail, gone.Addr().String()+" does not answer") {
+			t.Errorf("one of two, %d wanted: %+v, want %s", need, f, want)
+		}
+	}
+}
