@@ -72,3 +72,32 @@ func TestQueryAfter(t *testing.T) {
 		}
 	}
 }
+
+// TestReaderOverClosedWindow: whoever reads with what was known before a window closed, and
+// a snapshot from after it was sealed, would miss what was in it: such a reader is refused.
+func TestReaderOverClosedWindow(t *testing.T) {
+	x := newSite(t, 1)
+	n := x.nodes[0]
+	x.send(n, n)
+	before := x.s.view.Load()
+	r := x.s.readerOf(before)
+	if r == nil {
+		t.Fatal("the open window was not closed, and there is no reader")
+	}
+	r.close()
+	x.pass(20 * time.Minute)
+	x.send(n)
+	x.seal()
+	if r := x.s.readerOf(before); r != nil {
+		r.close()
+		t.Error("a reader looks for commits in a window that was closed and sealed")
+	}
+	found := 0
+	if err := x.s.Query(context.Background(), n.binding.Number, 0, math.MaxInt64, func(*Found) (bool, error) {
+		found++
+		return true, nil
+	}); err != nil || found != 3 {
+		t.Errorf("%d readings found of 3, %v", found, err)
+	}
+	x.close()
+}

@@ -48,11 +48,25 @@ type hourKey struct {
 	incarnation [16]byte
 }
 
-// reader must be closed. The view is taken first: what it knows of is in the
-// snapshot, maybe sealed meanwhile.
+// reader must be closed.
 func (s *Store) reader() *reader {
-	v := s.view.Load()
-	return &reader{s: s, v: v, snap: s.db.NewSnapshot(), made: &s.sealed, keys: map[hourKey]*hourKeys{}, curs: map[uint32]*share.Cursor{}}
+	for {
+		if r := s.readerOf(s.view.Load()); r != nil {
+			return r
+		}
+	}
+}
+
+// readerOf takes a snapshot for a view that was taken first: what the view knows of is in
+// it, maybe sealed meanwhile. It is nil if the view's open window was closed in between: its
+// commits, which only that view says where to find, may be gone.
+func (s *Store) readerOf(v *view) *reader {
+	snap := s.db.NewSnapshot()
+	if s.view.Load().size != v.size {
+		snap.Close()
+		return nil
+	}
+	return &reader{s: s, v: v, snap: snap, made: &s.sealed, keys: map[hourKey]*hourKeys{}, curs: map[uint32]*share.Cursor{}}
 }
 
 func (r *reader) close() { r.snap.Close() }

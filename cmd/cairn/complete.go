@@ -47,6 +47,7 @@ type completer struct {
 	q        proveRequest
 	from, to int64  // asked, Unix ms
 	last     uint64 // the newest batch that may be shown
+	known    int64  // end of its window, Unix ms
 	gaps     []statedGap
 	gauge    *gauge
 	planned  uint64 // readings
@@ -103,6 +104,9 @@ func (p *prover) complete(ctx context.Context, q proveRequest, progress func(str
 	}
 	for i := range streams {
 		if plans[i] == nil {
+			if streams[i].Opened > c.last && c.to > c.known {
+				c.behind()
+			}
 			continue
 		}
 		if err := c.stream(ctx, &streams[i], plans[i]); err != nil {
@@ -131,11 +135,10 @@ func (c *completer) limits() error {
 		return err
 	}
 	c.last = min(size, cmp.Or(final, size)) - 1
-	_, end, err := c.l.store.Span(c.last)
-	if err != nil {
+	if _, c.known, err = c.l.store.Span(c.last); err != nil {
 		return err
 	}
-	c.to = deref(c.q.To, end)
+	c.to = deref(c.q.To, c.known)
 	return nil
 }
 
@@ -633,6 +636,14 @@ func (c *completer) summaries(s *chosenStream, r *proof.Range, parts, declare, s
 	return nil
 }
 
+// behind notes that of the time that was asked for not all is known yet.
+func (c *completer) behind() {
+	c.answer.Tail = true
+	if c.answer.Routes > 0 {
+		c.state = least(c.state, statePending)
+	}
+}
+
 // told keeps what is said of a range on the command line.
 func (c *completer) told(s *chosenStream, p *plan) {
 	w := provenRange{Device: s.device, Stream: s.Slot, First: p.first, Readings: p.next - p.first, From: timeText(p.from), To: timeText(p.to), Shredded: p.shredded}
@@ -643,10 +654,7 @@ func (c *completer) told(s *chosenStream, p *plan) {
 		}
 	}
 	if p.behind {
-		c.answer.Tail = true
-		if c.answer.Routes > 0 {
-			c.state = least(c.state, statePending)
-		}
+		c.behind()
 	}
 	c.answer.Ranges = append(c.answer.Ranges, w)
 }

@@ -282,7 +282,7 @@ func (c *command) reportProof(out string, a proveAnswer) error {
 		}
 	}
 	if a.Tail {
-		fmt.Fprintln(c.Err, "what came after that is not known yet, and a verifier says so: prove again later, or use --wait")
+		fmt.Fprintln(c.Err, "what came after that is not known yet: prove again later, or use --wait")
 	}
 	for i, r := range a.Readings {
 		if i == 8 {
